@@ -1,0 +1,16 @@
+//! The pure heart of Tandem: data in, data out. No I/O, no clock, no environment, no log, no provider's name.
+//!
+//! Read [`record`] for the words, [`plan`](mod@plan) for what the engine decides, [`profile`] for the rules.
+pub mod contact;
+pub mod error;
+pub mod fingerprint;
+pub mod guard;
+pub mod matching;
+pub mod merge;
+pub mod normalise;
+pub mod plan;
+pub mod policy;
+pub mod profile;
+pub mod record;
+pub mod reduce;
+pub mod schedule;

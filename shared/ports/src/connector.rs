@@ -1,0 +1,221 @@
+//! One kind of record at one provider for one connected account.
+use crate::error::Result;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
+
+/// The provider's opaque mark in its change feed. Stored as it came, never looked into outside its connector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub String);
+
+/// A record as it is at the provider now.
+#[derive(Clone)]
+pub struct Fetched {
+    /// The provider's id.
+    pub id: RemoteId,
+    /// Its version at the time of reading: the precondition of a later write.
+    pub version: Version,
+    /// Inside or outside the container that bounds this side.
+    pub scope: Scope,
+    /// Our marker, where one is on it.
+    pub marker: Option<Marker>,
+    /// Its canonical fields (every field this connector can say; absent = empty).
+    pub fields: Fields,
+    /// When a person last changed it, where the provider says (for `newest_wins`).
+    pub modified_at: Option<jiff::Timestamp>,
+    /// The wire form, handed back on [`Patch`] so that a write keeps what the canonical form cannot say.
+    pub raw: serde_json::Value,
+}
+
+/// A record is personal data: `Debug` shows ids and shape.
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .field("scope", &self.scope)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One observed change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Created or changed, or (in a full listing) just there.
+    Upsert(Box<Fetched>),
+    /// Proved gone: the provider says so. A record that merely is not listed is no tombstone.
+    Tombstone {
+        /// Which record.
+        id: RemoteId,
+    },
+    /// There, but it cannot be read into canonical form; it is set aside with the reason and stops nothing.
+    Unreadable {
+        /// Which record.
+        id: RemoteId,
+        /// One sentence for people, free of personal data.
+        reason: String,
+    },
+}
+
+/// A bounded slice of the change feed.
+#[derive(Clone, Debug)]
+pub struct ChangePage {
+    /// The changes, in the provider's order. One record may occur more than once; the last one counts.
+    pub changes: Vec<Change>,
+    /// Where to go on.
+    pub next: Next,
+    /// How many records the whole listing has, where the provider says (for progress).
+    pub total: Option<u64>,
+}
+
+/// How a page ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More pages follow in this listing.
+    More(Cursor),
+    /// Caught up; start here next time.
+    CaughtUp(Cursor),
+}
+
+/// A record to create.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Goes onto the new record, so that it is found again after a lost answer.
+    pub marker: Marker,
+    /// What it says.
+    pub fields: Fields,
+}
+
+/// A change to an existing record.
+#[derive(Clone)]
+pub struct Patch {
+    /// Which record.
+    pub id: RemoteId,
+    /// Apply only if the record still has this version; else [`Conflict`](crate::error::ErrorKind::Conflict).
+    pub expect: Version,
+    /// The fields to write; a field of `changed` that is absent in `fields` is emptied.
+    pub changed: Vec<Field>,
+    /// The values after the change.
+    pub fields: Fields,
+    /// Move it into or out of the container; `None` leaves its membership alone.
+    pub scope: Option<Scope>,
+    /// Put the marker on it (pairing a record that we did not create).
+    pub marker: Option<Marker>,
+    /// [`Fetched::raw`] of the same reading as `expect`.
+    pub raw: serde_json::Value,
+}
+
+impl fmt::Debug for Patch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Patch")
+            .field("id", &self.id)
+            .field("changed", &self.changed)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A record to delete.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// Which record.
+    pub id: RemoteId,
+    /// Only if it still has this version, where the provider can check that.
+    pub expect: Version,
+}
+
+/// What a write answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The record's id (new after a create).
+    pub id: RemoteId,
+    /// Its version after the write.
+    pub version: Version,
+}
+
+/// One result per item of a batch, in the batch's order.
+pub type Outcomes<T> = Vec<Result<T>>;
+
+/// What a connector can do. Every `true` is a promise that the conformance suite holds it to;
+/// every `false` stands in its README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Records can be created, updated and deleted.
+    pub writable: bool,
+    /// The feed itself reports deletions; otherwise only a complete listing shows them.
+    pub reports_tombstones: bool,
+    /// Updates honour [`Patch::expect`].
+    pub conditional_updates: bool,
+    /// Deletes honour [`Deletion::expect`].
+    pub conditional_deletes: bool,
+    /// Creating the same marker twice makes one record. Without it the engine writes an intent first and adopts by
+    /// [`Connector::find_marked`].
+    pub idempotent_creates: bool,
+    /// Cursors may expire and are then reported as `CursorExpired`.
+    pub cursors_expire: bool,
+    /// The feed may show, for a while, a state from before our own last write (People: "several minutes").
+    pub delta_lags: bool,
+    /// Writes of one account must go one after the other.
+    pub sequential_writes: bool,
+    /// Most records [`Connector::get`] takes at once.
+    pub get_batch: usize,
+    /// Most drafts [`Connector::create`] takes at once.
+    pub create_batch: usize,
+    /// Most patches [`Connector::update`] takes at once.
+    pub update_batch: usize,
+    /// Most deletions [`Connector::delete`] takes at once.
+    pub delete_batch: usize,
+}
+
+/// A choice that the settings page can offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The id that goes into the setting.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+}
+
+/// One kind of record at one provider, opened for one account and (where set) bounded by one container.
+///
+/// Every call is one bounded piece of work; the engine decides about repeats. A batch call fails as a whole
+/// (`Err`) when it is unknown or certain that no item was treated by itself, else it answers per item.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// `google`, `builtin`, …
+    fn provider(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Reads one page of changes. `None` starts a full listing, whose last page answers the cursor of the delta.
+    /// With a container, records outside it are still reported (as [`Scope::Outside`]) where the feed shows them.
+    async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage>;
+
+    /// Reads records by id, in that order; `None` is proof that the record does not exist.
+    /// At most [`Capabilities::get_batch`].
+    async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>>;
+
+    /// Creates records, inside the container. At most [`Capabilities::create_batch`].
+    async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>>;
+
+    /// Changes records. At most [`Capabilities::update_batch`]. A record that is gone answers `NotFound`.
+    async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>>;
+
+    /// Deletes records. Deleting what is already gone succeeds. At most [`Capabilities::delete_batch`].
+    async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>>;
+
+    /// Finds records by marker after a lost answer, reading what the provider holds now and not the lagging feed.
+    /// Records without one of these markers are left out. Needed only without `idempotent_creates`.
+    async fn find_marked(&self, markers: &[Marker]) -> Result<Vec<Fetched>>;
+
+    /// Makes sure that the container exists: the one with this id, else one that we made before (known by our own
+    /// mark on it, or by one of `names`), else a new one called `names[0]`. `None` where the kind has none.
+    async fn ensure_container(&self, id: Option<&ContainerId>, names: &[&str]) -> Result<Option<ContainerId>>;
+
+    /// What settings can be chosen from, by setting: `remote_group`, `crm_list`, `fields`, ….
+    async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>>;
+}
