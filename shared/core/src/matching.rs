@@ -1,1 +1,59 @@
-//! 
+//! How a record of one side is recognised as one of the other before they are linked.
+use crate::contact::field;
+use crate::policy::MatchKey;
+use crate::record::Fields;
+
+/// The texts by which a record may be recognised, strongest first. Hashed before they are stored.
+pub fn match_keys(fields: &Fields, match_on: &[MatchKey]) -> Vec<String> {
+    let mut keys = Vec::new();
+    for by in match_on {
+        let found: Vec<String> = match by {
+            MatchKey::Email => values(fields, &field::EMAILS, None, "email"),
+            MatchKey::WorkEmail => values(fields, &field::EMAILS, Some("work"), "email"),
+            MatchKey::Phone => values(fields, &field::PHONES, None, "phone"),
+            MatchKey::Name => name(fields).into_iter().collect(),
+        };
+        for key in found {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    keys
+}
+
+fn values(fields: &Fields, list: &crate::record::Field, label: Option<&str>, kind: &str) -> Vec<String> {
+    let items = fields.items(list).iter().filter(|item| label.is_none_or(|label| item.label == label));
+    items.map(|item| format!("{kind}:{}", item.as_value())).collect()
+}
+
+fn name(fields: &Fields) -> Option<String> {
+    let (first, last) = (fields.text(&field::FIRST_NAME), fields.text(&field::LAST_NAME));
+    (!first.is_empty() && !last.is_empty()).then(|| format!("name:{} {}", first.to_lowercase(), last.to_lowercase()))
+}
+
+/// What the candidates say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match<T> {
+    /// Nobody.
+    None,
+    /// Exactly one.
+    One(T),
+    /// Several: not guessed.
+    Ambiguous(usize),
+}
+
+/// Judges the candidates of one match key, without those that are taken.
+pub fn judge<T: PartialEq>(candidates: Vec<T>) -> Match<T> {
+    let mut distinct: Vec<T> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        if !distinct.contains(&candidate) {
+            distinct.push(candidate);
+        }
+    }
+    match distinct.len() {
+        0 => Match::None,
+        1 => distinct.pop().map_or(Match::None, Match::One),
+        many => Match::Ambiguous(many),
+    }
+}

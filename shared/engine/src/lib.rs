@@ -1,1 +1,147 @@
-//! 
+//! The imperative shell: lease → checkpoint → observe → plan → execute → commit → continue.
+//!
+//! It knows records as fields, providers as [`Connector`]s and the durable state as [`Store`]; no provider, no AWS.
+//! [`Engine::work`] runs one job within one budget; [`Engine::fan_out`] enqueues what is due; the rest of [`Engine`]
+//! is what people ask of it through the API.
+pub mod budget;
+mod changelog;
+mod desk;
+mod execute;
+mod fanout;
+mod job;
+mod pipeline;
+mod prepare;
+mod preview;
+mod records;
+mod recover;
+mod session;
+mod settle;
+
+pub use budget::Budget;
+pub use changelog::ChangeView;
+pub use preview::{ExcludedCount, Preview, SidePreview};
+pub use records::{CopyView, RecordQuery, RecordView, state_of};
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_core::profile::{Profile, Settings};
+use tandem_core::record::{ContainerId, Side};
+use tandem_ports::connector::Connector;
+use tandem_ports::error::ConnectorError;
+use tandem_ports::infra::{Clock, JobQueue, Secrets};
+use tandem_store::connection::Connection;
+use tandem_store::{Store, StoreError};
+
+/// Opens connectors. The composition (runtime) implements it; the engine never names a provider.
+#[async_trait]
+pub trait Connectors: Send + Sync {
+    /// The connector of one side of a sync.
+    async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError>;
+}
+
+/// What a connector is opened for.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The account.
+    pub connection: &'a Connection,
+    /// The profile's rules.
+    pub profile: &'static Profile,
+    /// The user's settings.
+    pub settings: &'a Settings,
+    /// Which side of the sync it is.
+    pub side: Side,
+    /// The container that bounds it, once it exists.
+    pub container: Option<&'a ContainerId>,
+}
+
+/// Times and sizes. The defaults are what `template.yaml` deploys.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineConfig {
+    /// How long a lease lasts unless renewed; longer than any single provider call with its repeats.
+    pub lease: Duration,
+    /// When the schedule looks again at a sync whose job may have got lost.
+    pub watchdog: Duration,
+    /// How long change logs are kept, in days; 0 keeps none.
+    pub change_log_days: u32,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(120), watchdog: Duration::from_secs(300), change_log_days: 30 }
+    }
+}
+
+/// The sync engine.
+#[derive(Clone)]
+pub struct Engine {
+    store: Store,
+    queue: Arc<dyn JobQueue>,
+    clock: Arc<dyn Clock>,
+    secrets: Arc<dyn Secrets>,
+    connectors: Arc<dyn Connectors>,
+    config: EngineConfig,
+}
+
+impl Engine {
+    /// An engine on these ports.
+    pub fn new(
+        store: Store,
+        queue: Arc<dyn JobQueue>,
+        clock: Arc<dyn Clock>,
+        secrets: Arc<dyn Secrets>,
+        connectors: Arc<dyn Connectors>,
+        config: EngineConfig,
+    ) -> Self {
+        Self { store, queue, clock, secrets, connectors, config }
+    }
+
+    /// The clock that it goes by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// It cannot be done in the state that things are in.
+    #[error("{message}")]
+    Conflict {
+        /// For programs.
+        code: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// A provider asks us to wait.
+    #[error("{message}")]
+    Throttled {
+        /// How long.
+        retry_after: Duration,
+        /// For people.
+        message: String,
+    },
+    /// The user must connect again.
+    #[error("{message}")]
+    Reconnect {
+        /// Which side.
+        side: Side,
+        /// For people.
+        message: String,
+    },
+    /// A right or a scope is missing.
+    #[error("{message}")]
+    Forbidden {
+        /// For people.
+        message: String,
+    },
+    /// Something did not answer; it may be tried again.
+    #[error("the service is unavailable for a moment")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        EngineError::Unavailable(Box::new(error))
+    }
+}

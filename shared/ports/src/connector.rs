@@ -132,8 +132,12 @@ pub struct Deletion {
 pub struct Written {
     /// The record's id (new after a create).
     pub id: RemoteId,
-    /// Its version after the write.
+    /// Its version after the write: the same mark that a later reading of the unchanged record shows.
+    /// (People: the CONTACT source's etag, as `person.etag` also depends on the fields asked for.)
     pub version: Version,
+    /// The canonical fields as the provider shows them after the write, where it answers them: what it spells its own
+    /// way must not look like a person's edit later.
+    pub shown: Option<Fields>,
 }
 
 /// One result per item of a batch, in the batch's order.

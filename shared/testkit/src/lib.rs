@@ -1,1 +1,9 @@
-//! 
+//! The outside world in memory: table, queue, clock and secrets with faults on demand, and the suites that hold every
+//! back-end and every connector to the same promises.
+
+pub mod clock;
+pub mod fault;
+pub mod memory;
+pub mod queue;
+pub mod secrets;
+pub mod table_suite;

@@ -1,1 +1,22 @@
-//! 
+//! The built-in CRM: contacts, companies, segments, list views and users of an account, with a change feed, versions
+//! and import; and its [`Connector`](tandem_ports::connector::Connector) for the left side of a sync.
+//!
+//! Read [`schema`] for what a record holds, [`ledger`](mod@ledger) for how it is kept, [`Crm`] for what one can do.
+mod companies;
+pub mod contacts;
+mod crm;
+pub mod error;
+mod filter;
+pub mod import;
+mod keys;
+mod ledger;
+mod map;
+mod record;
+pub mod schema;
+pub mod users;
+mod validate;
+
+pub use crm::{ChangeItem, ChangeList, Crm, Listing, Query};
+pub use error::CrmError;
+pub use record::Record;
+pub use schema::Kind;

@@ -1,0 +1,206 @@
+//! `GET`, `POST`, `PATCH` and `DELETE` of every type of record, and the change feed.
+use super::answer::{self, Failure};
+use super::schemas::{self, ChangeItem, ChangePage, RecordList};
+use axum::extract::{Path, Query as UrlQuery};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use serde::Deserialize;
+use tandem_builtin::users::User;
+use tandem_builtin::{Crm, CrmError, Kind, Query, Record};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Which records a list shows.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct ListParameters {
+    /// Changed at or after this moment (RFC 3339).
+    updated_since: Option<String>,
+    /// Words that must all occur in the record.
+    q: Option<String>,
+    /// Id of a segment.
+    segment: Option<String>,
+    /// Id of a list view.
+    list_view: Option<String>,
+    /// `next` of the page before.
+    next: Option<String>,
+}
+
+/// Where to read the change feed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct FeedParameters {
+    /// `cursor` or `next` of the page before; from the beginning without.
+    cursor: Option<String>,
+}
+
+/// What every handler needs: the CRM and who acts.
+type Parts = (Extension<Crm>, Extension<User>);
+
+async fn list(
+    (Extension(crm), Extension(actor)): Parts,
+    kind: Kind,
+    parameters: ListParameters,
+) -> Result<Response, Failure> {
+    let since = parameters.updated_since.filter(|text| !text.is_empty());
+    let since = since.map(|text| text.parse::<jiff::Timestamp>()).transpose().map_err(|_| CrmError::Invalid {
+        field: "updated_since".to_owned(),
+        message: "a moment looks like 2026-01-31T08:00:00Z".to_owned(),
+    })?;
+    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let query = Query {
+        q: said(parameters.q),
+        updated_since: since,
+        segment: said(parameters.segment),
+        list_view: said(parameters.list_view),
+        next: said(parameters.next),
+    };
+    let page = crm.list(&actor, kind, &query).await?;
+    let items = page.items.iter().map(Record::to_json).collect();
+    Ok(Json(RecordList { items, next: page.next }).into_response())
+}
+
+async fn create((Extension(crm), Extension(actor)): Parts, kind: Kind, body: Bytes) -> Result<Response, Failure> {
+    let record = crm.create(&actor, kind, &answer::object(&body)?).await?;
+    Ok(answer::record(StatusCode::CREATED, &record))
+}
+
+async fn read((Extension(crm), Extension(actor)): Parts, kind: Kind, id: String) -> Result<Response, Failure> {
+    Ok(answer::record(StatusCode::OK, &crm.get(&actor, kind, &id).await?))
+}
+
+async fn update(
+    (Extension(crm), Extension(actor)): Parts,
+    kind: Kind,
+    id: String,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let expect = answer::expected(&headers)?;
+    let record = crm.update(&actor, kind, &id, expect, &answer::object(&body)?).await?;
+    Ok(answer::record(StatusCode::OK, &record))
+}
+
+async fn delete(
+    (Extension(crm), Extension(actor)): Parts,
+    kind: Kind,
+    id: String,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    crm.delete(&actor, kind, &id, answer::expected(&headers)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The five routes of one type of record, each a handler of its own so that the API's description shows it.
+macro_rules! record_routes {
+    ($module:ident, $kind:expr, $schema:ident, $all:literal, $one:literal, $tag:literal) => {
+        mod $module {
+            use super::*;
+
+            #[utoipa::path(get, path = $all, operation_id = concat!("crm_list_", $tag), tag = "crm",
+                params(ListParameters), responses((status = 200, body = RecordList)))]
+            async fn list_all(
+                crm: Extension<Crm>,
+                actor: Extension<User>,
+                UrlQuery(parameters): UrlQuery<ListParameters>,
+            ) -> Result<Response, Failure> {
+                list((crm, actor), $kind, parameters).await
+            }
+
+            #[utoipa::path(post, path = $all, operation_id = concat!("crm_create_", $tag), tag = "crm",
+                request_body = schemas::$schema, responses((status = 201, body = schemas::$schema)))]
+            async fn create_one(
+                crm: Extension<Crm>,
+                actor: Extension<User>,
+                body: Bytes,
+            ) -> Result<Response, Failure> {
+                create((crm, actor), $kind, body).await
+            }
+
+            #[utoipa::path(get, path = $one, operation_id = concat!("crm_get_", $tag), tag = "crm",
+                params(("id" = String, Path, description = "The record's id")),
+                responses((status = 200, body = schemas::$schema)))]
+            async fn read_one(
+                crm: Extension<Crm>,
+                actor: Extension<User>,
+                Path(id): Path<String>,
+            ) -> Result<Response, Failure> {
+                read((crm, actor), $kind, id).await
+            }
+
+            #[utoipa::path(patch, path = $one, operation_id = concat!("crm_update_", $tag), tag = "crm",
+                params(("id" = String, Path, description = "The record's id"),
+                    ("If-Match" = Option<String>, Header, description = "The version that is to be changed")),
+                request_body = schemas::$schema,
+                responses((status = 200, body = schemas::$schema), (status = 412, description = "Another version")))]
+            async fn update_one(
+                crm: Extension<Crm>,
+                actor: Extension<User>,
+                Path(id): Path<String>,
+                headers: HeaderMap,
+                body: Bytes,
+            ) -> Result<Response, Failure> {
+                update((crm, actor), $kind, id, headers, body).await
+            }
+
+            #[utoipa::path(delete, path = $one, operation_id = concat!("crm_delete_", $tag), tag = "crm",
+                params(("id" = String, Path, description = "The record's id"),
+                    ("If-Match" = Option<String>, Header, description = "The version that is to be deleted")),
+                responses((status = 204), (status = 412, description = "Another version")))]
+            async fn delete_one(
+                crm: Extension<Crm>,
+                actor: Extension<User>,
+                Path(id): Path<String>,
+                headers: HeaderMap,
+            ) -> Result<Response, Failure> {
+                delete((crm, actor), $kind, id, headers).await
+            }
+
+            pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+                OpenApiRouter::new()
+                    .routes(routes!(list_all, create_one))
+                    .routes(routes!(read_one, update_one, delete_one))
+            }
+        }
+    };
+}
+
+record_routes!(contacts, Kind::Contact, Contact, "/contacts", "/contacts/{id}", "contact");
+record_routes!(companies, Kind::Company, Company, "/companies", "/companies/{id}", "company");
+record_routes!(segments, Kind::Segment, Segment, "/segments", "/segments/{id}", "segment");
+record_routes!(list_views, Kind::ListView, ListView, "/list_views", "/list_views/{id}", "list_view");
+record_routes!(users, Kind::User, User, "/users", "/users/{id}", "user");
+
+/// The change feed: every record and tombstone at its latest change.
+#[utoipa::path(get, path = "/changes", operation_id = "crm_changes", tag = "crm", params(FeedParameters),
+    responses((status = 200, body = ChangePage)))]
+async fn changes(
+    Extension(crm): Extension<Crm>,
+    Extension(actor): Extension<User>,
+    UrlQuery(parameters): UrlQuery<FeedParameters>,
+) -> Result<Json<ChangePage>, Failure> {
+    let cursor = parameters.cursor.filter(|cursor| !cursor.is_empty());
+    let page = crm.changes(&actor, cursor.as_deref()).await?;
+    let item = |change: tandem_builtin::ChangeItem| ChangeItem {
+        kind: change.kind.word(),
+        id: change.id,
+        deleted: change.record.is_none(),
+        record: change.record.as_ref().map(Record::to_json),
+    };
+    let items = page.items.into_iter().map(item).collect();
+    Ok(Json(ChangePage { items, next: page.next, cursor: page.cursor }))
+}
+
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+    contacts::routes()
+        .merge(companies::routes())
+        .merge(segments::routes())
+        .merge(list_views::routes())
+        .merge(users::routes())
+        .routes(routes!(changes))
+}

@@ -1,0 +1,143 @@
+//! What the records look like in the API's description, made from the CRM's own table of fields.
+use serde::Serialize;
+use serde_json::Value;
+use tandem_builtin::Kind;
+use tandem_builtin::schema::Shape;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+macro_rules! record_schema {
+    ($name:ident, $kind:expr, $doc:literal) => {
+        #[doc = $doc]
+        pub(super) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                record($kind)
+            }
+        }
+        impl ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                std::borrow::Cow::Borrowed(stringify!($name))
+            }
+        }
+    };
+}
+
+record_schema!(Contact, Kind::Contact, "A person.");
+record_schema!(Company, Kind::Company, "An organisation.");
+record_schema!(Segment, Kind::Segment, "A saved filter that can bound a sync.");
+record_schema!(ListView, Kind::ListView, "A saved filter of a list.");
+record_schema!(User, Kind::User, "A colleague.");
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn record(kind: Kind) -> RefOr<Schema> {
+    let read_only = |kind: Type| ObjectBuilder::new().schema_type(kind).read_only(Some(true));
+    let mut object = ObjectBuilder::new()
+        .property("id", read_only(Type::String).description(Some("UUID.")))
+        .property("number", read_only(Type::Integer).description(Some("Small number for people.")))
+        .property("created_at", read_only(Type::String))
+        .property("updated_at", read_only(Type::String))
+        .property("version", read_only(Type::Integer).description(Some("For `If-Match`.")));
+    for field in kind.definition().fields {
+        object = object.property(field.name, shape(field.shape, field.about));
+        if field.mandatory {
+            object = object.required(field.name);
+        }
+    }
+    let free = ObjectBuilder::new()
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .description(Some("Free fields: texts, numbers, true or false."));
+    object.property("tags", ArrayBuilder::new().items(text())).property("custom", free).into()
+}
+
+fn shape(shape: Shape, about: &str) -> RefOr<Schema> {
+    let about = Some(about);
+    match shape {
+        Shape::Line(most) | Shape::Lines(most) => text().max_length(Some(most)).description(about).into(),
+        Shape::Birthday | Shape::Email | Shape::Reference(_) => text().description(about).into(),
+        Shape::Module => {
+            let known = Kind::FILTERED.into_iter().map(|kind| Value::from(kind.plural()));
+            text().enum_values(Some(known)).description(about).into()
+        }
+        Shape::Flag => ObjectBuilder::new().schema_type(Type::Boolean).description(about).into(),
+        Shape::Filter | Shape::Rights => ObjectBuilder::new()
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .description(about)
+            .into(),
+        Shape::Emails | Shape::Phones => list(&["type", "value"], about),
+        Shape::Addresses => list(&["type", "street", "postal_code", "city", "region", "country"], about),
+    }
+}
+
+fn list(parts: &[&str], about: Option<&str>) -> RefOr<Schema> {
+    let element = parts.iter().fold(ObjectBuilder::new(), |object, part| object.property(*part, text()));
+    ArrayBuilder::new().items(element).description(about).into()
+}
+
+/// A page of records.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RecordList {
+    /// The records, by number.
+    #[schema(value_type = Vec<Object>)]
+    pub(super) items: Vec<Value>,
+    /// Where to go on; `null` at the end. A page may be short and still have a `next`.
+    pub(super) next: Option<String>,
+}
+
+/// A page of the change feed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ChangePage {
+    /// The changes, the oldest first; each record once, at its latest change.
+    pub(super) items: Vec<ChangeItem>,
+    /// Where to go on now; `null` when there is nothing more now.
+    pub(super) next: Option<String>,
+    /// Where to go on later.
+    pub(super) cursor: String,
+}
+
+/// One change.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ChangeItem {
+    /// `contact`, `company`, ….
+    #[serde(rename = "type")]
+    #[schema(rename = "type")]
+    pub(super) kind: &'static str,
+    /// The record's id.
+    pub(super) id: String,
+    /// Whether it is deleted.
+    pub(super) deleted: bool,
+    /// The record as it is now; `null` when it is deleted.
+    #[schema(value_type = Option<Object>)]
+    pub(super) record: Option<Value>,
+}
+
+/// What an import did.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ImportReport {
+    /// New contacts.
+    pub(super) created: u64,
+    /// Contacts that learned something.
+    pub(super) updated: u64,
+    /// Contacts that knew everything already.
+    pub(super) skipped: u64,
+    /// Lines that could not be used.
+    pub(super) failed: u64,
+    /// The first thousand of those.
+    pub(super) errors: Vec<BadLine>,
+    /// Time was up: send the same file again with this `offset`; `null` when all is done.
+    pub(super) next: Option<u64>,
+}
+
+/// A line that could not be used.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BadLine {
+    /// Its number in the file, from 1.
+    pub(super) line: u64,
+    /// Why.
+    pub(super) reason: String,
+}

@@ -1,0 +1,106 @@
+//! The CRM's API over the table in memory.
+use super::routes;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use axum::{Extension, Router};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tandem_builtin::users::{NewUser, Role, Users};
+use tandem_builtin::{Crm, Kind};
+use tandem_ports::infra::Clock;
+use tandem_testkit::clock::ManualClock;
+use tandem_testkit::memory::MemoryTable;
+use tower::ServiceExt;
+
+async fn app() -> Router {
+    let (table, clock) = (Arc::new(MemoryTable::default()), Arc::new(ManualClock::default()));
+    let users = Users::new(table.clone(), clock.clone());
+    let new = NewUser { account: "acme", email: "an@acme.test", name: "An", role: Role::Administrator };
+    let an = users.create(new).await.unwrap();
+    let (router, _) = routes::<()>().split_for_parts();
+    let clock: Arc<dyn Clock> = clock;
+    router.layer(Extension(Crm::new(table, clock.clone()))).layer(Extension(an)).layer(Extension(clock))
+}
+
+async fn call(app: &Router, method: &str, path: &str, if_match: Option<&str>, body: Value) -> (StatusCode, Value) {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(version) = if_match {
+        request = request.header(header::IF_MATCH, version);
+    }
+    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+    send(app, request.body(body).unwrap()).await
+}
+
+async fn send(app: &Router, request: Request<Body>) -> (StatusCode, Value) {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() })
+}
+
+#[tokio::test]
+async fn a_record_lives_through_the_api() {
+    let app = app().await;
+    let (status, made) = call(&app, "POST", "/contacts", None, json!({"last_name": "Peeters"})).await;
+    assert_eq!((status, &made["version"]), (StatusCode::CREATED, &json!(1)));
+    let one = format!("/contacts/{}", made["id"].as_str().unwrap());
+    let (status, _) = call(&app, "PATCH", &one, Some("\"1\""), json!({"first_name": "Jan"})).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, stale) = call(&app, "PATCH", &one, Some("1"), json!({"first_name": "Piet"})).await;
+    assert_eq!((status, &stale["error"]["code"]), (StatusCode::PRECONDITION_FAILED, &json!("stale")));
+    let (status, wrong) = call(&app, "PATCH", &one, None, json!({"shoe_size": 44})).await;
+    assert_eq!((status, &wrong["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("shoe_size")));
+    let (status, _) = call(&app, "POST", "/contacts", None, json!([])).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (_, list) = call(&app, "GET", "/contacts?q=peeters", None, Value::Null).await;
+    assert_eq!((list["items"].as_array().unwrap().len(), &list["next"]), (1, &Value::Null));
+    assert_eq!(call(&app, "DELETE", &one, Some("\"2\""), Value::Null).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(call(&app, "GET", &one, None, Value::Null).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(call(&app, "GET", "/contacts/nonsense", None, Value::Null).await.0, StatusCode::NOT_FOUND);
+    let (_, feed) = call(&app, "GET", "/changes", None, Value::Null).await;
+    let last = feed["items"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["type"], &last["deleted"]), (&json!("contact"), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_file_is_imported_as_a_body_and_as_a_form() {
+    let app = app().await;
+    let post = |kind: &str, body: &str| {
+        let request = Request::builder().method("POST").uri("/import").header(header::CONTENT_TYPE, kind);
+        request.body(Body::from(body.to_owned())).unwrap()
+    };
+    let (status, report) = send(&app, post("text/csv", "First name,Last name\nJan,P\n,\n")).await;
+    assert_eq!((status, &report["created"]), (StatusCode::OK, &json!(1)));
+    let form = "--xx\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--xx\r\nContent-Disposition: form-data; \
+                name=\"file\"; filename=\"c.csv\"\r\n\r\nFirst name,Last name\r\nPiet,Q\r\n\r\n--xx--\r\n";
+    let (status, report) = send(&app, post("multipart/form-data; boundary=xx", form)).await;
+    assert_eq!((status, &report["created"]), (StatusCode::OK, &json!(1)));
+    let (status, refused) = send(&app, post("text/csv", "colour;size\nred;3\n")).await;
+    assert_eq!((status, &refused["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("file")));
+    let (status, refused) = send(&app, post("text/csv", &"a".repeat(6 * 1024 * 1024))).await;
+    assert_eq!((status, &refused["error"]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("too_large")));
+}
+
+#[tokio::test]
+async fn the_description_names_every_route_and_field() {
+    let (_, api) = routes::<()>().split_for_parts();
+    let api = serde_json::to_value(&api).unwrap();
+    for kind in Kind::ALL {
+        let definition = kind.definition();
+        assert!(api["paths"][format!("/{}", definition.plural)]["post"].is_object(), "{}", definition.plural);
+        assert!(api["paths"][format!("/{}/{{id}}", definition.plural)]["patch"].is_object(), "{}", definition.plural);
+    }
+    for field in Kind::Contact.definition().fields {
+        assert!(api["components"]["schemas"]["Contact"]["properties"][field.name].is_object(), "{}", field.name);
+    }
+    let names: Vec<String> = api["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .filter_map(|operation| Some(operation["operationId"].as_str()?.to_owned()))
+        .collect();
+    let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(names.len(), distinct.len(), "every operation has its own name");
+}

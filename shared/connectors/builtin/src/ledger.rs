@@ -1,0 +1,402 @@
+//! How records are kept: every write of an account is one transaction that moves the account's sequence number.
+//!
+//! * The head item counts: a write is `{head: seq n → n + k, if it still is n}` with the records, their feed entries
+//!   and their index rows. Whoever read the head, then the records, and commits on that head has seen nothing stale:
+//!   the writes of one account are serial. Who comes second reads again ([`Tries`]).
+//! * Each record has exactly one feed entry, at its latest sequence number; the feed from 0 is the complete listing.
+//!   A sequence number never appears after a higher one, so a reader's cursor never misses a change.
+//! * The entry of a deleted record stays, as its tombstone.
+use crate::error::CrmError;
+use crate::keys;
+use crate::record::{self, Body, Record};
+use crate::schema::Kind;
+use futures::stream::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_ports::infra::Clock;
+use tandem_ports::table::{Condition, GET_BATCH, Index, Item, Key, Op, Query, TRANSACT_LIMIT, Table, TableError};
+
+/// How often a write that met another one is tried again before it is [`CrmError::Busy`].
+const TRIES: u32 = 12;
+/// Rows read at once when an index is loaded; some 100 bytes each, so a page stays below the table's 1 MB.
+const ROWS_PAGE: usize = 5_000;
+/// Batched reads of one call that may be under way at the same time.
+const PARALLEL_GETS: usize = 4;
+
+/// The records of one account.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    pub(crate) table: Arc<dyn Table>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) account: String,
+}
+
+/// What the head item says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Head {
+    /// The last sequence number given away.
+    pub(crate) seq: u64,
+    /// By type: the last number given away, and how many records live.
+    counts: BTreeMap<&'static str, (u64, u64)>,
+}
+
+impl Head {
+    /// How many records of this type there are.
+    pub(crate) fn live(&self, kind: Kind) -> u64 {
+        self.counts.get(kind.word()).map_or(0, |(_, live)| *live)
+    }
+
+    fn read(item: Option<&Item>) -> Result<Head, CrmError> {
+        let Some(item) = item else { return Ok(Head::default()) };
+        let number = |name: &str| item.attributes.get(name).map(|value| value.as_u64().ok_or(CrmError::Corrupt));
+        let mut head = Head { seq: number("seq").ok_or(CrmError::Corrupt)??, counts: BTreeMap::new() };
+        for kind in Kind::ALL {
+            let last = number(&format!("last_{}", kind.word())).transpose()?;
+            let live = number(&format!("live_{}", kind.word())).transpose()?;
+            head.counts.insert(kind.word(), (last.unwrap_or(0), live.unwrap_or(0)));
+        }
+        Ok(head)
+    }
+
+    fn to_item(&self, account: &str) -> Item {
+        let mut attributes = Map::new();
+        attributes.insert("seq".into(), json!(self.seq));
+        for (word, (last, live)) in &self.counts {
+            attributes.insert(format!("last_{word}"), json!(last));
+            attributes.insert(format!("live_{word}"), json!(live));
+        }
+        Item { key: keys::head(account), attributes }
+    }
+}
+
+/// One change to one record. A record occurs at most once in a commit.
+#[derive(Clone)]
+pub(crate) enum Edit {
+    /// A new record.
+    Create {
+        /// UUID, made by [`Ledger::new_id`].
+        id: String,
+        /// Its type.
+        kind: Kind,
+        /// What it says (checked).
+        body: Body,
+        /// A sync's mark.
+        marker: Option<String>,
+    },
+    /// Another body or marker for a record.
+    Change {
+        /// As it was read after the head.
+        before: Box<Record>,
+        /// What it says from now on (checked).
+        body: Body,
+        /// Its mark from now on.
+        marker: Option<String>,
+    },
+    /// The end of a record.
+    Remove {
+        /// As it was read after the head.
+        before: Box<Record>,
+    },
+}
+
+impl Edit {
+    /// At most how many operations of a transaction it takes.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Edit::Create { body, marker, .. } => {
+                3 + usize::from(body.contains_key("company")) + usize::from(marker.is_some())
+            }
+            Edit::Change { .. } => 7,
+            Edit::Remove { .. } => 5,
+        }
+    }
+}
+
+/// How many operations the edits of one commit may take together; the head takes one more.
+pub(crate) const COMMIT_WEIGHT: usize = TRANSACT_LIMIT - 1;
+
+/// An entry of the change feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) seq: u64,
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) version: u64,
+    pub(crate) deleted: bool,
+}
+
+/// A bounded number of tries, with growing and scattered pauses.
+pub(crate) struct Tries {
+    left: u32,
+}
+
+impl Tries {
+    pub(crate) fn new() -> Self {
+        Self { left: TRIES }
+    }
+    /// Waits a little before the next try.
+    pub(crate) async fn again(&mut self, clock: &dyn Clock) -> Result<(), CrmError> {
+        self.left = self.left.checked_sub(1).ok_or(CrmError::Busy)?;
+        let most = 4_u64 << (TRIES - self.left).min(7);
+        clock.sleep(Duration::from_millis(rand::random_range(most / 2..=most))).await;
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// A new record id: a UUID that sorts by time.
+    pub(crate) fn new_id(&self) -> String {
+        let now = self.clock.now();
+        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+        uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)).to_string()
+    }
+
+    /// The head. One request.
+    pub(crate) async fn head(&self) -> Result<Head, CrmError> {
+        let items = self.table.get(&[keys::head(&self.account)]).await?;
+        Head::read(items.first().and_then(Option::as_ref))
+    }
+
+    /// Records by id, in that order. One request a hundred; the same id may occur twice.
+    pub(crate) async fn records<S: AsRef<str>>(&self, ids: &[S]) -> Result<Vec<Option<Record>>, CrmError> {
+        let mut distinct: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let keys: Vec<Key> = distinct.iter().map(|id| keys::record(&self.account, id)).collect();
+        let batches: Vec<Vec<Key>> = keys.chunks(GET_BATCH).map(<[Key]>::to_vec).collect();
+        let read = futures::stream::iter(batches).map(|batch| self.get_batch(batch)).buffered(PARALLEL_GETS);
+        let items: Vec<Vec<Option<Item>>> = read.try_collect().await?;
+        let mut found: HashMap<&str, Record> = HashMap::with_capacity(distinct.len());
+        for (id, item) in distinct.into_iter().zip(items.into_iter().flatten()) {
+            if let Some(item) = item {
+                found.insert(id, Record::from_item(&item)?);
+            }
+        }
+        Ok(ids.iter().map(|id| found.get(id.as_ref()).cloned()).collect())
+    }
+
+    async fn get_batch(&self, keys: Vec<Key>) -> Result<Vec<Option<Item>>, TableError> {
+        self.table.get(&keys).await
+    }
+
+    /// One record.
+    pub(crate) async fn record(&self, id: &str) -> Result<Option<Record>, CrmError> {
+        Ok(self.records(&[id]).await?.pop().flatten())
+    }
+
+    /// Feed entries after a sequence number, and whether more may follow. One request.
+    pub(crate) async fn feed(&self, after: u64, limit: usize) -> Result<(Vec<Entry>, bool), CrmError> {
+        let mut query = main_query(keys::feed_partition(&self.account), limit);
+        query.after = Some(keys::sequence(after));
+        let page = self.table.query(&query).await?;
+        let entries: Option<Vec<Entry>> = page.items.iter().map(read_entry).collect();
+        Ok((entries.ok_or(CrmError::Corrupt)?, page.more))
+    }
+
+    /// Rows of a type after a number: number and id of each, and whether more may follow. One request.
+    pub(crate) async fn rows(
+        &self,
+        kind: Kind,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<(u64, String, String)>, bool), CrmError> {
+        let mut query = main_query(keys::rows_partition(&self.account, kind), limit);
+        query.after = Some(keys::number(after));
+        let page = self.table.query(&query).await?;
+        let read = |item: &Item| {
+            let text = |name: &str| item.attributes.get(name)?.as_str().map(str::to_owned);
+            Some((item.key.sk.parse().ok()?, text("id")?, text("same")?))
+        };
+        let rows: Option<Vec<_>> = page.items.iter().map(read).collect();
+        Ok((rows.ok_or(CrmError::Corrupt)?, page.more))
+    }
+
+    /// All records of a type by what makes them the same (see [`record::same`]); of two alike, the older.
+    /// Some hundred bytes a record, one request for 5,000.
+    pub(crate) async fn known(&self, kind: Kind) -> Result<HashMap<String, String>, CrmError> {
+        let (mut known, mut after) = (HashMap::new(), 0);
+        loop {
+            let (rows, more) = self.rows(kind, after, ROWS_PAGE).await?;
+            after = rows.last().map_or(after, |(number, _, _)| *number);
+            for (_, id, same) in rows {
+                known.entry(same).or_insert(id);
+            }
+            if !more {
+                return Ok(known);
+            }
+        }
+    }
+
+    /// Ids of a company's contacts after one of them, and whether more may follow. One request.
+    pub(crate) async fn staff(
+        &self,
+        company: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<String>, bool), CrmError> {
+        let mut query = main_query(keys::staff_partition(&self.account, company), limit);
+        query.after = after.map(str::to_owned);
+        let page = self.table.query(&query).await?;
+        Ok((page.items.into_iter().map(|item| item.key.sk).collect(), page.more))
+    }
+
+    /// Ids of the records that carry these markers, in that order. One request a hundred.
+    pub(crate) async fn marked<S: AsRef<str>>(&self, markers: &[S]) -> Result<Vec<Option<String>>, CrmError> {
+        let mut keys: Vec<Key> = markers.iter().map(|marker| keys::mark(&self.account, marker.as_ref())).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let items = self.table.get(&keys).await?;
+        let id = |item: &Item| item.attributes.get("id").and_then(Value::as_str).map(str::to_owned);
+        let found: HashMap<&Key, String> =
+            keys.iter().zip(&items).filter_map(|(key, item)| Some((key, id(item.as_ref()?)?))).collect();
+        Ok(markers.iter().map(|m| found.get(&keys::mark(&self.account, m.as_ref())).cloned()).collect())
+    }
+
+    /// Commits edits on the head they were planned on, in one transaction; answers the records after it (removed ones
+    /// as they were). `None`: somebody else wrote meanwhile; nothing was done, read again.
+    pub(crate) async fn commit(&self, head: &Head, edits: Vec<Edit>) -> Result<Option<Vec<Record>>, CrmError> {
+        if edits.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        debug_assert!(edits.iter().map(Edit::weight).sum::<usize>() <= COMMIT_WEIGHT, "the edits fit a transaction");
+        let mut draft =
+            Transaction { account: &self.account, head: head.clone(), ops: Vec::new(), now: self.clock.now() };
+        let records: Vec<Record> = edits.into_iter().map(|edit| draft.apply(edit)).collect();
+        let unmoved = match head.seq {
+            0 => Condition::Absent,
+            seq => Condition::Equals("seq", json!(seq)),
+        };
+        let mut ops = vec![Op::Put(draft.head.to_item(&self.account), vec![unmoved])];
+        ops.append(&mut draft.ops);
+        match self.table.transact(&ops).await {
+            Ok(()) => Ok(Some(records)),
+            Err(TableError::Condition(_) | TableError::Contention) => Ok(None),
+            Err(error @ TableError::Unavailable(_)) => Err(CrmError::Unavailable(error)),
+        }
+    }
+}
+
+/// The operations of one commit as they are made.
+struct Transaction<'a> {
+    account: &'a str,
+    head: Head,
+    ops: Vec<Op>,
+    now: Timestamp,
+}
+
+impl Transaction<'_> {
+    fn apply(&mut self, edit: Edit) -> Record {
+        self.head.seq += 1;
+        match edit {
+            Edit::Create { id, kind, body, marker } => self.create(id, kind, body, marker),
+            Edit::Change { before, body, marker } => self.change(*before, body, marker),
+            Edit::Remove { before } => self.remove(*before),
+        }
+    }
+
+    fn create(&mut self, id: String, kind: Kind, body: Body, marker: Option<String>) -> Record {
+        let count = self.head.counts.entry(kind.word()).or_default();
+        *count = (count.0 + 1, count.1 + 1);
+        let (number, seq, now) = (count.0, self.head.seq, self.now);
+        let record = Record { id, kind, number, version: 1, seq, created_at: now, updated_at: now, marker, body };
+        self.ops.push(Op::Put(record.to_item(self.account), vec![Condition::Absent]));
+        self.feed(&record, false);
+        self.row(&record);
+        self.staff(&record);
+        self.mark(&record);
+        record
+    }
+
+    fn change(&mut self, before: Record, body: Body, marker: Option<String>) -> Record {
+        let (version, seq, updated_at) = (before.version + 1, self.head.seq, self.now);
+        let record = Record { version, seq, updated_at, marker, body, ..before.clone() };
+        self.ops.push(Op::Put(record.to_item(self.account), vec![same_version(&before)]));
+        self.ops.push(Op::Delete(keys::feed(self.account, before.seq), Vec::new()));
+        self.feed(&record, false);
+        if record::same(before.kind, &before.body) != record::same(record.kind, &record.body) {
+            self.row(&record);
+        }
+        if before.company() != record.company() {
+            self.leave_company(&before);
+            self.staff(&record);
+        }
+        if before.marker != record.marker {
+            self.mark(&record);
+        }
+        record
+    }
+
+    fn remove(&mut self, before: Record) -> Record {
+        let count = self.head.counts.entry(before.kind.word()).or_default();
+        count.1 = count.1.saturating_sub(1);
+        self.ops.push(Op::Delete(keys::record(self.account, &before.id), vec![same_version(&before)]));
+        self.ops.push(Op::Delete(keys::feed(self.account, before.seq), Vec::new()));
+        self.feed(&Record { seq: self.head.seq, version: before.version + 1, ..before.clone() }, true);
+        self.ops.push(Op::Delete(keys::row(self.account, before.kind, before.number), Vec::new()));
+        self.leave_company(&before);
+        // The mark stays: it points to an id that no longer is, which readers take for "no such record".
+        before
+    }
+
+    fn feed(&mut self, record: &Record, deleted: bool) {
+        let mut attributes = Map::new();
+        attributes.insert("kind".into(), json!(record.kind.word()));
+        attributes.insert("id".into(), json!(record.id));
+        attributes.insert("version".into(), json!(record.version));
+        attributes.insert("deleted".into(), json!(deleted));
+        self.put(keys::feed(self.account, record.seq), attributes);
+    }
+
+    fn row(&mut self, record: &Record) {
+        let mut attributes = Map::new();
+        attributes.insert("id".into(), json!(record.id));
+        attributes.insert("same".into(), json!(record::same(record.kind, &record.body)));
+        self.put(keys::row(self.account, record.kind, record.number), attributes);
+    }
+
+    fn staff(&mut self, record: &Record) {
+        if let Some(company) = record.company() {
+            self.put(keys::staff(self.account, company, &record.id), Map::new());
+        }
+    }
+
+    fn leave_company(&mut self, record: &Record) {
+        if let Some(company) = record.company() {
+            self.ops.push(Op::Delete(keys::staff(self.account, company, &record.id), Vec::new()));
+        }
+    }
+
+    fn mark(&mut self, record: &Record) {
+        if let Some(marker) = &record.marker {
+            let attributes = Map::from_iter([("id".to_owned(), json!(record.id))]);
+            self.put(keys::mark(self.account, marker), attributes);
+        }
+    }
+
+    fn put(&mut self, key: Key, attributes: Map<String, Value>) {
+        self.ops.push(Op::Put(Item { key, attributes }, Vec::new()));
+    }
+}
+
+fn same_version(record: &Record) -> Condition {
+    Condition::Equals("version", json!(record.version))
+}
+
+fn read_entry(item: &Item) -> Option<Entry> {
+    let get = |name: &str| item.attributes.get(name);
+    Some(Entry {
+        seq: item.key.sk.parse().ok()?,
+        kind: Kind::of_word(get("kind")?.as_str()?)?,
+        id: get("id")?.as_str()?.to_owned(),
+        version: get("version")?.as_u64()?,
+        deleted: get("deleted")?.as_bool()?,
+    })
+}
+
+fn main_query(pk: String, limit: usize) -> Query {
+    Query { pk, index: Index::Main, prefix: String::new(), after: None, up_to: None, descending: false, limit }
+}

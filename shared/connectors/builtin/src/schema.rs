@@ -1,0 +1,186 @@
+//! What the records hold, as data: a record type is a row of [`Kind::definition`], and nothing else knows its fields.
+
+/// A type of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A person.
+    Contact,
+    /// An organisation.
+    Company,
+    /// A saved filter that bounds a sync.
+    Segment,
+    /// A saved filter of a list on the page.
+    ListView,
+    /// A colleague who may sign in.
+    User,
+}
+
+/// What a field holds, which decides how it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One line of at most so many characters.
+    Line(usize),
+    /// Text of several lines of at most so many characters.
+    Lines(usize),
+    /// `[{"type","value"}]` with e-mail addresses.
+    Emails,
+    /// `[{"type","value"}]` with phone numbers.
+    Phones,
+    /// `[{"type","street","postal_code","city","region","country"}]`.
+    Addresses,
+    /// `YYYY-MM-DD` or `--MM-DD`.
+    Birthday,
+    /// One e-mail address.
+    Email,
+    /// The id of a record of that type, which must exist.
+    Reference(Kind),
+    /// The plural of a record type that can be filtered.
+    Module,
+    /// `{"all":[{"field","op","value"}]}`, checked against the module.
+    Filter,
+    /// What a user may do.
+    Rights,
+    /// True or false.
+    Flag,
+}
+
+/// One field of a record type.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldDefinition {
+    /// Its name in the API.
+    pub name: &'static str,
+    /// What it holds.
+    pub shape: Shape,
+    /// Whether a record cannot be without it.
+    pub mandatory: bool,
+    /// One sentence for the API's description.
+    pub about: &'static str,
+}
+
+/// A record type.
+#[derive(Debug)]
+pub struct Definition {
+    /// As in `{"type":"contact"}`.
+    pub word: &'static str,
+    /// As in the address `/crm/v1/contacts`, and the name of the rights' module.
+    pub plural: &'static str,
+    /// Its own fields, beside the ones that every record has.
+    pub fields: &'static [FieldDefinition],
+    /// The fields that the search `q` looks into.
+    pub searched: &'static [&'static str],
+}
+
+/// Fields that every record has and the CRM itself sets.
+pub const SYSTEM_FIELDS: [&str; 5] = ["id", "number", "created_at", "updated_at", "version"];
+
+const fn field(name: &'static str, shape: Shape, about: &'static str) -> FieldDefinition {
+    FieldDefinition { name, shape, mandatory: false, about }
+}
+const fn mandatory(name: &'static str, shape: Shape, about: &'static str) -> FieldDefinition {
+    FieldDefinition { name, shape, mandatory: true, about }
+}
+
+const NAME: Shape = Shape::Line(300);
+const EMAILS: FieldDefinition = field("emails", Shape::Emails, "E-mail addresses, the main one first.");
+const PHONES: FieldDefinition = field("phones", Shape::Phones, "Phone numbers, the main one first.");
+const ADDRESSES: FieldDefinition = field("addresses", Shape::Addresses, "Postal addresses, the main one first.");
+const WEBSITE: FieldDefinition = field("website", Shape::Line(2_000), "An address on the web.");
+const OWNER: FieldDefinition = field("owner", Shape::Reference(Kind::User), "The id of the responsible user.");
+
+static CONTACT: Definition = Definition {
+    word: "contact",
+    plural: "contacts",
+    fields: &[
+        mandatory("last_name", NAME, "Family name."),
+        field("first_name", NAME, "Given name."),
+        field("salutation", NAME, "“Mr”, “Dr.”, …"),
+        EMAILS,
+        PHONES,
+        ADDRESSES,
+        field("company", Shape::Reference(Kind::Company), "The id of the company the person works for."),
+        field("position", NAME, "Job title at that company."),
+        field("birthday", Shape::Birthday, "`YYYY-MM-DD`, or `--MM-DD` without a year."),
+        field("language", Shape::Line(35), "BCP 47 language tag."),
+        WEBSITE,
+        field("remarks", Shape::Lines(30_000), "Free text."),
+        OWNER,
+    ],
+    searched: &["first_name", "last_name", "emails", "phones", "position", "remarks"],
+};
+static COMPANY: Definition = Definition {
+    word: "company",
+    plural: "companies",
+    fields: &[
+        mandatory("name", NAME, "The company's name."),
+        EMAILS,
+        PHONES,
+        ADDRESSES,
+        WEBSITE,
+        field("vat_number", Shape::Line(50), "Value-added tax number."),
+        OWNER,
+    ],
+    searched: &["name", "emails", "phones", "vat_number", "website"],
+};
+const FILTER_FIELDS: &[FieldDefinition] = &[
+    mandatory("name", NAME, "What people call it."),
+    mandatory("module", Shape::Module, "Which records it picks: `contacts` or `companies`."),
+    field("filter", Shape::Filter, "The records for which every test holds; without tests, all of them."),
+];
+static SEGMENT: Definition =
+    Definition { word: "segment", plural: "segments", fields: FILTER_FIELDS, searched: &["name", "module"] };
+static LIST_VIEW: Definition =
+    Definition { word: "list_view", plural: "list_views", fields: FILTER_FIELDS, searched: &["name", "module"] };
+static USER: Definition = Definition {
+    word: "user",
+    plural: "users",
+    fields: &[
+        field("name", NAME, "The person's name."),
+        mandatory("email", Shape::Email, "The address the person signs in with; one user an address."),
+        field("admin", Shape::Flag, "Whether the person may manage users and rights."),
+        field("rights", Shape::Rights, "What the person may do; what is left out is allowed."),
+    ],
+    searched: &["name", "email"],
+};
+
+impl Kind {
+    /// Every type of record.
+    pub const ALL: [Kind; 5] = [Kind::Contact, Kind::Company, Kind::Segment, Kind::ListView, Kind::User];
+    /// The types that rights speak of.
+    pub const MODULES: [Kind; 4] = [Kind::Contact, Kind::Company, Kind::Segment, Kind::ListView];
+    /// The types that a segment or list view can pick from.
+    pub const FILTERED: [Kind; 2] = [Kind::Contact, Kind::Company];
+
+    /// What it holds.
+    pub fn definition(self) -> &'static Definition {
+        match self {
+            Kind::Contact => &CONTACT,
+            Kind::Company => &COMPANY,
+            Kind::Segment => &SEGMENT,
+            Kind::ListView => &LIST_VIEW,
+            Kind::User => &USER,
+        }
+    }
+    /// `contact`, `company`, ….
+    pub fn word(self) -> &'static str {
+        self.definition().word
+    }
+    /// `contacts`, `companies`, ….
+    pub fn plural(self) -> &'static str {
+        self.definition().plural
+    }
+    /// The type with this word.
+    pub(crate) fn of_word(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+    /// The filterable type with this plural.
+    pub(crate) fn of_module(plural: &str) -> Option<Kind> {
+        Kind::FILTERED.into_iter().find(|kind| kind.plural() == plural)
+    }
+}
+
+impl Definition {
+    /// The field with this name.
+    pub fn field(&self, name: &str) -> Option<&'static FieldDefinition> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}

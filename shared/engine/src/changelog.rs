@@ -1,0 +1,136 @@
+//! The change log: every write of a run with its before and after, sealed for the sync's owner.
+use crate::prepare::Item;
+use crate::session::Session;
+use crate::{Engine, EngineError};
+use serde::{Deserialize, Serialize};
+use tandem_core::contact;
+use tandem_core::plan::{Act, Why};
+use tandem_core::record::{Field, Fields, RunId, Scope, Side, UserId, Value};
+use tandem_ports::infra::SecretOwner;
+use tandem_store::StoreError;
+use tandem_store::run::Run;
+use tandem_store::sync::Sync;
+
+/// A part stays well below DynamoDB's 400 KB an item, also sealed and in base64.
+const PART_BYTES: usize = 200 * 1024;
+
+/// One written field (or one whole record, where `field` is `null`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    side: Side,
+    record: String,
+    title: String,
+    action: String,
+    field: Option<Field>,
+    before: Option<Value>,
+    after: Option<Value>,
+    why: Why,
+}
+
+/// A change as the API shows it.
+pub type ChangeView = Change;
+
+impl Session<'_> {
+    /// The log entries of one side's act.
+    pub(crate) fn log(&self, item: &Item, side: Side) -> Vec<Change> {
+        let before = item.copy(side).map(|copy| self.mapped(side, &copy.fields)).unwrap_or_default();
+        let other = item.copy(side.other()).map(|copy| self.mapped(side.other(), &copy.fields)).unwrap_or_default();
+        let title = contact::title(if before.is_empty() { &other } else { &before });
+        let record = item.copy(side).map(|copy| copy.id.to_string()).unwrap_or_default();
+        let change = |action: &str, field: Option<Field>, before: Option<&Value>, after: Option<&Value>| Change {
+            side,
+            record: record.clone(),
+            title: title.clone(),
+            action: action.to_owned(),
+            field,
+            before: before.cloned(),
+            after: after.cloned(),
+            why: item.step.why,
+        };
+        let each = |action: &str, names: Vec<Field>, after: &Fields| -> Vec<Change> {
+            let one = |field: Field| change(action, Some(field.clone()), before.get(&field), after.get(&field));
+            names.into_iter().map(one).collect()
+        };
+        match item.step.act(side) {
+            None => Vec::new(),
+            Some(Act::Create { fields }) => {
+                each("create", fields.iter().map(|(field, _)| field.clone()).collect(), fields)
+            }
+            Some(Act::Delete { .. }) => {
+                each("delete", before.iter().map(|(field, _)| field.clone()).collect(), &Fields::new())
+            }
+            Some(Act::Update { changed, fields, scope, .. }) => {
+                let mut all = each("update", changed.clone(), fields);
+                let word = |scope: Scope| Value::Text(if scope == Scope::Inside { "in" } else { "out" }.to_owned());
+                if let Some(scope) = scope {
+                    let was = item.copy(side).map(|copy| word(copy.scope));
+                    all.push(change("update", Some(Field::known("group")), was.as_ref(), Some(&word(*scope))));
+                }
+                all
+            }
+        }
+    }
+}
+
+fn owner(user: &UserId, sync: &Sync) -> SecretOwner {
+    SecretOwner { user: user.to_string(), thing: format!("sync:{}", sync.id) }
+}
+
+impl Engine {
+    /// Seals and stores entries as further parts of a run's log.
+    pub(crate) async fn append_changes(
+        &self,
+        sync: &Sync,
+        run: &mut Run,
+        entries: &[Change],
+    ) -> Result<(), StoreError> {
+        if self.config.change_log_days == 0 || entries.is_empty() {
+            return Ok(());
+        }
+        let mut part: Vec<String> = Vec::new();
+        let mut bytes = 0;
+        for (index, entry) in entries.iter().enumerate() {
+            let line = serde_json::to_string(entry).expect("our own types serialise");
+            bytes += line.len();
+            part.push(line);
+            if bytes < PART_BYTES && index + 1 < entries.len() {
+                continue;
+            }
+            let plain = format!("[{}]", part.join(","));
+            let sealed = self.secrets.seal(&owner(&sync.user, sync), plain.as_bytes()).await;
+            let sealed = sealed.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            self.store.save_changes(run, run.change_parts, sealed, self.config.change_log_days).await?;
+            run.change_parts += 1;
+            (part, bytes) = (Vec::new(), 0);
+        }
+        Ok(())
+    }
+
+    /// A part of a run's change log, and where to go on.
+    pub async fn changes(
+        &self,
+        sync: &Sync,
+        run: &RunId,
+        next: Option<&str>,
+    ) -> Result<(Vec<ChangeView>, Option<String>), EngineError> {
+        let after = match next {
+            None => None,
+            Some(text) => Some(text.parse::<u64>().map_err(|_| bad_cursor())?),
+        };
+        let Some((number, sealed)) = self.store.changes_after(run, after, self.clock.now()).await? else {
+            return Ok((Vec::new(), None));
+        };
+        let plain = self.secrets.open(&owner(&sync.user, sync), &sealed).await;
+        let plain = plain.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+        let changes = serde_json::from_slice(&plain).map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+        Ok((changes, Some(number.to_string())))
+    }
+}
+
+/// A `next` that we did not answer.
+pub(crate) fn bad_cursor() -> EngineError {
+    EngineError::Conflict {
+        code: "bad_cursor",
+        message: "`next` must be a value that the page before answered.".into(),
+    }
+}

@@ -1,0 +1,160 @@
+//! What people ask of the engine: start, confirm, retry, choose.
+use crate::job::promise;
+use crate::session::Stop;
+use crate::{Engine, EngineError, Opening};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tandem_core::profile::{self, Limits, Profile, Settings};
+use tandem_core::record::{ContainerId, RunId, Side};
+use tandem_ports::connector::Choice;
+use tandem_ports::infra::{Job, Trigger};
+use tandem_store::checkpoint::Checkpoint;
+use tandem_store::connection::Connection;
+use tandem_store::lease::Acquired;
+use tandem_store::link::{RowChange, RowState};
+use tandem_store::sync::{Sync, SyncChange};
+
+impl Engine {
+    /// Starts a run, or joins the one under way (which then goes round once more).
+    pub async fn start_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
+        if !sync.enabled {
+            return Err(conflict("disabled", "This sync is switched off; switch it on first."));
+        }
+        let (profile, settings) = rules(sync)?;
+        if trigger == Trigger::Manual && settings.limits == Limits::Vendor && !profile.vendor.manual_start {
+            let minutes = profile.vendor.frequency_minutes;
+            let message = format!("With `limits`: `vendor` this sync runs every {minutes} minutes and not by hand.");
+            return Err(EngineError::Conflict { code: "manual_start_not_allowed", message });
+        }
+        self.enqueue_run(sync, trigger).await
+    }
+
+    async fn enqueue_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
+        let now = self.clock.now();
+        // Two starts in one millisecond promise the same run: that is joining, too.
+        let (run, id) = promise(sync, trigger, now, "m");
+        let promised = self.store.promise_run(sync, &id, now + self.config.watchdog).await?;
+        if promised == id && sync.current_run.as_ref() != Some(&id) {
+            self.store.save_run(&run).await?;
+        }
+        let job =
+            Job::Sync { sync: sync.id.clone(), kind: sync.kind, trigger, run: Some(promised.clone()), continuation: 0 };
+        self.queue.send(&[(job, Duration::ZERO)]).await.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+        Ok(promised)
+    }
+
+    /// A person's word that the deletions which the guard holds are right.
+    pub async fn confirm(&self, sync: &Sync) -> Result<RunId, EngineError> {
+        let held = self.store.count_in_state(&sync.id, RowState::Held, usize::MAX).await?;
+        if held == 0 {
+            return Err(conflict("nothing_held", "There is nothing to confirm: no deletion is held."));
+        }
+        let confirmed = u64::try_from(held).unwrap_or(u64::MAX);
+        self.amend(sync, |checkpoint| checkpoint.confirmed = Some(confirmed)).await?;
+        self.enqueue_run(sync, Trigger::Manual).await
+    }
+
+    /// Tries the failing records again, also those that have no tries left.
+    pub async fn retry_failing(&self, sync: &Sync) -> Result<RunId, EngineError> {
+        let mut after = None;
+        loop {
+            let (rows, next) = self.store.rows_in_state(&sync.id, RowState::Failing, after.as_ref(), 500).await?;
+            let fresh = |mut row: tandem_store::link::Row| {
+                let before = row.clone();
+                row.attempts = 0;
+                row.refused = None;
+                RowChange { before: Some(before), after: Some(row) }
+            };
+            self.store.save_rows(&sync.id, &rows.into_iter().map(fresh).collect::<Vec<_>>()).await?;
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        self.amend(sync, |checkpoint| checkpoint.retry_failing = true).await?;
+        self.enqueue_run(sync, Trigger::Manual).await
+    }
+
+    /// Changes a sync's checkpoint while nobody works on it.
+    async fn amend(&self, sync: &Sync, change: impl FnOnce(&mut Checkpoint)) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        match self.store.acquire_lease(&sync.id, now, now + self.config.lease).await? {
+            Acquired::Lease(lease) => {
+                Ok(self.store.amend_checkpoint(&lease, sync, change, SyncChange::default()).await?)
+            }
+            Acquired::Busy => Err(conflict("run_under_way", "A run is under way; try again when it has ended.")),
+        }
+    }
+
+    /// What a sync's settings can be chosen from.
+    pub async fn choices(&self, sync: &Sync) -> Result<BTreeMap<String, Vec<Choice>>, EngineError> {
+        let (profile, settings) = rules(sync)?;
+        let (crm, remote) = self.connections(sync).await?;
+        let mut all = BTreeMap::new();
+        for (side, connection) in [(Side::Left, &crm), (Side::Right, &remote)] {
+            let ask = Opening { connection, profile, settings: &settings, side, container: None };
+            let connector = self.connectors.open(ask).await.map_err(|error| refused(side, &error))?;
+            let choices = connector.choices().await.map_err(|error| refused(side, &error))?;
+            for (setting, some) in choices {
+                // Both sides may have fields; each says its own.
+                let name = if setting == "fields" { format!("{}_fields", side.word()) } else { setting.to_owned() };
+                all.insert(name, some);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Both connections of a sync; the CRM's first.
+    pub(crate) async fn connections(&self, sync: &Sync) -> Result<(Connection, Connection), EngineError> {
+        let opening = self.store.open_run(&sync.id).await?;
+        let opening = opening.ok_or_else(|| conflict("removed", "This sync was removed."))?;
+        match (opening.crm, opening.remote) {
+            (Some(crm), Some(remote)) => Ok((crm, remote)),
+            (None, _) | (_, None) => Err(conflict("connection_removed", "A connection of this sync was removed.")),
+        }
+    }
+}
+
+/// A sync's profile and settings.
+pub(crate) fn rules(sync: &Sync) -> Result<(&'static Profile, Settings), EngineError> {
+    let profile = profile::profile(&sync.profile)
+        .ok_or_else(|| conflict("unknown_profile", "This release does not have the profile of this sync."))?;
+    let settings = profile
+        .settings(&sync.settings)
+        .map_err(|invalid| EngineError::Conflict { code: "invalid_settings", message: invalid.to_string() })?;
+    Ok((profile, settings))
+}
+
+pub(crate) fn conflict(code: &'static str, message: &str) -> EngineError {
+    EngineError::Conflict { code, message: message.to_owned() }
+}
+
+/// What a provider's refusal means for the person who asked.
+pub(crate) fn refused(side: Side, error: &tandem_ports::error::ConnectorError) -> EngineError {
+    of_stop(crate::session::stop_for(side, error), side)
+}
+
+/// A stop as an answer to a person.
+pub(crate) fn of_stop(stop: Stop, side: Side) -> EngineError {
+    match stop {
+        Stop::Wait { after, message } => {
+            EngineError::Throttled { retry_after: after.unwrap_or(Duration::from_secs(30)), message }
+        }
+        Stop::Paused { code: "missing_right", message, .. } => EngineError::Forbidden { message },
+        Stop::Paused { reconnect: Some(side), message, .. } => EngineError::Reconnect { side, message },
+        Stop::Paused { code, message, .. } => EngineError::Conflict { code, message },
+        Stop::Broken(error) => error.into(),
+        Stop::Held { .. } | Stop::FirstLimit { .. } | Stop::OutOfBudget | Stop::Again => EngineError::Throttled {
+            retry_after: Duration::from_secs(30),
+            message: format!("The {} side needs more time; try again shortly.", side.word()),
+        },
+    }
+}
+
+/// The container that a dry look goes by: the one in use, or the one that a run would adopt by name.
+pub(crate) fn container_by_name(choices: &[(&'static str, Vec<Choice>)], names: &[&str]) -> Option<ContainerId> {
+    let groups = choices.iter().filter(|(setting, _)| *setting == "remote_group").flat_map(|(_, some)| some);
+    let groups: Vec<&Choice> = groups.collect();
+    let by = |name: &&str| groups.iter().find(|choice| choice.name == **name || choice.id == **name);
+    names.iter().find_map(by).map(|choice| ContainerId::new(choice.id.clone()))
+}

@@ -1,0 +1,222 @@
+//! Carries out one batch on one side: quick repeats, adoption after a lost answer, isolation of a poisoned record.
+use crate::prepare::Item;
+use crate::session::{Session, Stop, stop_for};
+use std::time::Duration;
+use tandem_core::plan::Act;
+use tandem_core::record::{Field, Side};
+use tandem_ports::connector::{Deletion, Draft, Patch, Written};
+use tandem_ports::error::{ConnectorError, ErrorKind, Result};
+
+/// What a batch does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Verb {
+    /// What an act needs.
+    pub fn of(act: &Act) -> Verb {
+        match act {
+            Act::Create { .. } => Verb::Create,
+            Act::Update { .. } => Verb::Update,
+            Act::Delete { .. } => Verb::Delete,
+        }
+    }
+}
+
+/// Records to be written in one call.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub side: Side,
+    pub verb: Verb,
+    pub items: Vec<Item>,
+    /// The intent written for it, if it needs one.
+    pub intent: Option<u64>,
+}
+
+/// A record of a batch with its answer.
+pub(crate) type Answered = (Item, Result<Option<Written>>);
+
+/// What became of a batch. What was answered before it had to stop is not lost.
+pub(crate) struct Executed {
+    pub answered: Vec<Answered>,
+    pub stop: Option<Stop>,
+    pub side: Side,
+    pub intent: Option<u64>,
+}
+
+/// Quick repeats of a write that did not answer, within one job.
+const TRIES: u32 = 3;
+
+impl Session<'_> {
+    /// Carries out a batch.
+    pub async fn execute(&self, batch: Batch) -> Executed {
+        let Batch { side, verb, items, intent } = batch;
+        let mut executed = Executed { answered: Vec::with_capacity(items.len()), stop: None, side, intent };
+        // Halves of a batch that was refused as a whole wait here.
+        let mut waiting = vec![items];
+        while let Some(items) = waiting.pop() {
+            match self.attempt(side, verb, items).await {
+                Attempt::Answered(answered) => executed.answered.extend(answered),
+                Attempt::Split(first, second) => waiting.extend([second, first]),
+                Attempt::Stop(stop, answered) => {
+                    executed.answered.extend(answered);
+                    executed.stop = Some(stop);
+                    return executed;
+                }
+            }
+        }
+        executed
+    }
+
+    async fn attempt(&self, side: Side, verb: Verb, mut items: Vec<Item>) -> Attempt {
+        let mut adopted: Vec<Answered> = Vec::new();
+        for attempt in 1..=TRIES {
+            let error = match self.call(side, verb, &items).await {
+                Ok(outcomes) => {
+                    adopted.extend(items.into_iter().zip(outcomes));
+                    return Attempt::answered(side, adopted);
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(error = %error, source = ?error.source, batch = items.len(), attempt, "write failed");
+            match error.kind {
+                ErrorKind::Retryable => {
+                    if attempt == TRIES {
+                        return Attempt::Stop(stop_for(side, &error), adopted);
+                    }
+                    self.engine.clock.sleep(Duration::from_millis(250 << attempt)).await;
+                    if verb == Verb::Create && !self.connector(side).capabilities().idempotent_creates {
+                        match self.adopt(side, items).await {
+                            Ok((found, rest)) => {
+                                adopted.extend(found);
+                                items = rest;
+                            }
+                            Err(stop) => return Attempt::Stop(stop, adopted),
+                        }
+                        if items.is_empty() {
+                            return Attempt::Answered(adopted);
+                        }
+                    }
+                }
+                ErrorKind::Throttled { .. } | ErrorKind::AuthRevoked | ErrorKind::Forbidden => {
+                    return Attempt::Stop(stop_for(side, &error), adopted);
+                }
+                ErrorKind::Permanent | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::CursorExpired => {
+                    if items.len() > 1 {
+                        let second = items.split_off(items.len() / 2);
+                        return Attempt::split_after(adopted, items, second);
+                    }
+                    adopted.extend(items.into_iter().map(|item| (item, Err(error.repeated()))));
+                    return Attempt::Answered(adopted);
+                }
+            }
+        }
+        Attempt::Answered(adopted)
+    }
+
+    /// After a lost answer: which of these were made all the same?
+    async fn adopt(&self, side: Side, items: Vec<Item>) -> std::result::Result<(Vec<Answered>, Vec<Item>), Stop> {
+        let markers: Vec<_> = items.iter().filter_map(|item| self.marker_of(item, side)).collect();
+        let found = match self.connector(side).find_marked(&markers).await {
+            Ok(found) => found,
+            Err(error) => return Err(stop_for(side, &error)),
+        };
+        let (mut adopted, mut rest) = (Vec::new(), Vec::new());
+        for item in items {
+            let marker = self.marker_of(&item, side);
+            match found.iter().find(|fetched| marker.is_some() && fetched.marker == marker) {
+                Some(fetched) => {
+                    let (id, version) = (fetched.id.clone(), fetched.version.clone());
+                    let written = Written { id, version, shown: Some(fetched.fields.clone()) };
+                    adopted.push((item, Ok(Some(written))));
+                }
+                None => rest.push(item),
+            }
+        }
+        Ok((adopted, rest))
+    }
+
+    /// The marker of the copy that this item makes on `side`: it names the record on the other side.
+    pub fn marker_of(&self, item: &Item, side: Side) -> Option<tandem_core::record::Marker> {
+        let origin = side.other();
+        let id = item.copy(origin).map(|copy| &copy.id).or_else(|| item.row.id(origin))?;
+        Some(self.marker(origin, id))
+    }
+
+    async fn call(&self, side: Side, verb: Verb, items: &[Item]) -> Result<Vec<Result<Option<Written>>>> {
+        let connector = self.connector(side);
+        let some = |outcomes: Vec<Result<Written>>| outcomes.into_iter().map(|outcome| outcome.map(Some)).collect();
+        match verb {
+            Verb::Create => {
+                let drafts: Vec<Draft> = items.iter().filter_map(|item| self.draft(item, side)).collect();
+                connector.create(&drafts).await.map(some)
+            }
+            Verb::Update => {
+                let patches: Vec<Patch> = items.iter().filter_map(|item| self.patch(item, side)).collect();
+                connector.update(&patches).await.map(some)
+            }
+            Verb::Delete => {
+                let deletions: Vec<Deletion> = items.iter().filter_map(|item| deletion(item, side)).collect();
+                let outcomes = connector.delete(&deletions).await?;
+                Ok(outcomes.into_iter().map(|outcome| outcome.map(|()| None)).collect())
+            }
+        }
+    }
+
+    fn draft(&self, item: &Item, side: Side) -> Option<Draft> {
+        let Some(Act::Create { fields }) = item.step.act(side) else { return None };
+        Some(Draft { marker: self.marker_of(item, side)?, fields: self.policy.to_side(side, fields) })
+    }
+
+    fn patch(&self, item: &Item, side: Side) -> Option<Patch> {
+        let Some(Act::Update { id, expect, changed, fields, scope }) = item.step.act(side) else { return None };
+        let copy = item.copy(side)?;
+        let names: Vec<Field> = changed.iter().map(|field| self.policy.name_on(side, field)).collect();
+        // What pairing recognises by e-mail today must be recognised without it tomorrow.
+        let unmarked = copy.marker.is_none() && side == Side::Right;
+        Some(Patch {
+            id: id.clone(),
+            expect: expect.clone(),
+            changed: names,
+            fields: self.policy.to_side(side, fields),
+            scope: *scope,
+            marker: self.marker_of(item, side).filter(|_| unmarked),
+            raw: copy.raw.clone(),
+        })
+    }
+}
+
+fn deletion(item: &Item, side: Side) -> Option<Deletion> {
+    let Some(Act::Delete { id, expect }) = item.step.act(side) else { return None };
+    Some(Deletion { id: id.clone(), expect: expect.clone() })
+}
+
+enum Attempt {
+    Answered(Vec<Answered>),
+    Split(Vec<Item>, Vec<Item>),
+    Stop(Stop, Vec<Answered>),
+}
+
+impl Attempt {
+    /// A right that is missing for every record is the account's matter, not each record's.
+    fn answered(side: Side, answered: Vec<Answered>) -> Attempt {
+        let stops = |error: &ConnectorError| {
+            matches!(error.kind, ErrorKind::Throttled { .. } | ErrorKind::AuthRevoked | ErrorKind::Retryable)
+        };
+        let first = answered.iter().find_map(|(_, outcome)| outcome.as_ref().err().filter(|error| stops(error)));
+        let Some(stop) = first.map(|error| stop_for(side, error)) else { return Attempt::Answered(answered) };
+        let settled = answered.into_iter().filter(|(_, outcome)| !outcome.as_ref().is_err_and(&stops)).collect();
+        Attempt::Stop(stop, settled)
+    }
+
+    fn split_after(adopted: Vec<Answered>, first: Vec<Item>, second: Vec<Item>) -> Attempt {
+        if adopted.is_empty() {
+            return Attempt::Split(first, second);
+        }
+        // Adopted ones must not be lost; the rest is planned anew when the page is replayed.
+        Attempt::Stop(Stop::Again, adopted)
+    }
+}

@@ -1,0 +1,51 @@
+//! The schedule's second tier: one shard of the due index, in pages, one job per due sync.
+use crate::{Budget, Engine, EngineError};
+use futures::{StreamExt as _, TryStreamExt as _};
+use std::time::Duration;
+use tandem_ports::infra::{Job, Kind, Trigger};
+use tandem_store::keys;
+use tandem_store::sync::Due;
+
+/// Due syncs read at once.
+const PAGE: usize = 100;
+/// Syncs taken at once.
+const CONCURRENT: usize = 8;
+
+impl Engine {
+    /// The first tier: one job per shard of a kind.
+    pub async fn fan_out_shards(&self, kind: Kind) -> Result<(), EngineError> {
+        let jobs: Vec<_> = (0..keys::SHARDS).map(|shard| (Job::Shard { kind, shard }, Duration::ZERO)).collect();
+        self.queue.send(&jobs).await.map_err(|error| EngineError::Unavailable(Box::new(error)))
+    }
+
+    /// Enqueues the due syncs of a shard. Each is moved on first, so that a repeat of this job finds only what is left;
+    /// a job that gets lost is made up for when the sync is due again, after the watchdog's time.
+    pub(crate) async fn fan_out(&self, kind: Kind, shard: u16, budget: &Budget) -> Result<(), EngineError> {
+        loop {
+            if budget.spent() {
+                let rest = [(Job::Shard { kind, shard }, Duration::ZERO)];
+                return self.queue.send(&rest).await.map_err(|error| EngineError::Unavailable(Box::new(error)));
+            }
+            let now = self.clock.now();
+            let (due, more) = self.store.due_syncs(kind, shard, now, PAGE).await?;
+            let until = now + self.config.watchdog;
+            let take = async |due: Due| -> Result<Option<Job>, EngineError> {
+                let taken = due.sync.enabled && self.store.take_due(&due, until).await?;
+                let (sync, trigger) = (due.sync.id, Trigger::Schedule);
+                Ok(taken.then_some(Job::Sync { sync, kind, trigger, run: None, continuation: 0 }))
+            };
+            let found = due.len();
+            let taken: Vec<Option<Job>> =
+                futures::stream::iter(due.into_iter().map(take)).buffer_unordered(CONCURRENT).try_collect().await?;
+            let jobs: Vec<_> = taken.into_iter().flatten().map(|job| (job, Duration::ZERO)).collect();
+            if !jobs.is_empty() {
+                self.queue.send(&jobs).await.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+            }
+            tracing::info!(kind = kind.word(), shard, found, enqueued = jobs.len(), "due");
+            // The index lags behind the table: a page may show again what was just taken, which is then no news.
+            if !more || jobs.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}

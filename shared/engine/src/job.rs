@@ -1,0 +1,353 @@
+//! One job: take the lease, work, leave everything as the next one needs it.
+use crate::session::{Progress, Session, Stop};
+use crate::{Budget, Engine, EngineError};
+use jiff::Timestamp;
+use std::time::Duration;
+use tandem_core::profile;
+use tandem_core::record::{RunId, Side};
+use tandem_core::schedule;
+use tandem_ports::infra::{Job, Trigger};
+use tandem_store::StoreError;
+use tandem_store::checkpoint::{Checkpoint, Hold, Opening, Stage, Walk};
+use tandem_store::connection::{Connection, ConnectionState};
+use tandem_store::lease::{Acquired, Lease};
+use tandem_store::run::{Run, RunError, RunState};
+use tandem_store::sync::{Sync, SyncChange, SyncState};
+
+/// SQS delays a message at most this long; longer waits are the schedule's.
+const MAX_DELAY: Duration = Duration::from_secs(900);
+/// Rounds one job makes when the work is marked dirty again and again; the rest is the next job's.
+const ROUNDS: u32 = 5;
+
+/// How a run came to rest.
+struct Rest {
+    run: RunState,
+    sync: SyncState,
+    error: Option<RunError>,
+    reason: Option<String>,
+    due: Timestamp,
+    /// Another job for the same run, after this delay.
+    next: Option<Duration>,
+}
+
+impl Engine {
+    /// Carries out one job within its budget. `Err` means that the job must be delivered again.
+    pub async fn work(&self, job: &Job, budget: &Budget) -> Result<(), EngineError> {
+        match job {
+            Job::Shard { kind, shard } => self.fan_out(*kind, *shard, budget).await,
+            Job::Sync { sync, trigger, .. } => {
+                let Some(lease) = self.lease(sync, *trigger).await? else { return Ok(()) };
+                let Some(opening) = self.store.open_run(sync).await? else { return Ok(()) };
+                self.with_lease(lease, opening, job, budget).await
+            }
+        }
+    }
+
+    /// The lease, or `None` when somebody else works on it and knows that there is more to do.
+    async fn lease(&self, sync: &tandem_core::record::SyncId, trigger: Trigger) -> Result<Option<Lease>, EngineError> {
+        for _ in 0..3 {
+            let now = self.clock.now();
+            match self.store.acquire_lease(sync, now, now + self.config.lease).await? {
+                Acquired::Lease(lease) => return Ok(Some(lease)),
+                // The holder is at it; the schedule has nothing to add.
+                Acquired::Busy if trigger == Trigger::Schedule => return Ok(None),
+                Acquired::Busy if self.store.mark_dirty(sync, now).await? => return Ok(None),
+                Acquired::Busy => {}
+            }
+        }
+        Err(EngineError::Unavailable("the lease changes hands too fast".into()))
+    }
+
+    async fn with_lease(&self, lease: Lease, opening: Opening, job: &Job, budget: &Budget) -> Result<(), EngineError> {
+        let Opening { mut sync, checkpoint, crm, remote } = opening;
+        let mut progress = Progress { checkpoint, lease, budget, intents: 0, container_checked: false };
+        if !sync.enabled {
+            let change = SyncChange { state: Some((SyncState::Idle, None)), current_run: Some(None), ..idle() };
+            let hold = Hold::Release(change);
+            return Ok(self.store.commit(&progress.lease, &sync, &progress.checkpoint, &hold).await?);
+        }
+        self.begin_run(&mut sync, &mut progress, job);
+        for _ in 0..ROUNDS {
+            let stopped = self.round(&sync, crm.as_ref(), remote.as_ref(), &mut progress).await;
+            if let Err(Stop::Broken(error)) = stopped {
+                return Err(error.into());
+            }
+            let rest = self.rest(&sync, &mut progress, stopped).await?;
+            match self.leave(&sync, &mut progress, &rest, job).await {
+                Ok(()) => return Ok(()),
+                // Marked dirty while we worked: go round once more.
+                Err(StoreError::Stale) if self.store.clear_dirty(&progress.lease).await? => {
+                    progress.checkpoint.left.caught_up = false;
+                    progress.checkpoint.right.caught_up = false;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(EngineError::Unavailable("more work came in than one job takes".into()))
+    }
+
+    /// Goes on with the run under way, or begins the one that was promised, or a new one.
+    fn begin_run(&self, sync: &mut Sync, progress: &mut Progress<'_>, job: &Job) {
+        let now = self.clock.now();
+        let checkpoint = &mut progress.checkpoint;
+        let Job::Sync { trigger, run: promised, .. } = job else { return };
+        let promised = sync.current_run.clone().or_else(|| promised.clone());
+        let under_way = checkpoint.run.as_ref().filter(|run| !run.state.is_over());
+        let same = under_way.is_some_and(|run| promised.as_ref().is_none_or(|promised| *promised == run.id));
+        if !same {
+            let unique = format!("{:013x}-{:x}", now.as_millisecond(), progress.lease.fence);
+            let mut run = Run::begin(&sync.id, *trigger, RunState::Running, now, &unique);
+            if let Some(id) = promised.filter(|id| checkpoint.run.as_ref().is_none_or(|last| last.id != *id)) {
+                run.id = id;
+            }
+            checkpoint.run = Some(run);
+            checkpoint.left.caught_up = false;
+            checkpoint.right.caught_up = false;
+            checkpoint.retiring = None;
+            if std::mem::take(&mut checkpoint.retry_failing) {
+                checkpoint.retrying = Some(Walk::default());
+            }
+        }
+        sync.current_run = checkpoint.run.as_ref().map(|run| run.id.clone());
+    }
+
+    /// Works on both sides until they have caught up, or something stops it.
+    async fn round(
+        &self,
+        sync: &Sync,
+        crm: Option<&Connection>,
+        remote: Option<&Connection>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), Stop> {
+        let (crm, remote) = (usable(Side::Left, crm)?, usable(Side::Right, remote)?);
+        let Some(profile) = profile::profile(&sync.profile) else {
+            let message = format!("This release has no profile `{}`.", sync.profile);
+            return Err(Stop::Paused { code: "unknown_profile", message, reconnect: None });
+        };
+        let settings = profile.settings(&sync.settings).map_err(|invalid| Stop::Paused {
+            code: "invalid_settings",
+            message: invalid.to_string(),
+            reconnect: None,
+        })?;
+        self.heed_bounds(&settings, progress);
+        // A session ends with `Again` when what it went by has changed; that happens a few times at most.
+        for _ in 0..ROUNDS {
+            let rules = (profile, &settings);
+            let container = progress.checkpoint.container.clone();
+            let mut session = Session::open(self, sync, rules, (crm, remote), container.as_ref()).await?;
+            if container.is_none() && session.policy.direction.may_write(Side::Right) {
+                let names = session.container_names();
+                let made = session
+                    .patiently(Side::Right, async || session.right.ensure_container(None, &names).await)
+                    .await
+                    .map_err(crate::pipeline::stop_of)?;
+                progress.container_checked = true;
+                if made.is_some() {
+                    progress.checkpoint.container = made;
+                    session.keep(progress).await?;
+                    let container = progress.checkpoint.container.clone();
+                    session = Session::open(self, sync, rules, (crm, remote), container.as_ref()).await?;
+                }
+            }
+            session.recover(&mut progress.lease).await?;
+            match session.run(progress).await {
+                Err(Stop::Again) => {}
+                other => return other,
+            }
+        }
+        Err(Stop::OutOfBudget)
+    }
+
+    /// Other settings bound other records: the side is listed again.
+    fn heed_bounds(&self, settings: &profile::Settings, progress: &mut Progress<'_>) {
+        let checkpoint = &mut progress.checkpoint;
+        for side in [Side::Left, Side::Right] {
+            let bounds = settings.bounds(side);
+            let known = checkpoint.side(side).bounds.clone();
+            if known == bounds {
+                continue;
+            }
+            let began = known != String::new();
+            let group_changed = side == Side::Right && settings.group_bound() != group_of(&known);
+            let progress = checkpoint.side_mut(side);
+            progress.bounds = bounds;
+            if began {
+                progress.list_again();
+                // Another segment is another first run, as long as none was completed.
+                if !checkpoint.first_done {
+                    checkpoint.created_first = 0;
+                }
+                if group_changed {
+                    checkpoint.container = None;
+                }
+            }
+        }
+    }
+
+    /// What the end of a round means for run and sync.
+    async fn rest(
+        &self,
+        sync: &Sync,
+        progress: &mut Progress<'_>,
+        stopped: Result<(), Stop>,
+    ) -> Result<Rest, EngineError> {
+        let now = self.clock.now();
+        let interval = interval(sync);
+        let slot = schedule::next_slot(now, interval, sync.id.as_str());
+        let at_rest =
+            |run, sync, error: Option<RunError>, reason| Rest { run, sync, error, reason, due: slot, next: None };
+        let error = |code: &str, message: &str| Some(RunError { code: code.to_owned(), message: message.to_owned() });
+        let checkpoint = &mut progress.checkpoint;
+        let attempt = std::mem::take(&mut checkpoint.attempt);
+        Ok(match stopped {
+            Ok(()) => {
+                checkpoint.first_done = true;
+                checkpoint.confirmed = None;
+                at_rest(RunState::Done, SyncState::Idle, None, None)
+            }
+            Err(Stop::OutOfBudget | Stop::Again) => Rest {
+                run: RunState::Running,
+                sync: SyncState::Running,
+                error: None,
+                reason: None,
+                due: now + self.config.watchdog,
+                next: Some(Duration::ZERO),
+            },
+            Err(Stop::Wait { after, message }) => {
+                checkpoint.attempt = attempt + 1;
+                let jitter = u8::try_from(now.as_millisecond() % 256).unwrap_or(0);
+                let after = after.unwrap_or_else(|| schedule::backoff(attempt, jitter)).max(Duration::from_secs(1));
+                Rest {
+                    run: RunState::Waiting,
+                    sync: SyncState::Waiting,
+                    error: error("waiting", &message),
+                    reason: Some(format!("{message} Goes on at {:.0}.", now + after)),
+                    due: now + after + Duration::from_secs(60),
+                    next: (after <= MAX_DELAY).then_some(after),
+                }
+            }
+            Err(Stop::Held { deletes, allowed }) => {
+                let message = format!(
+                    "{deletes} records would be deleted, more than the {allowed} that this sync may delete by itself. \
+                     Nothing was deleted. Confirm if that is right."
+                );
+                at_rest(RunState::Held, SyncState::Held, error("mass_delete", &message), Some(message))
+            }
+            Err(Stop::FirstLimit { limit }) => {
+                let total = checkpoint.run.as_ref().map_or(0, |run| run.progress.total);
+                let message = format!(
+                    "The first synchronisation exports at most {limit} contacts, and there are {total}. Choose a segment \
+                     with fewer than {limit} contacts first; after that all contacts can be exported."
+                );
+                let error = error("initial_limit_reached", &message);
+                at_rest(RunState::Done, SyncState::Paused, error, Some(message))
+            }
+            Err(Stop::Paused { code, message, reconnect }) => {
+                if let Some(side) = reconnect {
+                    let connection = if side == Side::Left { &sync.crm } else { &sync.remote };
+                    self.store.mark_reconnect_needed(connection).await?;
+                }
+                at_rest(RunState::Failed, SyncState::Paused, error(code, &message), Some(message))
+            }
+            Err(Stop::Broken(error)) => return Err(error.into()),
+        })
+    }
+
+    /// Writes how things are, gives the lease back, and enqueues the continuation.
+    async fn leave(&self, sync: &Sync, progress: &mut Progress<'_>, rest: &Rest, job: &Job) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let over = rest.run.is_over();
+        let mut checkpoint: Checkpoint = progress.checkpoint.clone();
+        let run_id = checkpoint.run.as_ref().map(|run| run.id.clone());
+        if let Some(run) = checkpoint.run.as_mut() {
+            run.state = rest.run;
+            run.error.clone_from(&rest.error);
+            run.ended_at = over.then_some(now);
+            if rest.run == RunState::Done && rest.error.is_none() {
+                run.progress.total = run.progress.done;
+            }
+        }
+        let change = SyncChange {
+            state: Some((rest.sync, rest.reason.clone())),
+            current_run: Some(run_id.clone().filter(|_| !over)),
+            last_run: run_id.filter(|_| over),
+            due: Some(rest.due),
+        };
+        self.store.commit(&progress.lease, sync, &checkpoint, &Hold::Release(change)).await?;
+        if over {
+            self.forget_seen(sync, &checkpoint).await;
+        }
+        if let (Some(delay), Job::Sync { sync, kind, trigger, run, continuation }) = (rest.next, job) {
+            let next = Job::Sync {
+                sync: sync.clone(),
+                kind: *kind,
+                trigger: *trigger,
+                run: run.clone(),
+                continuation: continuation + 1,
+            };
+            let sent = self.queue.send(&[(next, delay)]).await;
+            // The due index takes the sync up again all the same; this is only slower.
+            if let Err(error) = sent {
+                tracing::warn!(error = %error, source = ?error.0, "continuation not enqueued");
+            }
+        }
+        Ok(())
+    }
+
+    /// The seen-set has served once its sweep is done; it would expire by itself, too.
+    async fn forget_seen(&self, sync: &Sync, checkpoint: &Checkpoint) {
+        for side in [Side::Left, Side::Right] {
+            let progress = checkpoint.side(side);
+            if progress.seen_parts == 0 || !matches!(progress.stage, Stage::Following { .. }) {
+                continue;
+            }
+            let (generation, parts) = (progress.generation, progress.seen_parts);
+            if let Err(error) = self.store.clear_seen(&sync.id, side, generation, parts).await {
+                tracing::warn!(error = %error, "seen-set not removed; it expires");
+            }
+        }
+    }
+}
+
+fn idle() -> SyncChange {
+    SyncChange::default()
+}
+
+fn usable(side: Side, connection: Option<&Connection>) -> Result<&Connection, Stop> {
+    let which = if side == Side::Left { "CRM" } else { "remote" };
+    match connection {
+        Some(connection) if connection.state == ConnectionState::Connected => Ok(connection),
+        Some(connection) => Err(Stop::Paused {
+            code: "reconnect_needed",
+            message: format!("The {} account must be connected again.", connection.provider),
+            reconnect: None,
+        }),
+        None => Err(Stop::Paused {
+            code: "connection_removed",
+            message: format!("The {which} connection was removed."),
+            reconnect: None,
+        }),
+    }
+}
+
+fn group_of(bounds: &str) -> &str {
+    bounds.split(" (").next().unwrap_or_default()
+}
+
+/// How often the schedule takes a sync up.
+pub(crate) fn interval(sync: &Sync) -> Duration {
+    let settings = profile::profile(&sync.profile).and_then(|profile| profile.settings(&sync.settings).ok());
+    Duration::from_secs(60 * u64::from(settings.map_or(60, |settings| settings.frequency_minutes)))
+}
+
+/// A run id that nobody else makes: time-ordered, and random where the caller has no fence.
+pub(crate) fn unique(now: Timestamp, salt: &str) -> String {
+    format!("{:013x}-{salt}", now.as_millisecond())
+}
+
+/// A promised run's id.
+pub(crate) fn promise(sync: &Sync, trigger: Trigger, now: Timestamp, salt: &str) -> (Run, RunId) {
+    let run = Run::begin(&sync.id, trigger, RunState::Queued, now, &unique(now, salt));
+    let id = run.id.clone();
+    (run, id)
+}

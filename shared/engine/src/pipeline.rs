@@ -1,0 +1,559 @@
+//! Pages flow through three stages at once: while one batch is being written at the provider, the next page is read and
+//! planned, and the batch before is committed. A page's cursor moves only when all its records are durable.
+use crate::changelog::Change;
+use crate::execute::{Batch, Executed, Verb};
+use crate::prepare::{Advance, Item, Page};
+use crate::session::{Progress, ReadFailure, Session, Stop, Task, next_task};
+use crate::settle::{Done, Ending, Settled};
+use std::collections::{HashSet, VecDeque};
+use tandem_core::plan::{Act, Reason};
+use tandem_core::record::{RemoteId, Scope, Side};
+use tandem_core::reduce::Counts;
+use tandem_ports::error::ErrorKind;
+use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Stage, Walk};
+use tandem_store::link::RowChange;
+use tandem_store::run::{Run, RunState};
+
+/// Conflicts on one record within a page: read and planned again this often.
+const REPLANS: u8 = 3;
+
+/// A page whose records are not all durable yet.
+struct OpenPage {
+    number: u64,
+    records: usize,
+    open: usize,
+    advance: Advance,
+    counts: Counts,
+    done: u64,
+    total: Option<u64>,
+    seen: Option<(Side, Vec<RemoteId>)>,
+    waits: bool,
+    candidate: bool,
+    retry: bool,
+}
+
+/// Finished records that are not committed yet.
+#[derive(Default)]
+struct Finished {
+    rows: Vec<RowChange>,
+    changes: Vec<Change>,
+    intents: Vec<u64>,
+}
+
+/// What is between reading and the last commit.
+struct Flow {
+    pages: VecDeque<OpenPage>,
+    ready: Vec<Item>,
+    finished: Finished,
+    /// Where reading goes on: the checkpoint as it will be when everything in flow is durable.
+    ahead: Checkpoint,
+    next_page: u64,
+    /// Records created by pages in flow and before, for the vendor's first-run limit.
+    creates: u64,
+    stop: Option<Stop>,
+    /// What is being read.
+    reading: Option<Task>,
+    /// A side whose cursor is dead.
+    relist: Option<Side>,
+    /// A page clashed with what is in flow: empty it before reading on.
+    drain_first: bool,
+}
+
+impl Session<'_> {
+    /// Works until the sync has caught up, or something stops it. Whatever was done is committed either way.
+    pub async fn run(&self, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        let mut flow = Flow::new(&progress.checkpoint);
+        loop {
+            let step = self.tick(&mut flow, progress).await;
+            if let Err(stop) = step {
+                flow.stop.get_or_insert(stop);
+            }
+            flow.drop_what_must_not_go_on();
+            if matches!(flow.stop, Some(Stop::Broken(_))) {
+                break;
+            }
+            if flow.is_drained() && !self.begin_retiring(&mut flow, progress) {
+                break;
+            }
+        }
+        if let Some(side) = flow.relist {
+            progress.checkpoint.side_mut(side).list_again();
+            self.keep(progress).await?;
+        }
+        match flow.stop {
+            Some(stop) => Err(stop),
+            None => Ok(()),
+        }
+    }
+
+    /// What a new kind of page goes by (candidates, rows of a state) must be durable before it is read.
+    fn may_begin(&self, flow: &mut Flow, task: &Task) -> bool {
+        if flow.reading.as_ref().is_none_or(|reading| reading == task) {
+            flow.reading = Some(task.clone());
+            return true;
+        }
+        let settled = flow.pages.is_empty() && flow.finished.is_empty() && flow.ready.is_empty();
+        if settled {
+            flow.reading = Some(task.clone());
+            *self.candidates.lock().expect("not poisoned") = None;
+        }
+        settled
+    }
+
+    /// Everything is read and written: now the deletions that waited. Answers whether there are any.
+    fn begin_retiring(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> bool {
+        if flow.stop.is_some() || !progress.checkpoint.pending_deletes {
+            return false;
+        }
+        for checkpoint in [&mut flow.ahead, &mut progress.checkpoint] {
+            checkpoint.pending_deletes = false;
+            checkpoint.retiring = Some(Walk::default());
+        }
+        true
+    }
+
+    /// One beat: write a batch, read a page, commit what is finished, all at once.
+    async fn tick(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        let task = flow.wants_page().then(|| next_task(&flow.ahead)).flatten();
+        let task = task.filter(|task| self.may_begin(flow, task));
+        if task.is_some() && progress.budget.spent() {
+            flow.stop.get_or_insert(Stop::OutOfBudget);
+        }
+        let task = task.filter(|_| flow.stop.is_none());
+        let batch = self.next_batch(flow, task.is_none());
+        if let Some(batch) = &batch {
+            self.check_container(batch, progress).await?;
+        }
+        let batch = match batch {
+            Some(batch) => Some(self.with_intent(batch, progress).await?),
+            None => None,
+        };
+        let closing = flow.closing();
+        let finished = std::mem::take(&mut flow.finished);
+        let number = flow.next_page;
+        let (executed, page, committed) = futures::join!(
+            async {
+                match batch {
+                    Some(batch) => Some(self.execute(batch).await),
+                    None => None,
+                }
+            },
+            async {
+                match &task {
+                    Some(task) => Some(self.prepare(task, &flow.ahead, number).await),
+                    None => None,
+                }
+            },
+            self.commit(progress, finished, closing)
+        );
+        committed?;
+        if let Some(executed) = executed {
+            self.take_answers(flow, executed, progress).await?;
+        }
+        match page.transpose() {
+            Ok(Some(page)) => self.take_page(flow, page, progress),
+            Ok(None) => {}
+            Err(ReadFailure::CursorExpired(side)) => {
+                // Everything in flow is finished first, then the side is listed in full.
+                flow.relist = Some(side);
+                flow.stop.get_or_insert(Stop::Again);
+            }
+            Err(ReadFailure::Stop(stop)) => {
+                flow.stop.get_or_insert(stop);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a planned page in, unless it means a record that is still in flow: then it is read again later.
+    fn take_page(&self, flow: &mut Flow, page: Page, progress: &mut Progress<'_>) {
+        let in_flow: HashSet<String> = flow.ready.iter().flat_map(Item::identities).collect();
+        let clashes = |item: &Item| item.identities().any(|identity| in_flow.contains(&identity));
+        if page.items.iter().any(clashes) {
+            // Its candidates are taken again when it is read again.
+            *self.candidates.lock().expect("not poisoned") = None;
+            flow.drain_first = true;
+            return;
+        }
+        let now = self.engine.clock.now();
+        let run = run_of(progress).id.clone();
+        page.advance.apply(&mut flow.ahead);
+        self.after_listing(&page.advance, &mut flow.ahead);
+        let retiring = matches!(page.advance, Advance::Walk { task: Task::Retire, .. });
+        flow.pages.push_back(OpenPage::of(flow.next_page, &page));
+        flow.next_page += 1;
+        for item in page.items {
+            if flow.stop.is_some() {
+                // The first-run limit was reached within this page: the page stays open and is read again.
+                break;
+            }
+            if item.step.deletes() && !retiring {
+                let settled = self.settle(item, Ending::Waits, &run, now);
+                flow.finish(settled);
+            } else if item.step.writes() {
+                self.admit(flow, item, progress);
+            } else {
+                let settled = self.settle(item, Ending::Done(vec![]), &run, now);
+                flow.finish(settled);
+            }
+        }
+    }
+
+    /// Takes a record in for writing, unless it would pass the vendor's first-run limit.
+    fn admit(&self, flow: &mut Flow, item: Item, progress: &Progress<'_>) {
+        if matches!(item.step.act(Side::Right), Some(Act::Create { .. })) && !progress.checkpoint.first_done {
+            if let Some(limit) = self.policy.first_limit.filter(|limit| flow.creates >= *limit) {
+                flow.stop.get_or_insert(Stop::FirstLimit { limit });
+                return;
+            }
+            flow.creates += 1;
+        }
+        flow.ready.push(item);
+    }
+
+    /// When the first listing of the CRM is complete, what is left unpaired on the remote side is carried over.
+    fn after_listing(&self, advance: &Advance, ahead: &mut Checkpoint) {
+        let Advance::Side { side: Side::Left, stage: Stage::Following { .. }, .. } = advance else { return };
+        if !ahead.first_done && self.policy.direction.may_write(Side::Left) && ahead.adopting.is_none() {
+            ahead.adopting = Some(Walk::default());
+            ahead.first_done = true;
+        }
+    }
+
+    /// The next batch: a full one, or (when no more pages come) what there is.
+    fn next_batch(&self, flow: &mut Flow, flush: bool) -> Option<Batch> {
+        let flush = flush || flow.drain_first;
+        for side in [Side::Right, Side::Left] {
+            let limits = self.connector(side).capabilities();
+            let kinds = [
+                (Verb::Create, limits.create_batch),
+                (Verb::Update, limits.update_batch),
+                (Verb::Delete, limits.delete_batch),
+            ];
+            for (verb, limit) in kinds {
+                let mine = |item: &Item| next_act(item).is_some_and(|(s, act)| s == side && Verb::of(act) == verb);
+                let waiting = flow.ready.iter().filter(|item| mine(item)).count();
+                if waiting == 0 || (waiting < limit && !flush) {
+                    continue;
+                }
+                let mut items = Vec::with_capacity(limit.min(waiting));
+                let mut rest = Vec::with_capacity(flow.ready.len());
+                for item in flow.ready.drain(..) {
+                    if items.len() < limit.max(1) && mine(&item) { items.push(item) } else { rest.push(item) }
+                }
+                flow.ready = rest;
+                return Some(Batch { side, verb, items, intent: None });
+            }
+        }
+        flow.drain_first = false;
+        None
+    }
+
+    /// Before the first write into the container in this session: does it still exist?
+    async fn check_container(&self, batch: &Batch, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        let into = |item: &Item| match item.step.act(batch.side) {
+            Some(Act::Create { .. }) => true,
+            Some(Act::Update { scope, .. }) => *scope == Some(Scope::Inside),
+            Some(Act::Delete { .. }) | None => false,
+        };
+        if batch.side != Side::Right || progress.container_checked || !batch.items.iter().any(into) {
+            return Ok(());
+        }
+        let known = progress.checkpoint.container.clone();
+        let names = self.container_names();
+        let found = self
+            .patiently(Side::Right, async || self.right.ensure_container(known.as_ref(), &names).await)
+            .await
+            .map_err(stop_of)?;
+        progress.container_checked = true;
+        if found == known {
+            return Ok(());
+        }
+        // A new container: every record is outside it. Whatever was planned for the old one is planned again.
+        progress.checkpoint.container = found;
+        progress.checkpoint.right.list_again();
+        progress.checkpoint.left.list_again();
+        self.keep(progress).await?;
+        Err(Stop::Again)
+    }
+
+    /// Writes the intent of a batch whose creates the provider cannot recognise when they are repeated.
+    async fn with_intent(&self, batch: Batch, progress: &mut Progress<'_>) -> Result<Batch, Stop> {
+        if batch.verb != Verb::Create || self.connector(batch.side).capabilities().idempotent_creates {
+            return Ok(batch);
+        }
+        progress.intents += 1;
+        let holder = u64::try_from(progress.lease.fence).unwrap_or(0) << 20;
+        let create = |item: &Item| Some((self.marker_of(item, batch.side)?, item.row.key.clone()));
+        let creates = batch.items.iter().filter_map(create).collect();
+        let intent = Intent { number: holder + progress.intents, side: batch.side, creates };
+        self.engine.store.save_intent(&progress.lease, &intent, self.engine.clock.now()).await?;
+        Ok(Batch { intent: Some(intent.number), ..batch })
+    }
+
+    /// Notes a batch's answers; conflicts are read and planned again.
+    async fn take_answers(&self, flow: &mut Flow, executed: Executed, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        let Executed { answered, stop, side, intent } = executed;
+        let now = self.engine.clock.now();
+        let run = run_of(progress).id.clone();
+        let complete = stop.is_none();
+        if let Some(stop) = stop {
+            flow.stop.get_or_insert(stop);
+        }
+        let mut again = Vec::new();
+        for (mut item, outcome) in answered {
+            match outcome {
+                Ok(written) => {
+                    let done = Done { side, written };
+                    item.done.push(done);
+                    if next_act(&item).is_some() {
+                        flow.ready.push(item);
+                        continue;
+                    }
+                    let done = std::mem::take(&mut item.done);
+                    flow.finish(self.settle(item, Ending::Done(done), &run, now));
+                }
+                Err(error) if error.kind == ErrorKind::Conflict || error.kind == ErrorKind::NotFound => {
+                    if item.replanned < REPLANS {
+                        again.push(item);
+                    } else {
+                        flow.finish(self.settle(item, Ending::Refused { side, error }, &run, now));
+                    }
+                }
+                Err(error) => flow.finish(self.settle(item, Ending::Refused { side, error }, &run, now)),
+            }
+        }
+        if complete {
+            flow.finished.intents.extend(intent);
+        }
+        if !again.is_empty() {
+            self.replan(flow, again, progress).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody changed these after we read them: read again, plan again.
+    async fn replan(&self, flow: &mut Flow, items: Vec<Item>, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        let now = self.engine.clock.now();
+        let run = run_of(progress).id.clone();
+        let tries: Vec<(u64, u8, Vec<_>)> =
+            items.iter().map(|item| (item.page, item.replanned + 1, item.before.clone())).collect();
+        let rows = items
+            .into_iter()
+            .map(|mut item| {
+                for side in [Side::Left, Side::Right] {
+                    let id = item.copy(side).map(|copy| copy.id.clone());
+                    match side {
+                        Side::Left => item.row.left = id.or(item.row.left),
+                        Side::Right => item.row.right = id.or(item.row.right),
+                    }
+                }
+                item.row
+            })
+            .collect();
+        let fresh = self.looked_up(rows, 0).await.map_err(stop_of)?;
+        for (item, (page, replanned, before)) in fresh.into_iter().zip(tries) {
+            let item = Item { page, replanned, before, ..item };
+            if item.step.deletes() {
+                flow.finish(self.settle(item, Ending::Waits, &run, now));
+            } else if item.step.writes() {
+                flow.ready.push(item);
+            } else {
+                flow.finish(self.settle(item, Ending::Done(vec![]), &run, now));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes finished records durable: rows, then the intents that led to them, then the log; and then moves the cursor
+    /// past the pages whose records are all durable.
+    async fn commit(
+        &self,
+        progress: &mut Progress<'_>,
+        finished: Finished,
+        closing: Vec<OpenPage>,
+    ) -> Result<(), Stop> {
+        let store = &self.engine.store;
+        if !finished.rows.is_empty() {
+            store.save_rows(&self.sync.id, &finished.rows).await?;
+        }
+        if !finished.intents.is_empty() {
+            store.clear_intents(&progress.lease, &finished.intents).await?;
+        }
+        let run = run_of(progress);
+        self.engine.append_changes(self.sync, run, &finished.changes).await?;
+        if closing.is_empty() {
+            return Ok(());
+        }
+        let caught_up = closing.iter().all(OpenPage::is_quiet);
+        for page in &closing {
+            if let Some((side, ids)) = &page.seen {
+                let progress = progress.checkpoint.side_mut(*side);
+                let at = (progress.generation, progress.seen_parts);
+                store.save_seen(&self.sync.id, *side, at, ids, self.engine.clock.now()).await?;
+                progress.seen_parts += 1;
+            }
+        }
+        for page in &closing {
+            self.note_page(page, progress);
+        }
+        // A page without anything to write is committed with the run's end: a run with nothing to do stays cheap.
+        if caught_up { Ok(()) } else { self.keep(progress).await }
+    }
+
+    fn note_page(&self, page: &OpenPage, progress: &mut Progress<'_>) {
+        let checkpoint = &mut progress.checkpoint;
+        page.advance.apply(checkpoint);
+        self.after_listing(&page.advance, checkpoint);
+        checkpoint.pages = page.number + 1;
+        checkpoint.candidates |= page.candidate;
+        checkpoint.pending_deletes |= page.waits;
+        checkpoint.retry_failing |= page.retry;
+        if !checkpoint.first_done {
+            checkpoint.created_first += page.counts.remote.created;
+        }
+        if let Some(run) = checkpoint.run.as_mut() {
+            run.counts.add(&page.counts);
+            run.progress.done += page.done;
+            run.progress.total = run.progress.total.max(page.total.unwrap_or(0)).max(run.progress.done);
+        }
+    }
+
+    /// Commits the checkpoint and prolongs the lease.
+    pub async fn keep(&self, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        let until = self.engine.clock.now() + self.engine.config.lease;
+        if let Some(run) = progress.checkpoint.run.as_mut() {
+            run.state = RunState::Running;
+        }
+        let (lease, hold) = (&progress.lease, Hold::Keep { until });
+        self.engine.store.commit(lease, self.sync, &progress.checkpoint, &hold).await?;
+        progress.lease.until = until;
+        Ok(())
+    }
+
+    /// Deletions of a page that the guard holds: noted, so that a person sees which.
+    pub async fn mark_held(&self, page: &Page) -> Result<(), ReadFailure> {
+        let mark = |item: &Item| {
+            let mut row = item.row.clone();
+            row.state = tandem_store::link::RowState::Held;
+            row.reason = Some(Reason::new("mass_delete", "Its deletion waits for your word."));
+            RowChange { before: item.before.first().cloned(), after: Some(row) }
+        };
+        let rows: Vec<RowChange> = page.items.iter().filter(|item| item.step.deletes()).map(mark).collect();
+        Ok(self.engine.store.save_rows(&self.sync.id, &rows).await?)
+    }
+}
+
+/// The run under way.
+pub(crate) fn run_of<'p>(progress: &'p mut Progress<'_>) -> &'p mut Run {
+    progress.checkpoint.run.as_mut().expect("a session begins with a run")
+}
+
+pub(crate) fn stop_of(failure: ReadFailure) -> Stop {
+    match failure {
+        ReadFailure::CursorExpired(_) => Stop::Again,
+        ReadFailure::Stop(stop) => stop,
+    }
+}
+
+/// The act that an item still needs: the CRM's first.
+fn next_act(item: &Item) -> Option<(Side, &Act)> {
+    let undone = |side: &Side| item.done.iter().all(|done| done.side != *side);
+    let sides = [Side::Left, Side::Right];
+    sides.into_iter().filter(undone).find_map(|side| Some((side, item.step.act(side)?)))
+}
+
+impl OpenPage {
+    fn of(number: u64, page: &Page) -> OpenPage {
+        OpenPage {
+            number,
+            records: page.items.len(),
+            open: page.items.len(),
+            advance: page.advance.clone(),
+            counts: page.counts,
+            done: page.done,
+            total: page.total,
+            seen: page.seen.clone(),
+            waits: false,
+            candidate: false,
+            retry: false,
+        }
+    }
+}
+
+impl OpenPage {
+    fn is_quiet(&self) -> bool {
+        self.records == 0
+            && self.seen.is_none()
+            && !matches!(self.advance, Advance::Side { stage: Stage::Listing { .. }, .. })
+    }
+}
+
+impl Flow {
+    fn new(checkpoint: &Checkpoint) -> Flow {
+        Flow {
+            pages: VecDeque::new(),
+            ready: Vec::new(),
+            finished: Finished::default(),
+            ahead: checkpoint.clone(),
+            next_page: checkpoint.pages,
+            creates: checkpoint.created_first,
+            stop: None,
+            reading: None,
+            relist: None,
+            drain_first: false,
+        }
+    }
+
+    /// Whether another page may be read: enough is in flow, or the flow must empty first, or it is to end.
+    fn wants_page(&self) -> bool {
+        self.stop.is_none() && !self.drain_first && self.ready.len() < READ_AHEAD
+    }
+
+    /// After most stops no further write may happen; what was planned is planned again when its page is replayed.
+    fn drop_what_must_not_go_on(&mut self) {
+        match self.stop {
+            None | Some(Stop::OutOfBudget | Stop::FirstLimit { .. } | Stop::Held { .. }) => {}
+            Some(Stop::Again) if self.relist.is_some() => {}
+            Some(Stop::Again | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => self.ready.clear(),
+        }
+    }
+
+    /// Takes out the pages whose records are all finished, in order.
+    fn closing(&mut self) -> Vec<OpenPage> {
+        let closable = self.pages.iter().take_while(|page| page.open == 0).count();
+        self.pages.drain(..closable).collect()
+    }
+
+    fn is_drained(&self) -> bool {
+        let closable = self.pages.front().is_some_and(|page| page.open == 0);
+        let empty = self.ready.is_empty() && self.finished.is_empty() && !closable;
+        match &self.stop {
+            // Pages that cannot be finished stay open; they are read again.
+            Some(_) => empty,
+            None => empty && self.pages.is_empty() && next_task(&self.ahead).is_none(),
+        }
+    }
+
+    fn finish(&mut self, settled: Settled) {
+        let Settled { page, rows, counts, changes, waits, candidate, retry } = settled;
+        self.finished.rows.extend(rows);
+        self.finished.changes.extend(changes);
+        if let Some(page) = self.pages.iter_mut().find(|open| open.number == page) {
+            page.open -= 1;
+            page.counts.add(&counts);
+            page.waits |= waits;
+            page.candidate |= candidate;
+            page.retry |= retry;
+        }
+    }
+}
+
+impl Finished {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.changes.is_empty() && self.intents.is_empty()
+    }
+}
+
+/// Records waiting to be written beyond which no further page is read: bounds the memory of a session.
+const READ_AHEAD: usize = 400;

@@ -1,0 +1,635 @@
+//! From a page of changes to planned items: rows, counterparts, matching, plan. Reads only.
+use crate::session::{Candidates, ReadFailure, Session, Stop, Task};
+use crate::settle::Done;
+use std::collections::{HashMap, HashSet};
+use tandem_core::fingerprint::Base;
+use tandem_core::guard;
+use tandem_core::matching::{self, Match};
+use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
+use tandem_core::record::{Field, Fields, RemoteId, RowKey, Scope, Side};
+use tandem_core::reduce::Counts;
+use tandem_ports::connector::{Change, Fetched, Next};
+use tandem_store::checkpoint::{Checkpoint, Stage, Walk, seen_hash};
+use tandem_store::link::{Row, RowState};
+
+/// Tries of a refused record as it is.
+pub(crate) const MAX_ATTEMPTS: u32 = 3;
+
+/// Rows looked at in one step of a sweep or walk.
+const ROWS_A_PAGE: usize = 200;
+
+/// One record of a page with the decision on it.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// Number of its page.
+    pub page: u64,
+    /// Rows as they were read, which this decision replaces (the record's own; a candidate it was paired with).
+    pub before: Vec<Row>,
+    /// The row to go on with.
+    pub row: Row,
+    /// The CRM's copy, as read.
+    pub left: Option<Fetched>,
+    /// The remote copy, as read.
+    pub right: Option<Fetched>,
+    /// The decision.
+    pub step: Step,
+    /// How often it was planned again after a conflict.
+    pub replanned: u8,
+    /// The acts that are done already.
+    pub done: Vec<Done>,
+}
+
+impl Item {
+    /// A side's copy.
+    pub fn copy(&self, side: Side) -> Option<&Fetched> {
+        match side {
+            Side::Left => self.left.as_ref(),
+            Side::Right => self.right.as_ref(),
+        }
+    }
+    /// The same record with nothing to do.
+    fn left_alone(self) -> Item {
+        let step = Step { left: None, right: None, outcome: Outcome::Ignore, ..self.step };
+        Item { step, ..self }
+    }
+    /// Everything by which another page could mean the same record.
+    pub fn identities(&self) -> impl Iterator<Item = String> + '_ {
+        let ids = [Side::Left, Side::Right].into_iter().filter_map(|side| {
+            let id = self.copy(side).map(|copy| &copy.id).or_else(|| self.row.id(side))?;
+            Some(format!("{}:{id}", side.word()))
+        });
+        ids.chain(self.before.iter().map(|row| row.key.to_string()))
+    }
+}
+
+/// A page, planned.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Its records.
+    pub items: Vec<Item>,
+    /// The checkpoint's stages once every item is durable.
+    pub advance: Advance,
+    /// What reading it counts.
+    pub counts: Counts,
+    /// Ids that a full listing has shown here, to be kept for the sweep.
+    pub seen: Option<(Side, Vec<RemoteId>)>,
+    /// Records that progress by this page.
+    pub done: u64,
+    /// Records of the listing, where known.
+    pub total: Option<u64>,
+}
+
+/// How the checkpoint moves on after a page.
+#[derive(Clone, Debug)]
+pub(crate) enum Advance {
+    /// A side's stage, and whether its feed is read to the end.
+    Side { side: Side, stage: Stage, caught_up: bool },
+    /// A walk over rows.
+    Walk { task: Task, to: Option<Walk> },
+}
+
+impl Advance {
+    /// Moves the checkpoint on.
+    pub fn apply(&self, checkpoint: &mut Checkpoint) {
+        match self {
+            Advance::Side { side, stage, caught_up } => {
+                let progress = checkpoint.side_mut(*side);
+                progress.stage = stage.clone();
+                progress.caught_up = *caught_up;
+            }
+            Advance::Walk { task: Task::Adopt, to } => checkpoint.adopting.clone_from(to),
+            Advance::Walk { task: Task::Retry, to } => checkpoint.retrying.clone_from(to),
+            Advance::Walk { task: Task::Retire, to } => checkpoint.retiring.clone_from(to),
+            Advance::Walk { task: Task::Page(_) | Task::Sweep(_), .. } => {}
+        }
+    }
+}
+
+/// A record of a page before it is planned.
+struct Draft {
+    before: Vec<Row>,
+    row: Row,
+    left: Option<Fetched>,
+    right: Option<Fetched>,
+    gone: Option<Side>,
+    /// Why it must not be created on the other side, if it must not.
+    verdict: Option<Reason>,
+}
+
+impl Session<'_> {
+    /// Reads and plans the next page of a task. `number` is the page's.
+    pub async fn prepare(&self, task: &Task, checkpoint: &Checkpoint, number: u64) -> Result<Page, ReadFailure> {
+        let page = match task {
+            Task::Page(side) => self.feed_page(*side, checkpoint, number).await?,
+            Task::Sweep(side) => self.sweep_page(*side, checkpoint, number).await?,
+            Task::Adopt => self.walk_page(task, RowState::Unpaired, checkpoint.adopting.as_ref(), number).await?,
+            Task::Retry => self.walk_page(task, RowState::Failing, checkpoint.retrying.as_ref(), number).await?,
+            Task::Retire => self.walk_page(task, RowState::Held, checkpoint.retiring.as_ref(), number).await?,
+        };
+        // Once the waiting deletions are begun, those that are done must not make the rest look like more of the whole.
+        let begun = checkpoint.retiring.as_ref().is_some_and(|walk| walk.after.is_some());
+        if page.items.iter().any(|item| item.step.deletes()) && !begun {
+            self.guard(checkpoint, &page).await?;
+        }
+        Ok(page)
+    }
+
+    /// A page of a listing or feed.
+    async fn feed_page(&self, side: Side, checkpoint: &Checkpoint, number: u64) -> Result<Page, ReadFailure> {
+        let progress = checkpoint.side(side);
+        let (from, listing) = match &progress.stage {
+            Stage::Listing { page } => (page.clone(), true),
+            Stage::Following { cursor } => (Some(cursor.clone()), false),
+            Stage::Sweeping { then, .. } => (Some(then.clone()), false),
+        };
+        let connector = self.connector(side);
+        let page = self.patiently(side, async || connector.changes(from.as_ref()).await).await?;
+        let relisting = listing && progress.generation > 0;
+        let (stage, caught_up) = match page.next {
+            Next::More(cursor) if listing => (Stage::Listing { page: Some(cursor) }, false),
+            Next::More(cursor) => (Stage::Following { cursor }, false),
+            Next::CaughtUp(cursor) if relisting => (Stage::Sweeping { after: None, then: cursor }, false),
+            Next::CaughtUp(cursor) => (Stage::Following { cursor }, true),
+        };
+        // One record may occur more than once; the last state counts.
+        let mut latest: HashMap<RemoteId, Change> = HashMap::with_capacity(page.changes.len());
+        let mut order = Vec::with_capacity(page.changes.len());
+        for change in page.changes {
+            let id = match &change {
+                Change::Upsert(fetched) => fetched.id.clone(),
+                Change::Tombstone { id } | Change::Unreadable { id, .. } => id.clone(),
+            };
+            if latest.insert(id.clone(), change).is_none() {
+                order.push(id);
+            }
+        }
+        let changes = order.iter().filter_map(|id| latest.remove(id)).collect();
+        let seen = relisting.then(|| (side, order.clone()));
+        let mut counts = Counts::default();
+        counts.side(side).read = order.len() as u64;
+        let items = self.items(side, changes, listing, number, &mut counts).await?;
+        let done = if side == Side::Left { order.len() as u64 } else { 0 };
+        let total = page.total.filter(|_| side == Side::Left && listing);
+        Ok(Page { items, advance: Advance::Side { side, stage, caught_up }, counts, seen, done, total })
+    }
+
+    /// Rows that a complete listing did not show: each is looked up, and only a proved absence counts.
+    async fn sweep_page(&self, side: Side, checkpoint: &Checkpoint, number: u64) -> Result<Page, ReadFailure> {
+        let progress = checkpoint.side(side);
+        let Stage::Sweeping { after, then } = &progress.stage else {
+            return Err(Stop::Again.into());
+        };
+        let seen = self.engine.store.seen(&self.sync.id, side, progress.generation).await?;
+        let (rows, more) = self.engine.store.rows(&self.sync.id, after.as_ref(), ROWS_A_PAGE * 5).await?;
+        let next = rows.last().map(|row| row.key.clone()).filter(|_| more);
+        let unseen = |row: &Row| row.id(side).is_some_and(|id| !seen.contains(&seen_hash(id)));
+        let missing: Vec<Row> = rows.into_iter().filter(unseen).collect();
+        let items = self.looked_up(missing, number).await?;
+        let stage = match next {
+            Some(key) => Stage::Sweeping { after: Some(key), then: then.clone() },
+            None => Stage::Following { cursor: then.clone() },
+        };
+        let caught_up = matches!(stage, Stage::Following { .. });
+        let advance = Advance::Side { side, stage, caught_up };
+        Ok(Page { items, advance, counts: Counts::default(), seen: None, done: 0, total: None })
+    }
+
+    /// Rows of one state, read live on both sides and planned anew.
+    async fn walk_page(
+        &self,
+        task: &Task,
+        state: RowState,
+        walk: Option<&Walk>,
+        number: u64,
+    ) -> Result<Page, ReadFailure> {
+        let after = walk.and_then(|walk| walk.after.as_ref());
+        let (rows, next) = self.engine.store.rows_in_state(&self.sync.id, state, after, ROWS_A_PAGE).await?;
+        let items = self.looked_up(rows, number).await?;
+        let to = next.map(|key| Walk { after: Some(key) });
+        let advance = Advance::Walk { task: task.clone(), to };
+        Ok(Page { items, advance, counts: Counts::default(), seen: None, done: 0, total: None })
+    }
+
+    /// Reads rows' records live on both sides and plans them.
+    pub async fn looked_up(&self, rows: Vec<Row>, number: u64) -> Result<Vec<Item>, ReadFailure> {
+        let mut drafts: Vec<Draft> = rows.into_iter().map(Draft::of_row).collect();
+        for side in [Side::Left, Side::Right] {
+            self.read_copies(side, &mut drafts).await?;
+        }
+        Ok(self.planned(drafts, number))
+    }
+
+    async fn items(
+        &self,
+        side: Side,
+        changes: Vec<Change>,
+        listing: bool,
+        number: u64,
+        counts: &mut Counts,
+    ) -> Result<Vec<Item>, ReadFailure> {
+        let ids: Vec<RemoteId> = changes.iter().map(|change| change_id(change).clone()).collect();
+        let rows = self.engine.store.rows_by_id(&self.sync.id, side, &ids).await?;
+        let mut drafts = Vec::new();
+        let mut unreadable = Vec::new();
+        for (change, row) in changes.into_iter().zip(rows) {
+            match change {
+                Change::Upsert(fetched) => {
+                    self.count_effect(row.as_ref(), number, counts);
+                    drafts.extend(self.changed_draft(side, *fetched, row));
+                }
+                Change::Tombstone { .. } => drafts.extend(row.map(|row| Draft::gone(row, side))),
+                Change::Unreadable { id, reason } => {
+                    let row = row.clone().unwrap_or_else(|| Row::first_seen(side, &id));
+                    unreadable.push(self.unreadable(row, reason, number));
+                }
+            }
+        }
+        if self.connector(side).capabilities().delta_lags && !listing {
+            self.refresh(side, &mut drafts).await?;
+        }
+        self.pair(side, listing, &mut drafts).await?;
+        self.read_copies(side.other(), &mut drafts).await?;
+        let mut items = self.planned(drafts, number);
+        items.extend(unreadable);
+        Ok(items)
+    }
+
+    /// A changed record, unless nothing about it is news.
+    fn changed_draft(&self, side: Side, fetched: Fetched, row: Option<Row>) -> Option<Draft> {
+        let Some(row) = row else {
+            // Somebody's private remote contacts are none of our business unless they are in our group or carry our mark.
+            let ours = side == Side::Left || fetched.scope == Scope::Inside || fetched.marker.is_some();
+            return ours.then(|| Draft::seen(Row::first_seen(side, &fetched.id), side, fetched, Vec::new()));
+        };
+        let quiet = row.state == RowState::InSync && !self.is_news(side, &fetched, &row);
+        (!quiet).then(|| Draft::seen(row.clone(), side, fetched, vec![row]))
+    }
+
+    fn is_news(&self, side: Side, fetched: &Fetched, row: &Row) -> bool {
+        let Some(base) = row.base.as_ref().filter(|base| base.is_current()) else { return true };
+        let scope = if side == Side::Right { row.right_scope } else { Scope::Inside };
+        if fetched.scope != scope {
+            return true;
+        }
+        // Our own write comes back as a change: it has the version that the write answered.
+        let echo = side == Side::Right && row.right_version.as_ref() == Some(&fetched.version);
+        let fields = self.mapped(side, &fetched.fields);
+        let key = &self.sync.fingerprint_key;
+        !echo && self.policy.fields.iter().any(|rule| base.changed(key, side, &rule.crm, &fields))
+    }
+
+    /// A fetched record's mapped fields under the CRM's names.
+    pub fn mapped(&self, side: Side, fields: &Fields) -> Fields {
+        match side {
+            Side::Left => self.policy.read_crm(fields),
+            Side::Right => self.policy.read_remote(fields),
+        }
+    }
+
+    /// The feed may show a state from before our last write: what looks edited is read live, and what is no news then is
+    /// dropped.
+    async fn refresh(&self, side: Side, drafts: &mut Vec<Draft>) -> Result<(), ReadFailure> {
+        let known = |draft: &Draft| draft.copy(side).filter(|_| !draft.before.is_empty()).map(|copy| copy.id.clone());
+        let ids: Vec<RemoteId> = drafts.iter().filter_map(known).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let fresh = self.fetch(side, &ids).await?;
+        let mut fresh: HashMap<RemoteId, Option<Fetched>> = ids.into_iter().zip(fresh).collect();
+        for draft in drafts.iter_mut() {
+            let Some(id) = known(draft) else { continue };
+            match fresh.remove(&id).flatten() {
+                Some(copy) => draft.set(side, copy),
+                None => draft.lose(side),
+            }
+        }
+        drafts.retain(|draft| match draft.copy(side) {
+            Some(copy) if draft.row.state == RowState::InSync && !draft.before.is_empty() => {
+                self.is_news(side, copy, &draft.row)
+            }
+            Some(_) | None => true,
+        });
+        Ok(())
+    }
+
+    /// Reads the copies of a side that the drafts know by id but do not have yet.
+    async fn read_copies(&self, side: Side, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
+        let wanted = |draft: &Draft| {
+            let missing = draft.copy(side).is_none() && draft.gone != Some(side);
+            draft.row.id(side).filter(|_| missing).cloned()
+        };
+        let ids: Vec<RemoteId> = drafts.iter().filter_map(wanted).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut found = self.fetch(side, &ids).await?.into_iter();
+        for draft in drafts.iter_mut() {
+            if wanted(draft).is_none() {
+                continue;
+            }
+            match found.next().flatten() {
+                Some(copy) => draft.set(side, copy),
+                None => draft.lose(side),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the other half of records that were never linked.
+    async fn pair(&self, side: Side, listing: bool, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
+        if side == Side::Right {
+            // They become candidates; a CRM record finds them when it comes by.
+            for draft in drafts.iter_mut().filter(|draft| draft.row.base.is_none() && draft.row.left.is_none()) {
+                let Some(copy) = &draft.right else { continue };
+                draft.row.match_keys = self.candidate_keys(copy);
+                draft.verdict = listing.then(unmatched);
+            }
+            return Ok(());
+        }
+        let unlinked = |draft: &Draft| draft.row.right.is_none() && draft.row.base.is_none() && draft.left.is_some();
+        if !drafts.iter().any(unlinked) {
+            return Ok(());
+        }
+        self.load_candidates().await?;
+        let mut paired = Vec::new();
+        for (index, draft) in drafts.iter_mut().enumerate().filter(|(_, draft)| unlinked(draft)) {
+            let Some(copy) = draft.left.as_ref().filter(|copy| copy.scope == Scope::Inside) else { continue };
+            match self.take_candidate(&self.keys_of(copy)) {
+                Match::None => {}
+                Match::One(key) => paired.push((index, key)),
+                Match::Ambiguous(many) => draft.verdict = Some(ambiguous(many)),
+            }
+        }
+        let keys: Vec<RowKey> = paired.iter().map(|(_, key)| key.clone()).collect();
+        let rows = match &self.dry {
+            Some(rows) => {
+                let rows = rows.lock().expect("not poisoned");
+                keys.iter().map(|key| rows.get(key).cloned()).collect()
+            }
+            None => self.engine.store.rows_by_key(&self.sync.id, &keys).await?,
+        };
+        for ((index, _), candidate) in paired.into_iter().zip(rows) {
+            let Some(candidate) = candidate.filter(|row| row.state == RowState::Unpaired) else { continue };
+            drafts[index].row.right.clone_from(&candidate.right);
+            drafts[index].before.push(candidate);
+        }
+        Ok(())
+    }
+
+    fn keys_of(&self, left: &Fetched) -> Vec<String> {
+        let marker = format!("marker:{}", self.marker(Side::Left, &left.id));
+        let found = matching::match_keys(&self.mapped(Side::Left, &left.fields), &self.policy.match_on);
+        std::iter::once(marker).chain(found).map(|key| self.sync.fingerprint_key.hash(&key)).collect()
+    }
+
+    fn candidate_keys(&self, right: &Fetched) -> Vec<String> {
+        let marker = right.marker.iter().map(|marker| format!("marker:{marker}"));
+        // A record outside our group is recognised by our marker alone.
+        let found = match right.scope {
+            Scope::Inside => matching::match_keys(&self.mapped(Side::Right, &right.fields), &self.policy.match_on),
+            Scope::Outside => Vec::new(),
+        };
+        let mut keys: Vec<String> = marker.chain(found).map(|key| self.sync.fingerprint_key.hash(&key)).collect();
+        keys.dedup();
+        keys
+    }
+
+    async fn load_candidates(&self) -> Result<(), ReadFailure> {
+        if self.candidates.lock().expect("not poisoned").is_some() {
+            return Ok(());
+        }
+        let mut loaded = Candidates::new();
+        let mut after = None;
+        loop {
+            let (some, next) = self.engine.store.candidates(&self.sync.id, after).await?;
+            for (hash, key) in some {
+                loaded.entry(hash).or_default().push(key);
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        *self.candidates.lock().expect("not poisoned") = Some(loaded);
+        Ok(())
+    }
+
+    /// The one candidate under the strongest key that has any; it is taken, so that no second record gets it.
+    fn take_candidate(&self, keys: &[String]) -> Match<RowKey> {
+        let mut guard = self.candidates.lock().expect("not poisoned");
+        let Some(candidates) = guard.as_mut().filter(|candidates| !candidates.is_empty()) else { return Match::None };
+        for key in keys {
+            match matching::judge(candidates.get(key).cloned().unwrap_or_default()) {
+                Match::None => {}
+                Match::One(row) => {
+                    candidates.retain(|_, rows| {
+                        rows.retain(|other| *other != row);
+                        !rows.is_empty()
+                    });
+                    return Match::One(row);
+                }
+                Match::Ambiguous(many) => return Match::Ambiguous(many),
+            }
+        }
+        Match::None
+    }
+
+    /// In a dry look nothing is stored: an unpaired remote record is remembered for the CRM's pages that follow.
+    pub fn remember_candidate(&self, item: &Item) {
+        let Some(rows) = self.dry.as_ref().filter(|_| item.before.is_empty() && item.row.left.is_none()) else {
+            return;
+        };
+        let row = Row { state: RowState::Unpaired, ..item.row.clone() };
+        rows.lock().expect("not poisoned").insert(row.key.clone(), row);
+        let mut guard = self.candidates.lock().expect("not poisoned");
+        let candidates = guard.get_or_insert_with(Candidates::new);
+        for hash in &item.row.match_keys {
+            candidates.entry(hash.clone()).or_default().push(item.row.key.clone());
+        }
+    }
+
+    fn planned(&self, drafts: Vec<Draft>, number: u64) -> Vec<Item> {
+        let mut items = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let observation = self.observe(&draft);
+            let mut steps = plan(&self.policy, &self.sync.fingerprint_key, vec![observation]);
+            let Some(mut step) = steps.pop() else { continue };
+            let Draft { before, row, left, right, verdict, .. } = draft;
+            let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
+            if let Some(reason) = verdict.filter(|_| creates) {
+                step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
+            }
+            let item = Item { page: number, before, row, left, right, step, replanned: 0, done: vec![] };
+            items.push(if self.is_given_up(&item) { item.left_alone() } else { item });
+        }
+        items
+    }
+
+    /// Refused three times as it is: not tried again before it changes, or a person asks.
+    fn is_given_up(&self, item: &Item) -> bool {
+        let row = &item.row;
+        let unchanged = row.refused.is_some() && row.refused == Some(self.digest(item));
+        row.state == RowState::Failing && row.attempts >= MAX_ATTEMPTS && unchanged
+    }
+
+    /// What both copies look like now, as one hash.
+    pub fn digest(&self, item: &Item) -> String {
+        let mut fields = Fields::new();
+        for side in [Side::Left, Side::Right] {
+            let mapped = item.copy(side).map(|copy| self.mapped(side, &copy.fields)).unwrap_or_default();
+            for (field, value) in mapped.iter() {
+                fields.set(Field::named(format!("{}.{field}", side.word())), value.clone());
+            }
+        }
+        let names: Vec<Field> = fields.iter().map(|(field, _)| field.clone()).collect();
+        self.sync.fingerprint_key.digest(&fields, names.iter())
+    }
+
+    fn observe(&self, draft: &Draft) -> Observation {
+        let replica = |side: Side| match (draft.copy(side), draft.gone == Some(side)) {
+            (Some(copy), _) => Replica::Live(Live {
+                id: copy.id.clone(),
+                version: copy.version.clone(),
+                scope: copy.scope,
+                fields: self.mapped(side, &copy.fields),
+                modified_at: copy.modified_at,
+            }),
+            (None, true) => Replica::Gone,
+            (None, false) => Replica::Absent,
+        };
+        Observation {
+            key: draft.row.key.clone(),
+            base: draft.row.base.clone(),
+            made_on: draft.row.made_on,
+            agreed_scope: draft.row.right_scope,
+            left: replica(Side::Left),
+            right: replica(Side::Right),
+        }
+    }
+
+    fn unreadable(&self, row: Row, reason: String, number: u64) -> Item {
+        let key = row.key.clone();
+        let outcome = Outcome::Exclude(Reason::new("unreadable", reason));
+        let why = tandem_core::plan::Why::NewRecord;
+        let step = Step { key, left: None, right: None, outcome, conflicts: Vec::new(), why };
+        Item { page: number, before: vec![row.clone()], row, left: None, right: None, step, replanned: 0, done: vec![] }
+    }
+
+    /// What a dead worker wrote for this record in a page that it did not live to count.
+    fn count_effect(&self, row: Option<&Row>, number: u64, counts: &mut Counts) {
+        let Some(effect) = row.and_then(|row| row.effect.as_ref()) else { return };
+        let run = self.sync.current_run.as_ref();
+        if run != Some(&effect.run) || effect.page < number {
+            return;
+        }
+        for side in &effect.created {
+            counts.side(*side).created += 1;
+        }
+        for side in &effect.updated {
+            counts.side(*side).updated += 1;
+        }
+        if effect.paired {
+            counts.side(Side::Right).paired += 1;
+        }
+    }
+
+    /// Holds the page, and with it the run, when all deletions together pass the limit.
+    async fn guard(&self, checkpoint: &Checkpoint, page: &Page) -> Result<(), ReadFailure> {
+        let waiting = self.held_elsewhere(page).await?;
+        let deletes = waiting + page.items.iter().filter(|item| item.step.deletes()).count() as u64;
+        let linked = self.linked().await?;
+        match guard::judge(deletes, linked, self.policy.max_delete_percent, checkpoint.confirmed) {
+            guard::Verdict::Pass => Ok(()),
+            guard::Verdict::Hold { deletes, allowed } => {
+                if self.dry.is_none() {
+                    self.mark_held(page).await?;
+                }
+                Err(Stop::Held { deletes, allowed }.into())
+            }
+        }
+    }
+
+    /// Deletions of earlier pages that wait.
+    async fn held_elsewhere(&self, page: &Page) -> Result<u64, ReadFailure> {
+        let here: HashSet<&RowKey> = page.items.iter().map(|item| &item.row.key).collect();
+        let (mut count, mut after) = (0, None);
+        loop {
+            let (rows, next) =
+                self.engine.store.rows_in_state(&self.sync.id, RowState::Held, after.as_ref(), 1000).await?;
+            count += rows.iter().filter(|row| !here.contains(&row.key)).count() as u64;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// How many records are linked now. Counted only when something is to be deleted.
+    pub async fn linked(&self) -> Result<u64, ReadFailure> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let (rows, more) = self.engine.store.rows(&self.sync.id, after.as_ref(), 2000).await?;
+            count += rows.iter().filter(|row| row.is_linked()).count() as u64;
+            after = rows.last().map(|row| row.key.clone());
+            if !more {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+fn change_id(change: &Change) -> &RemoteId {
+    match change {
+        Change::Upsert(fetched) => &fetched.id,
+        Change::Tombstone { id } | Change::Unreadable { id, .. } => id,
+    }
+}
+
+fn ambiguous(many: usize) -> Reason {
+    Reason::new("ambiguous", format!("{many} remote contacts look like this one; link it by hand or make them differ."))
+}
+
+fn unmatched() -> Reason {
+    Reason::new("unmatched", "Not yet matched with a CRM record.")
+}
+
+impl Draft {
+    fn of_row(row: Row) -> Draft {
+        Draft { before: vec![row.clone()], row, left: None, right: None, gone: None, verdict: None }
+    }
+    fn seen(row: Row, side: Side, fetched: Fetched, before: Vec<Row>) -> Draft {
+        let mut draft = Draft { before, row, left: None, right: None, gone: None, verdict: None };
+        draft.set(side, fetched);
+        draft
+    }
+    fn gone(row: Row, side: Side) -> Draft {
+        let mut draft = Draft::of_row(row);
+        draft.gone = Some(side);
+        draft
+    }
+    fn copy(&self, side: Side) -> Option<&Fetched> {
+        match side {
+            Side::Left => self.left.as_ref(),
+            Side::Right => self.right.as_ref(),
+        }
+    }
+    fn set(&mut self, side: Side, copy: Fetched) {
+        match side {
+            Side::Left => self.left = Some(copy),
+            Side::Right => self.right = Some(copy),
+        }
+    }
+    /// A direct read proved that it is gone.
+    fn lose(&mut self, side: Side) {
+        match side {
+            Side::Left => self.left = None,
+            Side::Right => self.right = None,
+        }
+        self.gone = Some(side);
+    }
+}
+
+/// The base that two copies agree on.
+pub(crate) fn base_of(session: &Session<'_>, left: &Fields, right: &Fields) -> Base {
+    Base::of(&session.sync.fingerprint_key, left, right)
+}

@@ -1,0 +1,159 @@
+//! What a run would do, with nothing written anywhere.
+use crate::desk::{container_by_name, of_stop, rules};
+use crate::session::{ReadFailure, Session, Stop, Task, next_task};
+use crate::{Budget, Engine, EngineError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use tandem_core::plan::{Act, Outcome, Why};
+use tandem_core::record::Side;
+use tandem_store::checkpoint::{Stage, Walk};
+use tandem_store::link::RowState;
+use tandem_store::sync::Sync;
+
+/// What would happen on one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SidePreview {
+    /// Records that are there already and would be recognised.
+    pub pair: u64,
+    /// Records that would be created.
+    pub create: u64,
+    /// Records that would be changed.
+    pub update: u64,
+    /// Records that would be deleted.
+    pub delete: u64,
+}
+
+/// Records that would not be carried across, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExcludedCount {
+    /// `missing_fields`, …
+    pub code: String,
+    /// For people.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a run would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// On the CRM side.
+    pub crm: SidePreview,
+    /// On the remote side.
+    pub remote: SidePreview,
+    /// Records that both sides changed differently.
+    pub conflicts: u64,
+    /// Records that would not be carried across, by reason.
+    pub excluded: Vec<ExcludedCount>,
+    /// Whether the guard would hold it for its deletions.
+    pub would_be_held: bool,
+    /// False when there is more than one look can take in; the counts are then those of the beginning.
+    pub complete: bool,
+}
+
+impl Engine {
+    /// Looks at both sides as a run would, and counts.
+    pub async fn preview(&self, sync: &Sync, budget: &Budget) -> Result<Preview, EngineError> {
+        let (profile, settings) = rules(sync)?;
+        let (crm, remote) = self.connections(sync).await?;
+        let mut ahead = self.store.checkpoint(&sync.id).await?;
+        let open = async |container: Option<&_>| {
+            Session::open(self, sync, (profile, &settings), (&crm, &remote), container).await
+        };
+        let mut session = open(ahead.container.as_ref()).await.map_err(|stop| of_stop(stop, Side::Right))?;
+        if ahead.container.is_none() {
+            let choices = session.right.choices().await.map_err(|error| crate::desk::refused(Side::Right, &error))?;
+            let container = container_by_name(&choices, &session.container_names());
+            session = open(container.as_ref()).await.map_err(|stop| of_stop(stop, Side::Right))?;
+        }
+        session.dry = Some(Mutex::default());
+        for side in [Side::Left, Side::Right] {
+            let progress = ahead.side_mut(side);
+            progress.caught_up = false;
+            let bounds = settings.bounds(side);
+            if !progress.bounds.is_empty() && progress.bounds != bounds {
+                progress.stage = Stage::Listing { page: None };
+            }
+        }
+        ahead.retrying = Some(Walk::default());
+        self.look(&session, ahead, budget).await
+    }
+
+    async fn look(
+        &self,
+        session: &Session<'_>,
+        mut ahead: tandem_store::checkpoint::Checkpoint,
+        budget: &Budget,
+    ) -> Result<Preview, EngineError> {
+        let mut preview = Preview { complete: true, ..Preview::default() };
+        let mut reasons: BTreeMap<String, ExcludedCount> = BTreeMap::new();
+        while let Some(task) = next_task(&ahead) {
+            if budget.spent() {
+                preview.complete = false;
+                break;
+            }
+            if let Task::Sweep(side) = task {
+                // What a listing did not show needs the listing's own record of what it showed, which a look does not keep.
+                if let Stage::Sweeping { then, .. } = ahead.side(side).stage.clone() {
+                    ahead.side_mut(side).stage = Stage::Following { cursor: then };
+                    ahead.side_mut(side).caught_up = true;
+                    preview.complete = false;
+                }
+                continue;
+            }
+            let page = match session.prepare(&task, &ahead, ahead.pages).await {
+                Ok(page) => page,
+                Err(ReadFailure::CursorExpired(side)) => {
+                    ahead.side_mut(side).list_again();
+                    continue;
+                }
+                Err(ReadFailure::Stop(Stop::Held { deletes, .. })) => {
+                    preview.would_be_held = true;
+                    preview.remote.delete += deletes;
+                    preview.complete = false;
+                    break;
+                }
+                Err(ReadFailure::Stop(stop)) => return Err(of_stop(stop, Side::Right)),
+            };
+            page.advance.apply(&mut ahead);
+            for item in &page.items {
+                preview.count(item, &mut reasons);
+                session.remember_candidate(item);
+            }
+        }
+        preview.excluded = reasons.into_values().collect();
+        Ok(preview)
+    }
+}
+
+impl Preview {
+    fn count(&mut self, item: &crate::prepare::Item, reasons: &mut BTreeMap<String, ExcludedCount>) {
+        let step = &item.step;
+        for side in [Side::Left, Side::Right] {
+            let counts = if side == Side::Left { &mut self.crm } else { &mut self.remote };
+            match step.act(side) {
+                Some(Act::Create { .. }) => counts.create += 1,
+                Some(Act::Update { .. }) => counts.update += 1,
+                Some(Act::Delete { .. }) => counts.delete += 1,
+                None => {}
+            }
+        }
+        self.remote.pair += u64::from(step.why == Why::Paired && step.outcome == Outcome::Agree);
+        self.conflicts += u64::from(!step.conflicts.is_empty());
+        let unpaired = item.row.left.is_none() && item.row.base.is_none();
+        let excluded = match &step.outcome {
+            Outcome::Exclude(reason) | Outcome::Unlink(reason) => Some(reason),
+            Outcome::Agree | Outcome::Forget | Outcome::Ignore => None,
+        };
+        let left_alone = item.row.state == RowState::Excluded && item.row.reason.as_ref() == excluded;
+        if let Some(reason) = excluded.filter(|_| !unpaired && !left_alone || item.left.is_some()) {
+            let entry = reasons.entry(reason.message.clone()).or_insert_with(|| ExcludedCount {
+                code: reason.code.clone(),
+                reason: reason.message.clone(),
+                count: 0,
+            });
+            entry.count += 1;
+        }
+    }
+}

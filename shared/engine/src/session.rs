@@ -1,0 +1,262 @@
+//! One worker's stay with one sync: what it reads by, what it has, and why it leaves.
+use crate::{Budget, Engine, Opening};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use tandem_core::policy::Policy;
+use tandem_core::profile::{Profile, Settings};
+use tandem_core::record::{ContainerId, Marker, RemoteId, RowKey, Side};
+use tandem_ports::connector::{Connector, Fetched};
+use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_store::StoreError;
+use tandem_store::checkpoint::{Checkpoint, Stage};
+use tandem_store::connection::Connection;
+use tandem_store::lease::Lease;
+use tandem_store::link::Row;
+use tandem_store::sync::Sync;
+
+/// Why a session ends before the sync has caught up.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Time is up; a continuation goes on.
+    OutOfBudget,
+    /// A provider asks us to wait, or does not answer.
+    Wait {
+        /// How long, where it says; else the backoff's turn.
+        after: Option<Duration>,
+        /// For people.
+        message: String,
+    },
+    /// Too many deletions.
+    Held {
+        /// How many it would delete.
+        deletes: u64,
+        /// How many it may.
+        allowed: u64,
+    },
+    /// A person must act.
+    Paused {
+        /// For programs.
+        code: &'static str,
+        /// For people.
+        message: String,
+        /// The connection that needs its user, if that is why.
+        reconnect: Option<Side>,
+    },
+    /// The first run's vendor limit is reached.
+    FirstLimit {
+        /// The limit.
+        limit: u64,
+    },
+    /// What the session goes by has changed: begin again.
+    Again,
+    /// Our own store or queue failed, or the lease is lost: the job is repeated.
+    Broken(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Stop::Broken(error)
+    }
+}
+
+/// What a failed call on `side` means for the session. The kinds that mean something for one record only do not get here.
+pub(crate) fn stop_for(side: Side, error: &ConnectorError) -> Stop {
+    match error.kind {
+        ErrorKind::Throttled { retry_after } => {
+            Stop::Wait { after: retry_after, message: format!("Waiting for {}: {}", error.provider, error.detail) }
+        }
+        ErrorKind::AuthRevoked => Stop::Paused {
+            code: "reconnect_needed",
+            message: format!("The {} account must be connected again.", error.provider),
+            reconnect: Some(side),
+        },
+        ErrorKind::Forbidden => Stop::Paused { code: "missing_right", message: error.detail.clone(), reconnect: None },
+        ErrorKind::Retryable => {
+            Stop::Wait { after: None, message: format!("{} did not answer; trying again.", error.provider) }
+        }
+        ErrorKind::CursorExpired | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Permanent => Stop::Wait {
+            after: None,
+            message: format!("{} refused {}: {}", error.provider, error.operation, error.detail),
+        },
+    }
+}
+
+/// Unpaired remote records by hashed match key; loaded when first needed, so that matching costs no request a record.
+pub(crate) type Candidates = HashMap<String, Vec<RowKey>>;
+
+/// What a session goes by; nothing in it changes while pages flow.
+pub(crate) struct Session<'a> {
+    pub engine: &'a Engine,
+    pub sync: &'a Sync,
+    pub profile: &'static Profile,
+    pub settings: &'a Settings,
+    pub policy: Policy,
+    pub left: Arc<dyn Connector>,
+    pub right: Arc<dyn Connector>,
+    pub left_account: String,
+    pub right_account: String,
+    pub candidates: Mutex<Option<Candidates>>,
+    /// Only look: nothing is written anywhere (preview). Unpaired remote records that a look came by are kept here.
+    pub dry: Option<Mutex<HashMap<RowKey, Row>>>,
+}
+
+/// Two quick repeats of a read that did not answer; longer waits are the schedule's business.
+const QUICK_TRIES: u32 = 3;
+
+impl<'a> Session<'a> {
+    /// Opens both sides.
+    pub async fn open(
+        engine: &'a Engine,
+        sync: &'a Sync,
+        (profile, settings): (&'static Profile, &'a Settings),
+        (crm, remote): (&Connection, &Connection),
+        container: Option<&ContainerId>,
+    ) -> Result<Session<'a>, Stop> {
+        let open = async |side, connection, container| {
+            let ask = Opening { connection, profile, settings, side, container };
+            engine.connectors.open(ask).await.map_err(|error| stop_for(side, &error))
+        };
+        let list = settings.crm_list.clone().map(ContainerId::new);
+        Ok(Session {
+            engine,
+            sync,
+            profile,
+            settings,
+            policy: profile.policy(settings),
+            left: open(Side::Left, crm, list.as_ref()).await?,
+            right: open(Side::Right, remote, container).await?,
+            left_account: format!("{}:{}", crm.provider, crm.account.id),
+            right_account: format!("{}:{}", remote.provider, remote.account.id),
+            candidates: Mutex::new(None),
+            dry: None,
+        })
+    }
+
+    /// The connector of a side.
+    pub fn connector(&self, side: Side) -> &dyn Connector {
+        match side {
+            Side::Left => self.left.as_ref(),
+            Side::Right => self.right.as_ref(),
+        }
+    }
+
+    /// The marker of copies of a record whose origin is on this side.
+    pub fn marker(&self, origin: Side, id: &RemoteId) -> Marker {
+        let account = match origin {
+            Side::Left => &self.left_account,
+            Side::Right => &self.right_account,
+        };
+        Marker::new(format!("{account}:{id}"))
+    }
+
+    /// The names under which the remote container is made or adopted.
+    pub fn container_names(&self) -> Vec<&str> {
+        match &self.settings.remote_group {
+            Some(name) => vec![name],
+            None => self.profile.group_names.to_vec(),
+        }
+    }
+
+    /// A read with two quick repeats.
+    pub async fn patiently<T>(
+        &self,
+        side: Side,
+        call: impl AsyncFn() -> Result<T, ConnectorError>,
+    ) -> Result<T, ReadFailure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match call().await {
+                Ok(done) => return Ok(done),
+                Err(error) if error.kind == ErrorKind::Retryable && tries < QUICK_TRIES => {
+                    tracing::warn!(error = %error, source = ?error.source, "read again");
+                    self.engine.clock.sleep(Duration::from_millis(200 << tries)).await;
+                }
+                Err(error) if error.kind == ErrorKind::CursorExpired => return Err(ReadFailure::CursorExpired(side)),
+                Err(error) => return Err(ReadFailure::Stop(stop_for(side, &error))),
+            }
+        }
+    }
+
+    /// Records of a side by id, in that order, in as many calls as its limit demands.
+    pub async fn fetch(&self, side: Side, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>, ReadFailure> {
+        let connector = self.connector(side);
+        let mut all = Vec::with_capacity(ids.len());
+        for some in ids.chunks(connector.capabilities().get_batch.max(1)) {
+            all.extend(self.patiently(side, async || connector.get(some).await).await?);
+        }
+        Ok(all)
+    }
+}
+
+/// Why a read came to nothing.
+#[derive(Debug)]
+pub(crate) enum ReadFailure {
+    /// This side must be listed in full again.
+    CursorExpired(Side),
+    /// The session cannot go on.
+    Stop(Stop),
+}
+
+impl From<StoreError> for ReadFailure {
+    fn from(error: StoreError) -> Self {
+        ReadFailure::Stop(Stop::Broken(error))
+    }
+}
+impl From<Stop> for ReadFailure {
+    fn from(stop: Stop) -> Self {
+        ReadFailure::Stop(stop)
+    }
+}
+
+/// What to read next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// A page of a side's listing or feed.
+    Page(Side),
+    /// Rows that a complete listing did not show.
+    Sweep(Side),
+    /// Unpaired remote records, to be carried to the CRM.
+    Adopt,
+    /// Failing records, to be tried again.
+    Retry,
+    /// Deletions that waited for the end of the run.
+    Retire,
+}
+
+/// What is to be done next in this run, as the checkpoint has it; `None` when both sides have caught up.
+/// The remote side goes first, so that what is there already is known before anything is made.
+pub(crate) fn next_task(checkpoint: &Checkpoint) -> Option<Task> {
+    for side in [Side::Right, Side::Left] {
+        match checkpoint.side(side).stage {
+            Stage::Listing { .. } => return Some(Task::Page(side)),
+            Stage::Sweeping { .. } => return Some(Task::Sweep(side)),
+            Stage::Following { .. } => {}
+        }
+    }
+    if checkpoint.adopting.is_some() {
+        return Some(Task::Adopt);
+    }
+    if checkpoint.retrying.is_some() {
+        return Some(Task::Retry);
+    }
+    for side in [Side::Right, Side::Left] {
+        if !checkpoint.side(side).caught_up {
+            return Some(Task::Page(side));
+        }
+    }
+    checkpoint.retiring.is_some().then_some(Task::Retire)
+}
+
+/// What a session has and moves on.
+pub(crate) struct Progress<'a> {
+    pub checkpoint: Checkpoint,
+    pub lease: Lease,
+    pub budget: &'a Budget,
+    /// Numbers the intents of this holder.
+    pub intents: u64,
+    /// Whether the container was looked up in this session, before the first write into it.
+    pub container_checked: bool,
+}

@@ -1,0 +1,130 @@
+//! The whole key schema, but for the built-in CRM's own partitions (`CRM#…`, in its crate).
+//!
+//! | partition | sort key | what |
+//! | --- | --- | --- |
+//! | `USER#<user>` | `conn:<id>` · `sync:<id>` | that user's connections and syncs (ids only) |
+//! | `CONN#<id>` | `conn` · `refresh` | a connection; the lease of its token refresh |
+//! | `ACCT#<provider>#<account>` | `conn:<id>` | connections of one provider account (webhooks find them here) |
+//! | `OAUTH#<hash of state>` | `state` | an authorisation under way; expires |
+//! | `SYNC#<id>` | `sync` | a sync; in the due index while it is enabled |
+//! | | `lease` · `checkpoint` | who works on it; how far it is |
+//! | | `intent:<n>` | creates that may have happened unseen; expires |
+//! | | `run:<id>` · `change:<run>:<nnnnnnnn>` | runs and their sealed change logs; expire |
+//! | | `seen:<side>:<gen>:<nnnnnnnn>` | hashes of the ids that a full listing has shown; expires |
+//! | `ROWS#<sync>` | `row:<key>` | a record: its two ids, base and state |
+//! | | `alias:<side>:<id>` | the row of a record whose key comes from the other side |
+//! | | `state:<state>:<key>` | rows that are not in sync, by state |
+//! | | `match:<hash>:<id>` | unpaired remote records by match key |
+//!
+//! Due index: `due_pk` = `due#<kind>#<shard>`, `due_sk` = time (RFC 3339) + `#` + sync.
+use tandem_core::record::{ConnectionId, RemoteId, RowKey, RunId, Side, SyncId, UserId};
+use tandem_ports::infra::Kind;
+use tandem_ports::table::Key;
+
+/// Shards of the due index per kind: a million syncs at one slot an hour are 17 syncs a second and shard.
+pub const SHARDS: u16 = 16;
+
+/// A user's partition.
+pub fn user_pk(user: &UserId) -> String {
+    format!("USER#{user}")
+}
+/// A user's connection, by id.
+pub fn user_connection(user: &UserId, id: &ConnectionId) -> Key {
+    Key::new(user_pk(user), format!("conn:{id}"))
+}
+/// A user's sync, by id.
+pub fn user_sync(user: &UserId, id: &SyncId) -> Key {
+    Key::new(user_pk(user), format!("sync:{id}"))
+}
+/// A connection.
+pub fn connection(id: &ConnectionId) -> Key {
+    Key::new(format!("CONN#{id}"), "conn")
+}
+/// The lease of its token refresh.
+pub fn refresh(id: &ConnectionId) -> Key {
+    Key::new(format!("CONN#{id}"), "refresh")
+}
+/// The partition of a provider account.
+pub fn account_pk(provider: &str, account: &str) -> String {
+    format!("ACCT#{provider}#{account}")
+}
+/// A connection of a provider account.
+pub fn account_connection(provider: &str, account: &str, id: &ConnectionId) -> Key {
+    Key::new(account_pk(provider, account), format!("conn:{id}"))
+}
+/// An authorisation under way; the state itself is not stored.
+pub fn oauth_state(hash: &str) -> Key {
+    Key::new(format!("OAUTH#{hash}"), "state")
+}
+/// A sync's partition.
+pub fn sync_pk(id: &SyncId) -> String {
+    format!("SYNC#{id}")
+}
+/// A sync.
+pub fn sync(id: &SyncId) -> Key {
+    Key::new(sync_pk(id), "sync")
+}
+/// Its lease.
+pub fn lease(id: &SyncId) -> Key {
+    Key::new(sync_pk(id), "lease")
+}
+/// Its checkpoint.
+pub fn checkpoint(id: &SyncId) -> Key {
+    Key::new(sync_pk(id), "checkpoint")
+}
+/// An intent.
+pub fn intent(id: &SyncId, number: u64) -> Key {
+    Key::new(sync_pk(id), format!("intent:{number:020}"))
+}
+/// A run.
+pub fn run(id: &RunId) -> Key {
+    Key::new(sync_pk(&sync_of(id)), format!("run:{id}"))
+}
+/// A part of a run's change log.
+pub fn change(id: &RunId, number: u64) -> Key {
+    Key::new(sync_pk(&sync_of(id)), format!("change:{id}:{number:08}"))
+}
+/// The sync a run belongs to: a run's id begins with it.
+pub fn sync_of(run: &RunId) -> SyncId {
+    SyncId::new(run.as_str().split('.').next().unwrap_or_default())
+}
+/// Part of what a full listing has shown.
+pub fn seen(id: &SyncId, side: Side, generation: u64, number: u64) -> Key {
+    Key::new(sync_pk(id), format!("{}{number:08}", seen_prefix(side, generation)))
+}
+/// All of what a full listing has shown.
+pub fn seen_prefix(side: Side, generation: u64) -> String {
+    format!("seen:{}:{generation:08}:", side.word())
+}
+/// A sync's records.
+pub fn rows_pk(id: &SyncId) -> String {
+    format!("ROWS#{id}")
+}
+/// A record's row.
+pub fn row(sync: &SyncId, key: &RowKey) -> Key {
+    Key::new(rows_pk(sync), format!("row:{key}"))
+}
+/// The row key of a record first seen on this side.
+pub fn row_key(side: Side, id: &RemoteId) -> RowKey {
+    RowKey::new(format!("{}:{id}", side.word()))
+}
+/// Leads from a side's id to its row, where the row's key comes from the other side.
+pub fn alias(sync: &SyncId, side: Side, id: &RemoteId) -> Key {
+    Key::new(rows_pk(sync), format!("alias:{}:{id}", side.word()))
+}
+/// Lists a row under its state.
+pub fn state(sync: &SyncId, state: &str, key: &RowKey) -> Key {
+    Key::new(rows_pk(sync), format!("state:{state}:{key}"))
+}
+/// Lists an unpaired remote record under one of its match keys.
+pub fn candidate(sync: &SyncId, hash: &str, id: &RemoteId) -> Key {
+    Key::new(rows_pk(sync), format!("match:{hash}:{id}"))
+}
+/// The partition of the due index.
+pub fn due_pk(kind: Kind, shard: u16) -> String {
+    format!("due#{}#{shard:02}", kind.word())
+}
+/// The sort key of the due index.
+pub fn due_sk(at: jiff::Timestamp, sync: &SyncId) -> String {
+    format!("{at:.0}#{sync}")
+}

@@ -1,0 +1,315 @@
+//! Rows: what is known of each record of a sync.
+use crate::convert::{item, read};
+use crate::{Store, StoreError, keys};
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashMap;
+use tandem_core::fingerprint::Base;
+use tandem_core::plan::Reason;
+use tandem_core::record::{RemoteId, RowKey, RunId, Scope, Side, SyncId, Version};
+use tandem_ports::table::{Index, Query, WRITE_BATCH, Write};
+
+/// Write requests under way at once: a batch of 200 links is 16 requests, and must not take 16 round trips.
+const CONCURRENT_WRITES: usize = 8;
+
+/// How a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowState {
+    /// Linked, and both sides agree.
+    InSync,
+    /// Not carried across, for the reason given.
+    Excluded,
+    /// A provider refused it; tried again when it changes, at most three times as it is.
+    Failing,
+    /// Its deletion waits for the end of the run, or for a person's word.
+    Held,
+    /// Seen on the remote side only and not (yet) paired.
+    Unpaired,
+}
+
+impl RowState {
+    /// As in keys and the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            RowState::InSync => "in_sync",
+            RowState::Excluded => "excluded",
+            RowState::Failing => "failing",
+            RowState::Held => "held",
+            RowState::Unpaired => "unpaired",
+        }
+    }
+}
+
+/// What is known of one record: ids, fingerprints and state, never its values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Identity of the row.
+    pub key: RowKey,
+    /// The record's id in the CRM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<RemoteId>,
+    /// Its id at the remote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<RemoteId>,
+    /// What both last agreed on; `None` = never linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// The left version after our last look or write: our own echo has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_version: Option<Version>,
+    /// The same on the right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right_version: Option<Version>,
+    /// The side whose record we created; only such a copy may be deleted by rule "the copy that we made".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_on: Option<Side>,
+    /// How it is.
+    pub state: RowState,
+    /// Why it is excluded, failing or held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Refused tries since it last changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u32,
+    /// What the refused record looked like (a digest): another one is worth a new try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Whether the right record was in the container when both last agreed.
+    #[serde(default = "inside", skip_serializing_if = "is_inside")]
+    pub right_scope: Scope,
+    /// The match keys (hashes) it is listed under while unpaired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_keys: Vec<String>,
+    /// When both sides last agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced_at: Option<Timestamp>,
+    /// What was last written, so that a run which dies before it counted that counts it when it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+}
+
+/// What a run wrote for a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// The run.
+    pub run: RunId,
+    /// The page it belonged to ([`Checkpoint::pages`](crate::checkpoint::Checkpoint::pages) when that is committed).
+    pub page: u64,
+    /// Records created, by side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub created: Vec<Side>,
+    /// Records changed, by side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updated: Vec<Side>,
+    /// Whether it was paired.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paired: bool,
+}
+
+fn inside() -> Scope {
+    Scope::Inside
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_inside(scope: &Scope) -> bool {
+    *scope == Scope::Inside
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+impl Row {
+    /// A row for a record first seen on this side.
+    pub fn first_seen(side: Side, id: &RemoteId) -> Row {
+        let (left, right) = match side {
+            Side::Left => (Some(id.clone()), None),
+            Side::Right => (None, Some(id.clone())),
+        };
+        Row {
+            key: keys::row_key(side, id),
+            left,
+            right,
+            base: None,
+            left_version: None,
+            right_version: None,
+            made_on: None,
+            state: RowState::InSync,
+            reason: None,
+            attempts: 0,
+            refused: None,
+            right_scope: Scope::Inside,
+            match_keys: Vec::new(),
+            synced_at: None,
+            effect: None,
+        }
+    }
+
+    /// Its id on a side.
+    pub fn id(&self, side: Side) -> Option<&RemoteId> {
+        match side {
+            Side::Left => self.left.as_ref(),
+            Side::Right => self.right.as_ref(),
+        }
+    }
+
+    /// Whether both sides were joined by it.
+    pub fn is_linked(&self) -> bool {
+        self.left.is_some() && self.right.is_some() && self.base.is_some()
+    }
+
+    /// Everything the table holds for this row.
+    fn writes(&self, sync: &SyncId) -> HashMap<tandem_ports::table::Key, Write> {
+        let mut puts = vec![item(keys::row(sync, &self.key), self)];
+        for (side, id) in [(Side::Left, &self.left), (Side::Right, &self.right)] {
+            if let Some(id) = id.as_ref().filter(|id| keys::row_key(side, id) != self.key) {
+                puts.push(item(keys::alias(sync, side, id), &json!({ "key": self.key })));
+            }
+        }
+        if self.state != RowState::InSync {
+            puts.push(item(keys::state(sync, self.state.word(), &self.key), &json!({})));
+        }
+        if let (RowState::Unpaired, Some(right)) = (self.state, &self.right) {
+            let listed = self.match_keys.iter().map(|hash| keys::candidate(sync, hash, right));
+            puts.extend(listed.map(|key| item(key, &json!({ "key": self.key }))));
+        }
+        puts.into_iter().map(|put| (put.key.clone(), Write::Put(put))).collect()
+    }
+}
+
+/// A row before and after: the writer removes what the old one had and the new one has not.
+#[derive(Clone, Debug)]
+pub struct RowChange {
+    /// As it was read; `None` when it is new.
+    pub before: Option<Row>,
+    /// As it shall be; `None` forgets it.
+    pub after: Option<Row>,
+}
+
+impl Store {
+    /// The rows of records by their ids on one side, in that order.
+    pub async fn rows_by_id(
+        &self,
+        sync: &SyncId,
+        side: Side,
+        ids: &[RemoteId],
+    ) -> Result<Vec<Option<Row>>, StoreError> {
+        let own = ids.iter().map(|id| keys::row(sync, &keys::row_key(side, id)));
+        let aliases = ids.iter().map(|id| keys::alias(sync, side, id));
+        let wanted: Vec<_> = own.chain(aliases).collect();
+        let mut found = self.table.get(&wanted).await?;
+        let aliased = found.split_off(ids.len());
+        let key_of = |item: tandem_ports::table::Item| -> Option<RowKey> {
+            item.attributes.get("key").and_then(serde_json::Value::as_str).map(RowKey::new)
+        };
+        let keys: Vec<Option<RowKey>> = aliased.into_iter().map(|item| item.and_then(key_of)).collect();
+        let mut distinct: Vec<RowKey> = keys.iter().flatten().cloned().collect();
+        distinct.sort();
+        distinct.dedup();
+        let by_key: HashMap<RowKey, Row> =
+            self.rows_by_key(sync, &distinct).await?.into_iter().flatten().map(|row| (row.key.clone(), row)).collect();
+        let mut rows = Vec::with_capacity(ids.len());
+        for ((own, key), id) in found.into_iter().zip(keys).zip(ids) {
+            let own: Option<Row> = own.map(|item| read("row", item)).transpose()?;
+            // An alias or a row left over from a crash may point at a row that has moved on.
+            let theirs = key.and_then(|key| by_key.get(&key).cloned()).filter(|row| row.id(side) == Some(id));
+            rows.push(theirs.or(own).filter(|row| row.id(side) == Some(id)));
+        }
+        Ok(rows)
+    }
+
+    /// Rows by key, in that order.
+    pub async fn rows_by_key(&self, sync: &SyncId, keys: &[RowKey]) -> Result<Vec<Option<Row>>, StoreError> {
+        let keys: Vec<_> = keys.iter().map(|key| keys::row(sync, key)).collect();
+        let found = self.table.get(&keys).await?;
+        found.into_iter().map(|item| item.map(|item| read("row", item)).transpose()).collect()
+    }
+
+    /// A page of all rows, in the order of their keys.
+    pub async fn rows(
+        &self,
+        sync: &SyncId,
+        after: Option<&RowKey>,
+        limit: usize,
+    ) -> Result<(Vec<Row>, bool), StoreError> {
+        let query = range(sync, "row:".into(), after.map(|key| keys::row(sync, key).sk), limit);
+        let page = self.table.query(&query).await?;
+        let rows = page.items.into_iter().map(|item| read("row", item)).collect::<Result<_, _>>()?;
+        Ok((rows, page.more))
+    }
+
+    /// A page of the rows in one state other than [`RowState::InSync`], in the order of their keys.
+    pub async fn rows_in_state(
+        &self,
+        sync: &SyncId,
+        state: RowState,
+        after: Option<&RowKey>,
+        limit: usize,
+    ) -> Result<(Vec<Row>, Option<RowKey>), StoreError> {
+        let after = after.map(|key| keys::state(sync, state.word(), key).sk);
+        let prefix = format!("state:{}:", state.word());
+        let page = self.table.query(&range(sync, prefix.clone(), after, limit)).await?;
+        let key = |item: &tandem_ports::table::Item| item.key.sk.strip_prefix(&prefix).map(RowKey::new);
+        let keys: Vec<RowKey> = page.items.iter().filter_map(key).collect();
+        let rows = self.rows_by_key(sync, &keys).await?.into_iter().flatten().filter(|row| row.state == state);
+        let next = keys.last().cloned().filter(|_| page.more);
+        Ok((rows.collect(), next))
+    }
+
+    /// How many rows are in a state other than [`RowState::InSync`], counting no further than `limit`.
+    pub async fn count_in_state(&self, sync: &SyncId, state: RowState, limit: usize) -> Result<usize, StoreError> {
+        let mut query = range(sync, format!("state:{}:", state.word()), None, 1000);
+        let mut count = 0;
+        loop {
+            let page = self.table.query(&query).await?;
+            count += page.items.len();
+            query.after = page.items.last().map(|item| item.key.sk.clone());
+            if !page.more || count >= limit {
+                return Ok(count.min(limit));
+            }
+        }
+    }
+
+    /// A page of the unpaired remote records by match key hash: `(hash, row)`, and where to go on.
+    pub async fn candidates(
+        &self,
+        sync: &SyncId,
+        after: Option<String>,
+    ) -> Result<(Vec<(String, RowKey)>, Option<String>), StoreError> {
+        let page = self.table.query(&range(sync, "match:".into(), after, 5_000)).await?;
+        let next = page.items.last().map(|item| item.key.sk.clone()).filter(|_| page.more);
+        let entry = |item: tandem_ports::table::Item| {
+            let hash = item.key.sk.split(':').nth(1)?.to_owned();
+            Some((hash, RowKey::new(item.attributes.get("key")?.as_str()?)))
+        };
+        Ok((page.items.into_iter().filter_map(entry).collect(), next))
+    }
+
+    /// Writes rows with everything that leads to them. Replaying it changes nothing; the last change of a row counts.
+    pub async fn save_rows(&self, sync: &SyncId, changes: &[RowChange]) -> Result<(), StoreError> {
+        let mut writes = HashMap::new();
+        for change in changes {
+            let before = change.before.iter().flat_map(|row| row.writes(sync));
+            for (key, _) in before {
+                writes.entry(key.clone()).or_insert(Write::Delete(key));
+            }
+        }
+        for change in changes {
+            for (key, put) in change.after.iter().flat_map(|row| row.writes(sync)) {
+                writes.insert(key, put);
+            }
+        }
+        let mut ordered: Vec<_> = writes.into_iter().collect();
+        ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let writes: Vec<Write> = ordered.into_iter().map(|(_, write)| write).collect();
+        let requests = writes.chunks(WRITE_BATCH).map(|some| self.table.write(some));
+        futures::stream::iter(requests).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
+        Ok(())
+    }
+}
+
+fn range(sync: &SyncId, prefix: String, after: Option<String>, limit: usize) -> Query {
+    Query { pk: keys::rows_pk(sync), index: Index::Main, prefix, after, up_to: None, descending: false, limit }
+}
