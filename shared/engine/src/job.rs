@@ -103,7 +103,8 @@ impl Engine {
             checkpoint.run = Some(run);
             checkpoint.left.caught_up = false;
             checkpoint.right.caught_up = false;
-            checkpoint.retiring = None;
+            // Deletions that a run did not get to still wait.
+            checkpoint.pending_deletes |= checkpoint.retiring.take().is_some();
             if std::mem::take(&mut checkpoint.retry_failing) {
                 checkpoint.retrying = Some(Walk::default());
             }

@@ -7,8 +7,8 @@ use crate::session::{Progress, ReadFailure, Session, Stop, Task, next_task};
 use crate::settle::{Done, Ending, Settled};
 use std::collections::{HashSet, VecDeque};
 use tandem_core::plan::{Act, Reason};
-use tandem_core::record::{RemoteId, Scope, Side};
-use tandem_core::reduce::Counts;
+use tandem_core::record::{RemoteId, RowKey, Scope, Side};
+use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
 use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Stage, Walk};
 use tandem_store::link::RowChange;
@@ -51,6 +51,8 @@ struct Flow {
     /// Records created by pages in flow and before, for the vendor's first-run limit.
     creates: u64,
     stop: Option<Stop>,
+    /// Rows whose deletion was put off in this session.
+    waits: HashSet<RowKey>,
     /// What is being read.
     reading: Option<Task>,
     /// A side whose cursor is dead.
@@ -74,6 +76,13 @@ impl Session<'_> {
             }
             if flow.is_drained() && !self.begin_retiring(&mut flow, progress) {
                 break;
+            }
+        }
+        if let Some(Stop::FirstLimit { .. }) = flow.stop {
+            // The page with the last record stays open for good; what was done of it counts now.
+            for page in flow.pages.drain(..) {
+                progress.checkpoint.created_first += page.counts.remote.created;
+                run_of(progress).counts.add(&Counts { crm: SideCounts::default(), ..page.counts });
             }
         }
         if let Some(side) = flow.relist {
@@ -140,7 +149,7 @@ impl Session<'_> {
             },
             async {
                 match &task {
-                    Some(task) => Some(self.prepare(task, &flow.ahead, number).await),
+                    Some(task) => Some(self.prepare(task, &flow.ahead, number, &flow.waits).await),
                     None => None,
                 }
             },
@@ -188,6 +197,7 @@ impl Session<'_> {
                 break;
             }
             if item.step.deletes() && !retiring {
+                flow.waits.insert(item.row.key.clone());
                 let settled = self.settle(item, Ending::Waits, &run, now);
                 flow.finish(settled);
             } else if item.step.writes() {
@@ -499,6 +509,7 @@ impl Flow {
             next_page: checkpoint.pages,
             creates: checkpoint.created_first,
             stop: None,
+            waits: HashSet::new(),
             reading: None,
             relist: None,
             drain_first: false,

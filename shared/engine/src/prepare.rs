@@ -118,7 +118,14 @@ struct Draft {
 
 impl Session<'_> {
     /// Reads and plans the next page of a task. `number` is the page's.
-    pub async fn prepare(&self, task: &Task, checkpoint: &Checkpoint, number: u64) -> Result<Page, ReadFailure> {
+    /// `waiting` are rows whose deletion is on its way to waiting and perhaps not durable yet.
+    pub async fn prepare(
+        &self,
+        task: &Task,
+        checkpoint: &Checkpoint,
+        number: u64,
+        waiting: &HashSet<RowKey>,
+    ) -> Result<Page, ReadFailure> {
         let page = match task {
             Task::Page(side) => self.feed_page(*side, checkpoint, number).await?,
             Task::Sweep(side) => self.sweep_page(*side, checkpoint, number).await?,
@@ -129,7 +136,7 @@ impl Session<'_> {
         // Once the waiting deletions are begun, those that are done must not make the rest look like more of the whole.
         let begun = checkpoint.retiring.as_ref().is_some_and(|walk| walk.after.is_some());
         if page.items.iter().any(|item| item.step.deletes()) && !begun {
-            self.guard(checkpoint, &page).await?;
+            self.guard(checkpoint, &page, waiting).await?;
         }
         Ok(page)
     }
@@ -534,9 +541,9 @@ impl Session<'_> {
     }
 
     /// Holds the page, and with it the run, when all deletions together pass the limit.
-    async fn guard(&self, checkpoint: &Checkpoint, page: &Page) -> Result<(), ReadFailure> {
-        let waiting = self.held_elsewhere(page).await?;
-        let deletes = waiting + page.items.iter().filter(|item| item.step.deletes()).count() as u64;
+    async fn guard(&self, checkpoint: &Checkpoint, page: &Page, waiting: &HashSet<RowKey>) -> Result<(), ReadFailure> {
+        let elsewhere = self.held_elsewhere(page, waiting).await?;
+        let deletes = elsewhere + page.items.iter().filter(|item| item.step.deletes()).count() as u64;
         let linked = self.linked().await?;
         match guard::judge(deletes, linked, self.policy.max_delete_percent, checkpoint.confirmed) {
             guard::Verdict::Pass => Ok(()),
@@ -549,19 +556,23 @@ impl Session<'_> {
         }
     }
 
-    /// Deletions of earlier pages that wait.
-    async fn held_elsewhere(&self, page: &Page) -> Result<u64, ReadFailure> {
-        let here: HashSet<&RowKey> = page.items.iter().map(|item| &item.row.key).collect();
-        let (mut count, mut after) = (0, None);
+    /// Deletions of earlier pages that wait, durable or still in flow.
+    async fn held_elsewhere(&self, page: &Page, waiting: &HashSet<RowKey>) -> Result<u64, ReadFailure> {
+        let mut held = waiting.clone();
+        let mut after = None;
         loop {
             let (rows, next) =
                 self.engine.store.rows_in_state(&self.sync.id, RowState::Held, after.as_ref(), 1000).await?;
-            count += rows.iter().filter(|row| !here.contains(&row.key)).count() as u64;
+            held.extend(rows.into_iter().map(|row| row.key));
             match next {
                 Some(next) => after = Some(next),
-                None => return Ok(count),
+                None => break,
             }
         }
+        for item in &page.items {
+            held.remove(&item.row.key);
+        }
+        Ok(held.len() as u64)
     }
 
     /// How many records are linked now. Counted only when something is to be deleted.

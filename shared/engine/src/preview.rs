@@ -3,7 +3,7 @@ use crate::desk::{container_by_name, of_stop, rules};
 use crate::session::{ReadFailure, Session, Stop, Task, next_task};
 use crate::{Budget, Engine, EngineError};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use tandem_core::plan::{Act, Outcome, Why};
 use tandem_core::record::Side;
@@ -87,6 +87,7 @@ impl Engine {
         budget: &Budget,
     ) -> Result<Preview, EngineError> {
         let mut preview = Preview { complete: true, ..Preview::default() };
+        let mut waiting = HashSet::new();
         let mut reasons: BTreeMap<String, ExcludedCount> = BTreeMap::new();
         while let Some(task) = next_task(&ahead) {
             if budget.spent() {
@@ -102,21 +103,21 @@ impl Engine {
                 }
                 continue;
             }
-            let page = match session.prepare(&task, &ahead, ahead.pages).await {
+            let page = match session.prepare(&task, &ahead, ahead.pages, &waiting).await {
                 Ok(page) => page,
                 Err(ReadFailure::CursorExpired(side)) => {
                     ahead.side_mut(side).list_again();
                     continue;
                 }
-                Err(ReadFailure::Stop(Stop::Held { deletes, .. })) => {
+                Err(ReadFailure::Stop(Stop::Held { .. })) => {
                     preview.would_be_held = true;
-                    preview.remote.delete += deletes;
                     preview.complete = false;
                     break;
                 }
                 Err(ReadFailure::Stop(stop)) => return Err(of_stop(stop, Side::Right)),
             };
             page.advance.apply(&mut ahead);
+            waiting.extend(page.items.iter().filter(|item| item.step.deletes()).map(|item| item.row.key.clone()));
             for item in &page.items {
                 preview.count(item, &mut reasons);
                 session.remember_candidate(item);

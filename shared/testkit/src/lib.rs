@@ -2,6 +2,7 @@
 //! back-end and every connector to the same promises.
 
 pub mod clock;
+pub mod conformance;
 pub mod fault;
 pub mod memory;
 pub mod queue;

@@ -36,7 +36,7 @@ fn text() -> ObjectBuilder {
 }
 
 fn record(kind: Kind) -> RefOr<Schema> {
-    let read_only = |kind: Type| ObjectBuilder::new().schema_type(kind).read_only(Some(true));
+    let read_only = |kind: Type| ObjectBuilder::new().schema_type(kind).read_only(true);
     let mut object = ObjectBuilder::new()
         .property("id", read_only(Type::String).description(Some("UUID.")))
         .property("number", read_only(Type::Integer).description(Some("Small number for people.")))

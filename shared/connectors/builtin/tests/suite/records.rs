@@ -10,10 +10,8 @@ use tandem_builtin::{CrmError, Kind, Query};
 use tandem_testkit::memory::MemoryTable;
 
 fn field_of(error: CrmError) -> String {
-    match error {
-        CrmError::Invalid { field, .. } => field,
-        other => panic!("{other}"),
-    }
+    let CrmError::Invalid { field, .. } = error else { panic!("{error}") };
+    field
 }
 
 #[tokio::test]

@@ -152,7 +152,10 @@ fn user_edits(state: &mut State, account: &str, name: &str, edit: Edit) -> Resul
 
 /// As when the user links a contact with a profile: the same contact under another resource name.
 fn rename(state: &mut State, account: &str, name: &str) -> Result<String, Refusal> {
-    let mut person = state.account(account).people.remove(name).ok_or_else(Refusal::missing)?;
+    let held = state.account(account);
+    let mut person = held.people.remove(name).ok_or_else(Refusal::missing)?;
+    // The old name is not reported as deleted: the contact lives on.
+    held.events.retain(|event| event.name != name);
     person.name = format!("people/c{}", 1_000_000 + state.next());
     person.previous = vec![name.to_owned()];
     Ok(state.put(account, person).name)

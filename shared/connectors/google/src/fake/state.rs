@@ -201,8 +201,8 @@ pub(super) struct State {
     pub(super) lists: BTreeMap<String, ListToken>,
     pub(super) faults: Vec<Fault>,
     pub(super) calls: Vec<Call>,
-    quota: BTreeMap<String, u32>,
-    quota_minute: i64,
+    pub(super) quota: BTreeMap<String, u32>,
+    pub(super) quota_minute: i64,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {
