@@ -109,8 +109,9 @@ impl Engine {
                     ahead.side_mut(side).list_again();
                     continue;
                 }
-                Err(ReadFailure::Stop(Stop::Held { .. })) => {
+                Err(ReadFailure::Stop(Stop::Held { deletes, .. })) => {
                     preview.would_be_held = true;
+                    preview.remote.delete = preview.remote.delete.max(deletes.saturating_sub(preview.crm.delete));
                     preview.complete = false;
                     break;
                 }

@@ -27,23 +27,22 @@ impl Session<'_> {
         creates.sort();
         creates.dedup();
         let keys: Vec<RowKey> = creates.iter().map(|(_, key)| key.clone()).collect();
-        let rows = self.engine.store.rows_by_key(&self.sync.id, &keys).await?;
-        // Linked meanwhile: the crash was after the link.
-        let unlinked: Vec<(&Marker, &RowKey, Option<Row>)> = creates
-            .into_iter()
-            .zip(rows)
-            .filter(|(_, row)| row.as_ref().is_none_or(|row| row.id(side).is_none()))
-            .map(|((marker, key), row)| (marker, key, row))
-            .collect();
-        if unlinked.is_empty() {
+        if creates.is_empty() {
             return Ok(());
         }
-        let markers: Vec<Marker> = unlinked.iter().map(|(marker, _, _)| (*marker).clone()).collect();
+        let rows = self.engine.store.rows_by_key(&self.sync.id, &keys).await?;
+        let markers: Vec<Marker> = creates.iter().map(|(marker, _)| marker.clone()).collect();
         let connector = self.connector(side);
         let found = self.patiently(side, async || connector.find_marked(&markers).await).await.map_err(stop_of)?;
         let mut changes = Vec::new();
-        for (marker, key, before) in unlinked {
-            let Some(copy) = found.iter().find(|copy| copy.marker.as_ref() == Some(marker)) else { continue };
+        for ((marker, key), before) in creates.into_iter().zip(rows) {
+            let copies: Vec<_> = found.iter().filter(|copy| copy.marker.as_ref() == Some(marker)).collect();
+            let linked = before.as_ref().and_then(|row| row.id(side));
+            // Linked meanwhile: the crash was after the link. A row may also lead to a copy that was deleted and is
+            // being put back; then the marked copy is the new one.
+            let Some(copy) = copies.first().filter(|_| copies.iter().all(|copy| Some(&copy.id) != linked)) else {
+                continue;
+            };
             let Some(mut row) = before.clone().or_else(|| self.row_of(side.other(), key)) else { continue };
             match side {
                 Side::Left => row.left = Some(copy.id.clone()),

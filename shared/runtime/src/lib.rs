@@ -1,1 +1,14 @@
-//! 
+//! What every function needs around the engine: configuration, logs, metrics, the SQS adapter, the composition.
+mod batch;
+mod clock;
+mod compose;
+mod config;
+mod log;
+mod metrics;
+
+pub use batch::{Worker, work_batch};
+pub use clock::SystemClock;
+pub use compose::{Ports, StartError, start};
+pub use config::{Config, ConfigError, OAuthClient, Origin};
+pub use log::{chain, init_logs};
+pub use metrics::{Metric, Unit, emit};

@@ -242,6 +242,11 @@ impl World {
         rows
     }
 
+    /// This long ago.
+    pub fn now_minus(&self, ago: Duration) -> jiff::Timestamp {
+        self.clock.now() - ago
+    }
+
     /// Plain jobs, duplicated and out of order as SQS may deliver them.
     pub fn duplicate(&self) {
         let job = Job::Sync {

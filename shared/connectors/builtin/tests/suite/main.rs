@@ -1,6 +1,7 @@
 //! The CRM over the table in memory.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 mod common;
+mod conformance;
 mod connector;
 mod imports;
 mod records;

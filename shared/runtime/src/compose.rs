@@ -1,0 +1,65 @@
+//! Wires the ports of this process: the clock, the table, the queues, the secrets.
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigError};
+use crate::log::init_logs;
+use std::sync::Arc;
+use tandem_aws::{AwsClients, DynamoTable, KmsSecrets, OAuthSecretError, SqsQueue, read_oauth_secret};
+use tandem_ports::infra::{Clock, JobQueue, Secrets};
+use tandem_ports::table::Table;
+use tandem_store::Store;
+
+/// What everything else is built from.
+#[derive(Clone)]
+pub struct Ports {
+    /// The configuration, with the OAuth clients.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The table (the built-in CRM builds on it directly).
+    pub table: Arc<dyn Table>,
+    /// The durable state.
+    pub store: Store,
+    /// The queues.
+    pub queue: Arc<dyn JobQueue>,
+    /// Envelope encryption.
+    pub secrets: Arc<dyn Secrets>,
+}
+
+/// The function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is not as it must be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The OAuth clients cannot be read.
+    #[error(transparent)]
+    OAuth(#[from] OAuthSecretError),
+}
+
+/// Starts logging, reads the configuration and connects. The one request it may make is that for the OAuth secret.
+pub async fn start() -> Result<Ports, StartError> {
+    let mut config = Config::from_env()?;
+    init_logs(&config.log);
+    let aws = AwsClients::connect().await;
+    if let Some(arn) = &config.oauth_secret {
+        let secret = read_oauth_secret(&aws.secrets, arn).await?;
+        config.add_oauth_secret(secret);
+    }
+    Ok(Ports::new(config, &aws))
+}
+
+impl Ports {
+    fn new(config: Config, aws: &AwsClients) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let table: Arc<dyn Table> = Arc::new(DynamoTable::new(aws.dynamodb.clone(), &config.table));
+        let secrets = KmsSecrets::new(aws.kms.clone(), &config.kms_key, Arc::clone(&clock));
+        Self {
+            clock,
+            store: Store::new(Arc::clone(&table)),
+            table,
+            queue: Arc::new(SqsQueue::new(aws.sqs.clone(), config.queues.clone())),
+            secrets: Arc::new(secrets),
+            config: Arc::new(config),
+        }
+    }
+}
