@@ -1,1 +1,12 @@
-fn main() {}
+//! Contacts: takes jobs from SQS and carries each out within this invocation's time.
+mod handler;
+
+use handler::Contacts;
+use lambda_runtime::{Error, run, service_fn};
+use tandem_runtime::start;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let contacts = Contacts::new(&start().await?);
+    run(service_fn(|event| contacts.handle(event))).await
+}

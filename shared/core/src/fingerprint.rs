@@ -11,20 +11,42 @@ use std::collections::BTreeMap;
 pub const CANONICAL_VERSION: u8 = 1;
 
 /// The sync's secret for fingerprints and match keys; 32 random bytes made with the sync.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct FingerprintKey(String);
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct FingerprintKey {
+    secret: String,
+    /// The HMAC with the key taken in: half of the work of each short hash.
+    keyed: Hmac<Sha256>,
+}
+
+impl From<String> for FingerprintKey {
+    fn from(secret: String) -> Self {
+        let keyed = Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+        Self { secret, keyed }
+    }
+}
+impl From<FingerprintKey> for String {
+    fn from(key: FingerprintKey) -> Self {
+        key.secret
+    }
+}
+impl PartialEq for FingerprintKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+}
+impl Eq for FingerprintKey {}
 
 impl FingerprintKey {
     /// From random text of at least 32 characters.
     pub fn new(random: impl Into<String>) -> Self {
-        Self(random.into())
+        Self::from(random.into())
     }
 
     /// Keyed hash of any text, 64 bits in hex: collisions are between two values of one field of one record, so 64 bits
     /// leave nothing to chance.
     pub fn hash(&self, text: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).expect("HMAC takes keys of any length");
+        let mut mac = self.keyed.clone();
         mac.update(text.as_bytes());
         hex::encode(&mac.finalize().into_bytes()[..8])
     }

@@ -145,7 +145,7 @@ impl Engine {
                 progress.container_checked = true;
                 if made.is_some() {
                     progress.checkpoint.container = made;
-                    session.keep(progress).await?;
+                    session.keep(progress, vec![]).await?;
                     let container = progress.checkpoint.container.clone();
                     session = Session::open(self, sync, rules, (crm, remote), container.as_ref()).await?;
                 }

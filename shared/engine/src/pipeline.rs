@@ -38,6 +38,7 @@ struct Finished {
     rows: Vec<RowChange>,
     changes: Vec<Change>,
     intents: Vec<u64>,
+    identities: Vec<String>,
 }
 
 /// What is between reading and the last commit.
@@ -51,6 +52,8 @@ struct Flow {
     /// Records created by pages in flow and before, for the vendor's first-run limit.
     creates: u64,
     stop: Option<Stop>,
+    /// The next batch, its intent written.
+    staged: Option<Batch>,
     /// Rows whose deletion was put off in this session.
     waits: HashSet<RowKey>,
     /// What is being read.
@@ -87,7 +90,7 @@ impl Session<'_> {
         }
         if let Some(side) = flow.relist {
             progress.checkpoint.side_mut(side).list_again();
-            self.keep(progress).await?;
+            self.keep(progress, vec![]).await?;
         }
         match flow.stop {
             Some(stop) => Err(stop),
@@ -102,6 +105,7 @@ impl Session<'_> {
             return true;
         }
         let settled = flow.pages.is_empty() && flow.finished.is_empty() && flow.ready.is_empty();
+        let settled = settled && flow.staged.is_none();
         if settled {
             flow.reading = Some(task.clone());
             *self.candidates.lock().expect("not poisoned") = None;
@@ -129,18 +133,17 @@ impl Session<'_> {
             flow.stop.get_or_insert(Stop::OutOfBudget);
         }
         let task = task.filter(|_| flow.stop.is_none());
-        let batch = self.next_batch(flow, task.is_none());
-        if let Some(batch) = &batch {
-            self.check_container(batch, progress).await?;
-        }
-        let batch = match batch {
-            Some(batch) => Some(self.with_intent(batch, progress).await?),
-            None => None,
+        let batch = match flow.staged.take() {
+            Some(staged) => Some(staged),
+            None => self.first_batch(flow, task.is_none(), progress).await?,
         };
+        // The batch after this one is made ready while this one is written, if it is full already.
+        let upcoming = batch.as_ref().and_then(|_| self.next_batch(flow, false));
         let closing = flow.closing();
         let finished = std::mem::take(&mut flow.finished);
         let number = flow.next_page;
-        let (executed, page, committed) = futures::join!(
+        let busy = flow.busy([&batch, &upcoming], &finished);
+        let (executed, page, staged) = futures::join!(
             async {
                 match batch {
                     Some(batch) => Some(self.execute(batch).await),
@@ -153,14 +156,21 @@ impl Session<'_> {
                     None => None,
                 }
             },
-            self.commit(progress, finished, closing)
+            // One after the other: both write the lease's item.
+            async {
+                let staged = match upcoming {
+                    Some(upcoming) => Some(self.with_intent(upcoming, progress).await?),
+                    None => None,
+                };
+                self.commit(progress, finished, closing).await.map(|()| staged)
+            }
         );
-        committed?;
+        flow.staged = staged?;
         if let Some(executed) = executed {
             self.take_answers(flow, executed, progress).await?;
         }
         match page.transpose() {
-            Ok(Some(page)) => self.take_page(flow, page, progress),
+            Ok(Some(page)) => self.take_page(flow, page, &busy, progress),
             Ok(None) => {}
             Err(ReadFailure::CursorExpired(side)) => {
                 // Everything in flow is finished first, then the side is listed in full.
@@ -175,9 +185,8 @@ impl Session<'_> {
     }
 
     /// Takes a planned page in, unless it means a record that is still in flow: then it is read again later.
-    fn take_page(&self, flow: &mut Flow, page: Page, progress: &mut Progress<'_>) {
-        let in_flow: HashSet<String> = flow.ready.iter().flat_map(Item::identities).collect();
-        let clashes = |item: &Item| item.identities().any(|identity| in_flow.contains(&identity));
+    fn take_page(&self, flow: &mut Flow, page: Page, busy: &HashSet<String>, progress: &mut Progress<'_>) {
+        let clashes = |item: &Item| item.identities().any(|identity| busy.contains(&identity));
         if page.items.iter().any(clashes) {
             // Its candidates are taken again when it is read again.
             *self.candidates.lock().expect("not poisoned") = None;
@@ -259,6 +268,18 @@ impl Session<'_> {
         None
     }
 
+    /// The next batch where none was made ready: its container is looked up, its intent written.
+    async fn first_batch(
+        &self,
+        flow: &mut Flow,
+        flush: bool,
+        progress: &mut Progress<'_>,
+    ) -> Result<Option<Batch>, Stop> {
+        let Some(batch) = self.next_batch(flow, flush) else { return Ok(None) };
+        self.check_container(&batch, progress).await?;
+        self.with_intent(batch, progress).await.map(Some)
+    }
+
     /// Before the first write into the container in this session: does it still exist?
     async fn check_container(&self, batch: &Batch, progress: &mut Progress<'_>) -> Result<(), Stop> {
         let into = |item: &Item| match item.step.act(batch.side) {
@@ -283,7 +304,7 @@ impl Session<'_> {
         progress.checkpoint.container = found;
         progress.checkpoint.right.list_again();
         progress.checkpoint.left.list_again();
-        self.keep(progress).await?;
+        self.keep(progress, vec![]).await?;
         Err(Stop::Again)
     }
 
@@ -384,18 +405,19 @@ impl Session<'_> {
         closing: Vec<OpenPage>,
     ) -> Result<(), Stop> {
         let store = &self.engine.store;
-        if !finished.rows.is_empty() {
-            store.save_rows(&self.sync.id, &finished.rows).await?;
-        }
-        if !finished.intents.is_empty() {
-            store.clear_intents(&progress.lease, &finished.intents).await?;
-        }
-        let run = run_of(progress);
-        self.engine.append_changes(self.sync, run, &finished.changes).await?;
-        if closing.is_empty() {
+        let rows = async {
+            match finished.rows.as_slice() {
+                [] => Ok(()),
+                rows => store.save_rows(&self.sync.id, rows).await,
+            }
+        };
+        let (rows, log) =
+            futures::join!(rows, self.engine.append_changes(self.sync, run_of(progress), &finished.changes));
+        rows.and(log)?;
+        if closing.is_empty() && finished.intents.is_empty() {
             return Ok(());
         }
-        let caught_up = closing.iter().all(OpenPage::is_quiet);
+        let quiet = finished.intents.is_empty() && closing.iter().all(OpenPage::is_quiet);
         for page in &closing {
             if let Some((side, ids)) = &page.seen {
                 let progress = progress.checkpoint.side_mut(*side);
@@ -408,7 +430,7 @@ impl Session<'_> {
             self.note_page(page, progress);
         }
         // A page without anything to write is committed with the run's end: a run with nothing to do stays cheap.
-        if caught_up { Ok(()) } else { self.keep(progress).await }
+        if quiet { Ok(()) } else { self.keep(progress, finished.intents).await }
     }
 
     fn note_page(&self, page: &OpenPage, progress: &mut Progress<'_>) {
@@ -429,13 +451,13 @@ impl Session<'_> {
         }
     }
 
-    /// Commits the checkpoint and prolongs the lease.
-    pub async fn keep(&self, progress: &mut Progress<'_>) -> Result<(), Stop> {
+    /// Commits the checkpoint, removes settled intents, and prolongs the lease.
+    pub async fn keep(&self, progress: &mut Progress<'_>, settled: Vec<u64>) -> Result<(), Stop> {
         let until = self.engine.clock.now() + self.engine.config.lease;
         if let Some(run) = progress.checkpoint.run.as_mut() {
             run.state = RunState::Running;
         }
-        let (lease, hold) = (&progress.lease, Hold::Keep { until });
+        let (lease, hold) = (&progress.lease, Hold::Keep { until, settled });
         self.engine.store.commit(lease, self.sync, &progress.checkpoint, &hold).await?;
         progress.lease.until = until;
         Ok(())
@@ -509,6 +531,7 @@ impl Flow {
             next_page: checkpoint.pages,
             creates: checkpoint.created_first,
             stop: None,
+            staged: None,
             waits: HashSet::new(),
             reading: None,
             relist: None,
@@ -518,7 +541,8 @@ impl Flow {
 
     /// Whether another page may be read: enough is in flow, or the flow must empty first, or it is to end.
     fn wants_page(&self) -> bool {
-        self.stop.is_none() && !self.drain_first && self.ready.len() < READ_AHEAD
+        let waiting = self.ready.len() + self.staged.as_ref().map_or(0, |batch| batch.items.len());
+        self.stop.is_none() && !self.drain_first && waiting < READ_AHEAD
     }
 
     /// After most stops no further write may happen; what was planned is planned again when its page is replayed.
@@ -526,7 +550,11 @@ impl Flow {
         match self.stop {
             None | Some(Stop::OutOfBudget | Stop::FirstLimit { .. } | Stop::Held { .. }) => {}
             Some(Stop::Again) if self.relist.is_some() => {}
-            Some(Stop::Again | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => self.ready.clear(),
+            Some(Stop::Again | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => {
+                self.ready.clear();
+                // Its intent stays open, and is settled by the next session.
+                self.staged = None;
+            }
         }
     }
 
@@ -538,7 +566,7 @@ impl Flow {
 
     fn is_drained(&self) -> bool {
         let closable = self.pages.front().is_some_and(|page| page.open == 0);
-        let empty = self.ready.is_empty() && self.finished.is_empty() && !closable;
+        let empty = self.ready.is_empty() && self.staged.is_none() && self.finished.is_empty() && !closable;
         match &self.stop {
             // Pages that cannot be finished stay open; they are read again.
             Some(_) => empty,
@@ -546,8 +574,16 @@ impl Flow {
         }
     }
 
+    /// Everything by which a page could mean a record that is not durable yet while that page is read.
+    fn busy(&self, batches: [&Option<Batch>; 2], finished: &Finished) -> HashSet<String> {
+        let writing = batches.into_iter().flatten().flat_map(|batch| &batch.items);
+        let items = writing.chain(&self.ready).flat_map(Item::identities);
+        items.chain(finished.identities.iter().cloned()).collect()
+    }
+
     fn finish(&mut self, settled: Settled) {
-        let Settled { page, rows, counts, changes, waits, candidate, retry } = settled;
+        let Settled { identities, page, rows, counts, changes, waits, candidate, retry } = settled;
+        self.finished.identities.extend(identities);
         self.finished.rows.extend(rows);
         self.finished.changes.extend(changes);
         if let Some(page) = self.pages.iter_mut().find(|open| open.number == page) {
@@ -567,4 +603,4 @@ impl Finished {
 }
 
 /// Records waiting to be written beyond which no further page is read: bounds the memory of a session.
-const READ_AHEAD: usize = 400;
+const READ_AHEAD: usize = 600;

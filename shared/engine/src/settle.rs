@@ -20,6 +20,8 @@ pub(crate) struct Done {
 /// A record that is finished for this page.
 #[derive(Debug)]
 pub(crate) struct Settled {
+    /// Everything by which a page could mean this record.
+    pub identities: Vec<String>,
     pub page: u64,
     pub rows: Vec<RowChange>,
     pub counts: Counts,
@@ -46,6 +48,7 @@ impl Session<'_> {
     /// Notes how a record ended.
     pub fn settle(&self, item: Item, ending: Ending, run: &RunId, now: Timestamp) -> Settled {
         let mut settled = Settled {
+            identities: item.identities().collect(),
             page: item.page,
             rows: Vec::new(),
             counts: Counts::default(),

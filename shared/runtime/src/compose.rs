@@ -1,9 +1,11 @@
 //! Wires the ports of this process: the clock, the table, the queues, the secrets.
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
+use crate::connectors::OpenConnectors;
 use crate::log::init_logs;
 use std::sync::Arc;
 use tandem_aws::{AwsClients, DynamoTable, KmsSecrets, OAuthSecretError, SqsQueue, read_oauth_secret};
+use tandem_engine::{Engine, EngineConfig};
 use tandem_ports::infra::{Clock, JobQueue, Secrets};
 use tandem_ports::table::Table;
 use tandem_store::Store;
@@ -49,6 +51,14 @@ pub async fn start() -> Result<Ports, StartError> {
 }
 
 impl Ports {
+    /// The engine on these ports.
+    pub fn engine(&self) -> Engine {
+        let connectors = Arc::new(OpenConnectors { ports: self.clone() });
+        let config = EngineConfig { change_log_days: self.config.change_log_days, ..EngineConfig::default() };
+        let (queue, clock, secrets) = (Arc::clone(&self.queue), Arc::clone(&self.clock), Arc::clone(&self.secrets));
+        Engine::new(self.store.clone(), queue, clock, secrets, connectors, config)
+    }
+
     fn new(config: Config, aws: &AwsClients) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let table: Arc<dyn Table> = Arc::new(DynamoTable::new(aws.dynamodb.clone(), &config.table));

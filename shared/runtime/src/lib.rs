@@ -3,6 +3,7 @@ mod batch;
 mod clock;
 mod compose;
 mod config;
+mod connectors;
 mod log;
 mod metrics;
 

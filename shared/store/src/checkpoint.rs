@@ -183,6 +183,8 @@ pub enum Hold {
     Keep {
         /// The lease's new end.
         until: Timestamp,
+        /// Intents whose links are durable; they are removed at the same stroke.
+        settled: Vec<u64>,
     },
     /// The worker leaves.
     Release(SyncChange),
@@ -229,7 +231,12 @@ impl Store {
         }
         let lease_key = keys::lease(&lease.sync);
         match hold {
-            Hold::Keep { until } => ops.push(Op::Update(lease_key, renew(*until), vec![held(lease)])),
+            Hold::Keep { until, settled } => {
+                let open = -i64::try_from(settled.len()).unwrap_or(0);
+                let update = Update { add: vec![("open_intents", open)], ..renew(*until) };
+                ops.push(Op::Update(lease_key, update, vec![held(lease)]));
+                ops.extend(settled.iter().map(|n| Op::Delete(keys::intent(&lease.sync, *n), vec![Condition::Present])));
+            }
             Hold::Release(change) => {
                 let clean = vec![held(lease), Condition::AttributeAbsent("dirty")];
                 ops.push(Op::Update(lease_key, release(), clean));

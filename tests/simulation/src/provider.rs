@@ -72,6 +72,19 @@ pub fn like_people() -> Character {
     }
 }
 
+/// The built-in CRM at its true sizes.
+pub fn crm_at_scale() -> Character {
+    Character { page: 200, ..like_a_crm() }
+}
+
+/// People at its true sizes.
+pub fn people_at_scale() -> Character {
+    let small = like_people();
+    let capabilities =
+        Capabilities { get_batch: 200, create_batch: 200, update_batch: 200, delete_batch: 500, ..small.capabilities };
+    Character { capabilities, page: 1000, ..small }
+}
+
 /// A record there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -104,6 +117,7 @@ struct State {
     revoked: bool,
     throttled: Option<Duration>,
     poison: Option<String>,
+    calls: BTreeMap<&'static str, u64>,
 }
 
 /// A provider in memory.
@@ -177,6 +191,10 @@ impl Provider {
     /// Records ever created through the connector.
     pub fn creates(&self) -> u64 {
         self.lock().creates
+    }
+    /// Calls by name since the last time this was asked.
+    pub fn take_calls(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.lock().calls)
     }
     /// The one container it has made, if any.
     pub fn container(&self) -> Option<String> {
@@ -280,7 +298,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    async fn enter(&self, write: bool) -> Result<bool> {
+    async fn enter(&self, call: &'static str, write: bool) -> Result<bool> {
+        *self.provider.lock().calls.entry(call).or_default() += 1;
         if let Some(latency) = self.provider.latency {
             tokio::time::sleep(latency).await;
         }
@@ -339,7 +358,7 @@ impl Connector for Opened {
     }
 
     async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage> {
-        let lose = self.enter(false).await?;
+        let lose = self.enter("changes", false).await?;
         let state = self.provider.lock();
         let container = self.container.as_ref();
         let size = self.provider.character.page;
@@ -367,7 +386,8 @@ impl Connector for Opened {
                 } else {
                     Next::CaughtUp(Cursor(format!("D{feed}")))
                 };
-                let total = Some(state.records.values().filter(|record| !record.deleted).count() as u64);
+                let count = || state.records.values().filter(|record| !record.deleted).count() as u64;
+                let total = from.is_none().then(count);
                 ChangePage { changes: some.iter().map(upsert).collect(), next, total }
             }
             Position::Delta(feed) => {
@@ -390,7 +410,7 @@ impl Connector for Opened {
 
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>> {
         assert!(ids.len() <= self.capabilities().get_batch);
-        let lose = self.enter(false).await?;
+        let lose = self.enter("get", false).await?;
         let state = self.provider.lock();
         let one = |id: &RemoteId| {
             let record = state.records.get(id.as_str()).filter(|record| !record.deleted)?;
@@ -403,7 +423,7 @@ impl Connector for Opened {
 
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
         assert!(drafts.len() <= self.capabilities().create_batch);
-        let lose = self.enter(true).await?;
+        let lose = self.enter("create", true).await?;
         let mut state = self.provider.lock();
         if self.provider.character.has_container {
             let container = self.container.as_ref().map(ContainerId::as_str).unwrap_or_default();
@@ -417,12 +437,9 @@ impl Connector for Opened {
         }
         let mut written = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let known = state
-                .records
-                .iter()
-                .find(|(_, record)| !record.deleted && record.marker.as_ref() == Some(&draft.marker))
-                .map(|(id, _)| id.clone());
-            let id = match known.filter(|_| self.capabilities().idempotent_creates) {
+            let mut marked = state.records.iter().filter(|_| self.capabilities().idempotent_creates);
+            let known = marked.find(|(_, record)| !record.deleted && record.marker.as_ref() == Some(&draft.marker));
+            let id = match known.map(|(id, _)| id.clone()) {
                 Some(id) => id,
                 None => {
                     let id = state.fresh_id(self.provider.name);
@@ -444,7 +461,7 @@ impl Connector for Opened {
 
     async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
         assert!(patches.len() <= self.capabilities().update_batch);
-        let lose = self.enter(true).await?;
+        let lose = self.enter("update", true).await?;
         let mut state = self.provider.lock();
         let mut written = Vec::with_capacity(patches.len());
         for patch in patches {
@@ -482,7 +499,7 @@ impl Connector for Opened {
 
     async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
         assert!(deletions.len() <= self.capabilities().delete_batch);
-        let lose = self.enter(true).await?;
+        let lose = self.enter("delete", true).await?;
         let mut state = self.provider.lock();
         let mut done = Vec::with_capacity(deletions.len());
         for deletion in deletions {
@@ -504,7 +521,7 @@ impl Connector for Opened {
     }
 
     async fn find_marked(&self, markers: &[Marker]) -> Result<Vec<Fetched>> {
-        let lose = self.enter(false).await?;
+        let lose = self.enter("find_marked", false).await?;
         let state = self.provider.lock();
         let marked = |record: &Record| !record.deleted && record.marker.as_ref().is_some_and(|m| markers.contains(m));
         let found = state
@@ -521,7 +538,7 @@ impl Connector for Opened {
         if !self.provider.character.has_container {
             return Ok(None);
         }
-        let lose = self.enter(true).await?;
+        let lose = self.enter("ensure_container", true).await?;
         let mut state = self.provider.lock();
         if let Some(known) = id.filter(|id| state.containers.contains_key(id.as_str())) {
             let known = known.clone();

@@ -72,7 +72,8 @@ impl World {
         Self::with(profile, settings, (like_a_crm(), like_people()), None).await
     }
 
-    /// A world with other characters, and with real latency where given: `(provider, table)`.
+    /// A world with other characters, and with real latency where given: `(remote, table)`; the CRM, which lives in the
+    /// table, answers as fast as that.
     pub async fn with(
         profile: &str,
         settings: Value,
@@ -87,10 +88,11 @@ impl World {
             None => table,
         });
         let make = |name, character| match latency {
-            Some((latency, _)) => Provider::slow(name, character, clock.clone(), latency),
+            Some((_, table)) if name == "crm" => Provider::slow(name, character, clock.clone(), table),
+            Some((remote, _)) => Provider::slow(name, character, clock.clone(), remote),
             None => Provider::new(name, character, clock.clone(), Arc::clone(&faults)),
         };
-        let (crm, remote) = (Provider::new("crm", left, clock.clone(), Arc::clone(&faults)), make("remote", right));
+        let (crm, remote) = (make("crm", left), make("remote", right));
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::clone(&faults)));
         let store = Store::new(table.clone());
         let connectors = Arc::new(Both { crm: crm.clone(), remote: remote.clone() });

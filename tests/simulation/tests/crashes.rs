@@ -21,7 +21,7 @@ async fn run_to_rest(world: &World) {
 }
 
 async fn created_in_all_runs(world: &World, side: Side) -> u64 {
-    let (runs, more) = world.store.runs_of(&world.sync, None, 1000).await.unwrap();
+    let (runs, more) = world.store.runs_of(&world.sync, None, 1000).await.expect("a quiet table");
     assert!(!more);
     runs.into_iter().map(|mut run| run.counts.side(side).created).sum()
 }
@@ -40,7 +40,7 @@ async fn assert_in_step(world: &World, what: &str) {
     for row in world.rows().await.iter().filter(|row| row.left.is_some()) {
         assert!(row.state == RowState::InSync && row.is_linked(), "{what}: {row:?}");
     }
-    assert_eq!(world.store.intents(&world.sync).await.unwrap(), vec![], "{what}: intents left open");
+    assert_eq!(world.store.intents(&world.sync).await.expect("a quiet table"), vec![], "{what}: intents left open");
     let writes = (world.crm.writes(), world.remote.writes());
     world.run().await;
     assert_eq!((world.crm.writes(), world.remote.writes()), writes, "{what}: a quiet run writes nothing");

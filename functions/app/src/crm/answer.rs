@@ -1,5 +1,6 @@
 //! Answers and errors in the API's one form.
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -44,6 +45,13 @@ impl From<CrmError> for Failure {
             }
         };
         Self::new(status, code, message)
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(_: QueryRejection) -> Self {
+        let message = "the address has a parameter that is not known here, or a value that cannot be read";
+        Self::new(StatusCode::BAD_REQUEST, "bad_query", message)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `POST /import`: a file of contacts, as the body or as a form's file.
 use super::answer::Failure;
 use super::schemas::{BadLine, ImportReport};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query};
 use axum::http::{HeaderMap, header};
 use axum::{Extension, Json};
@@ -36,14 +37,14 @@ async fn import(
     Extension(crm): Extension<Crm>,
     Extension(actor): Extension<User>,
     clock: Option<Extension<Arc<dyn Clock>>>,
-    Query(parameters): Query<ImportParameters>,
+    parameters: Result<Query<ImportParameters>, QueryRejection>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<ImportReport>, Failure> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let file = if kind.to_lowercase().starts_with("multipart/form-data") { form_file(kind, &body)? } else { &body };
     let until = clock.and_then(|Extension(clock)| clock.now().checked_add(TIME).ok());
-    let request = Request { offset: parameters.offset.unwrap_or(0), until };
+    let request = Request { offset: parameters?.0.offset.unwrap_or(0), until };
     let report = crm.import(&actor, file, request).await?;
     let errors = report.errors.into_iter().map(|bad| BadLine { line: bad.line, reason: bad.reason }).collect();
     Ok(Json(ImportReport {

@@ -1,6 +1,7 @@
 //! `GET`, `POST`, `PATCH` and `DELETE` of every type of record, and the change feed.
 use super::answer::{self, Failure};
 use super::schemas::{self, ChangeItem, ChangePage, RecordList};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as UrlQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -107,9 +108,9 @@ macro_rules! record_routes {
             async fn list_all(
                 crm: Extension<Crm>,
                 actor: Extension<User>,
-                UrlQuery(parameters): UrlQuery<ListParameters>,
+                parameters: Result<UrlQuery<ListParameters>, QueryRejection>,
             ) -> Result<Response, Failure> {
-                list((crm, actor), $kind, parameters).await
+                list((crm, actor), $kind, parameters?.0).await
             }
 
             #[utoipa::path(post, path = $all, operation_id = concat!("crm_create_", $tag), tag = "crm",
@@ -182,9 +183,9 @@ record_routes!(users, Kind::User, User, "/users", "/users/{id}", "user");
 async fn changes(
     Extension(crm): Extension<Crm>,
     Extension(actor): Extension<User>,
-    UrlQuery(parameters): UrlQuery<FeedParameters>,
+    parameters: Result<UrlQuery<FeedParameters>, QueryRejection>,
 ) -> Result<Json<ChangePage>, Failure> {
-    let cursor = parameters.cursor.filter(|cursor| !cursor.is_empty());
+    let cursor = parameters?.0.cursor.filter(|cursor| !cursor.is_empty());
     let page = crm.changes(&actor, cursor.as_deref()).await?;
     let item = |change: tandem_builtin::ChangeItem| ChangeItem {
         kind: change.kind.word(),

@@ -58,6 +58,8 @@ async fn a_record_lives_through_the_api() {
     assert_eq!(call(&app, "DELETE", &one, Some("\"2\""), Value::Null).await.0, StatusCode::NO_CONTENT);
     assert_eq!(call(&app, "GET", &one, None, Value::Null).await.0, StatusCode::NOT_FOUND);
     assert_eq!(call(&app, "GET", "/contacts/nonsense", None, Value::Null).await.0, StatusCode::NOT_FOUND);
+    let (status, wrong) = call(&app, "GET", "/contacts?colour=red", None, Value::Null).await;
+    assert_eq!((status, &wrong["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("bad_query")));
     let (_, feed) = call(&app, "GET", "/changes", None, Value::Null).await;
     let last = feed["items"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["type"], &last["deleted"]), (&json!("contact"), &json!(true)));

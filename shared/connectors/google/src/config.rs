@@ -28,11 +28,6 @@ impl GoogleConfig {
     /// Every service under one origin, as a simulator has it.
     pub fn at(origin: &str) -> Self {
         let origin = origin.trim_end_matches('/').to_owned();
-        Self {
-            people_url: origin.clone(),
-            accounts_url: origin.clone(),
-            oauth_url: origin.clone(),
-            certs_url: origin,
-        }
+        Self { people_url: origin.clone(), accounts_url: origin.clone(), oauth_url: origin.clone(), certs_url: origin }
     }
 }

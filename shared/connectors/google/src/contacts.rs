@@ -15,7 +15,8 @@ use std::sync::Arc;
 use tandem_core::normalise::Region;
 use tandem_core::record::{ContainerId, Marker, RemoteId, Scope, Version};
 use tandem_ports::connector::{
-    Capabilities, Change, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Next, Outcomes, Patch, Written,
+    Capabilities, Change, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Next, Outcomes, Patch,
+    Written,
 };
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::infra::HttpTransport;

@@ -192,7 +192,6 @@ pub(crate) fn changed_meanwhile(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::Conflict, sentence(ErrorKind::Conflict, 400))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

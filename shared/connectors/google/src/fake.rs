@@ -219,7 +219,9 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
         "people.people.get" => people::get(state, &account, asked, &id("people/", "")),
         "people.people.getBatchGet" => people::batch_get(state, &account, asked),
         "people.people.createContact" => people::create_one(state, &account, asked, &body),
-        "people.people.updateContact" => people::update_one(state, &account, asked, &id("people/", ":updateContact"), &body),
+        "people.people.updateContact" => {
+            people::update_one(state, &account, asked, &id("people/", ":updateContact"), &body)
+        }
         "people.people.deleteContact" => people::delete_one(state, &account, &id("people/", ":deleteContact")),
         "people.people.batchCreateContacts" => people::batch_create(state, &account, &body),
         "people.people.batchUpdateContacts" => people::batch_update(state, &account, &body),

@@ -86,7 +86,8 @@ pub(crate) fn fields(person: &Person, region: Region) -> Fields {
 }
 
 fn contact(person: &Person) -> Contact {
-    let first = |list: &str, name: &str| person.entries(list).next().map(|e| text(e, name).to_owned()).unwrap_or_default();
+    let first =
+        |list: &str, name: &str| person.entries(list).next().map(|e| text(e, name).to_owned()).unwrap_or_default();
     let mut custom = BTreeMap::new();
     for entry in person.entries("userDefined") {
         custom.entry(text(entry, "key").to_owned()).or_insert_with(|| text(entry, "value").to_owned());
@@ -176,15 +177,25 @@ pub(crate) fn changed(part: Part, fields: &Fields, raw: &Person, region: Region)
         Part::Urls => first_of(&live, |entry| write_url(entry, fields)),
         Part::Biographies => single(&live, |entry| write_biography(entry, fields)),
         Part::Birthdays => single(&live, |entry| write_birthday(entry, fields)),
-        Part::EmailAddresses => merge(&live, fields.items(&field::EMAILS), |e| item(e, &field::EMAILS, region), |e, i| {
-            write_labelled(e, i, i.label.as_str(), normalise::email);
-        }),
-        Part::PhoneNumbers => merge(&live, fields.items(&field::PHONES), |e| item(e, &field::PHONES, region), |e, i| {
-            // Only a label that changed takes another type: `homeFax` and `workFax` are both our `fax`.
-            let wire = e.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let wire = if phone_label(&wire) == i.label { wire.as_str() } else { phone_type(&i.label) };
-            write_labelled(e, i, wire, |number| normalise::phone(number, region));
-        }),
+        Part::EmailAddresses => merge(
+            &live,
+            fields.items(&field::EMAILS),
+            |e| item(e, &field::EMAILS, region),
+            |e, i| {
+                write_labelled(e, i, i.label.as_str(), normalise::email);
+            },
+        ),
+        Part::PhoneNumbers => merge(
+            &live,
+            fields.items(&field::PHONES),
+            |e| item(e, &field::PHONES, region),
+            |e, i| {
+                // Only a label that changed takes another type: `homeFax` and `workFax` are both our `fax`.
+                let wire = e.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let wire = if phone_label(&wire) == i.label { wire.as_str() } else { phone_type(&i.label) };
+                write_labelled(e, i, wire, |number| normalise::phone(number, region));
+            },
+        ),
         Part::Addresses => {
             merge(&live, fields.items(&field::ADDRESSES), |e| item(e, &field::ADDRESSES, region), write_address)
         }
@@ -241,6 +252,8 @@ fn item(entry: &Value, list: &Field, region: Region) -> Option<Item> {
 }
 
 type Entry = Map<String, Value>;
+/// Whether two entries of a list are the same one, one of them edited.
+type Alike = fn(&Item, &Item) -> bool;
 
 /// Lays the wanted items over the live entries. An entry that says the same stays as it is; else one with the same
 /// value (its label changed), else one with the same label (its value changed) is written over; else it is new.
@@ -256,11 +269,13 @@ fn merge(
         Some(pool.remove(at).1)
     };
     let mut placed: Vec<Option<Value>> = wanted.iter().map(|w| take(&|item| item == w).cloned()).collect();
-    let rules: [&dyn Fn(&Item, &Item) -> bool; 2] = [&|a, b| a.parts == b.parts, &|a, b| a.label == b.label];
+    let rules: [Alike; 2] = [|a, b| a.parts == b.parts, |a, b| a.label == b.label];
     for same in rules {
         for (slot, wish) in placed.iter_mut().zip(wanted) {
             if slot.is_none() {
-                *slot = take(&|item| same(item, wish)).and_then(Value::as_object).map(|old| written(old.clone(), wish, &write));
+                *slot = take(&|item| same(item, wish))
+                    .and_then(Value::as_object)
+                    .map(|old| written(old.clone(), wish, &write));
             }
         }
     }
@@ -404,3 +419,7 @@ fn user_defined(live: &[&Value], fields: &Fields) -> Vec<Value> {
     entries.extend(left.into_iter().map(|(key, value)| json!({"key": key, "value": value})));
     entries
 }
+
+#[cfg(test)]
+#[path = "map_tests.rs"]
+mod tests;

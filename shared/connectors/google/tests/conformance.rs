@@ -158,7 +158,8 @@ impl Harness for People {
     }
     fn unmapped(&self, id: &RemoteId) -> Json {
         let person = self.person(id);
-        let boxed: Vec<Json> = person["addresses"].as_array().expect("a list").iter().map(|a| a["poBox"].clone()).collect();
+        let boxed: Vec<Json> =
+            person["addresses"].as_array().expect("a list").iter().map(|a| a["poBox"].clone()).collect();
         json!({
             "middle": person["names"][0]["middleName"], "phonetic": person["names"][0]["phoneticGivenName"],
             "department": person["organizations"][0]["department"], "second": person["organizations"][1],

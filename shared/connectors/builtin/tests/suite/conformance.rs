@@ -1,10 +1,11 @@
 //! The promises of every connector, kept over the table in memory.
 //!
 //! Left out: `faults_are_named` and `a_revoked_grant_is_named`. The table neither throttles with a time nor revokes;
-//! missing rights, and users who are gone, have tests of their own.
+//! missing rights have a test of their own. `batches_up_to_the_limit_are_answered_in_order` deletes by versions from
+//! before its own updates, which conditional deletes refuse; `connector.rs` has that promise with the versions after.
 use crate::common::{World, object};
 use async_trait::async_trait;
-use futures::executor::block_on;
+use futures::FutureExt;
 use serde_json::{Value as Json, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -56,13 +57,18 @@ struct Builtin {
     side: BuiltinContacts,
 }
 
+/// The table in memory never waits.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    work.now_or_never().unwrap()
+}
+
 impl Builtin {
     fn stored(&self, id: &RemoteId) -> Json {
-        block_on(self.world.crm.get(&self.world.admin, Kind::Contact, id.as_str())).unwrap().to_json()
+        at_once(self.world.crm.get(&self.world.admin, Kind::Contact, id.as_str())).unwrap().to_json()
     }
     fn change(&self, id: &RemoteId, input: Json) {
         let input = object(input);
-        block_on(self.world.crm.update(&self.world.admin, Kind::Contact, id.as_str(), None, &input)).unwrap();
+        at_once(self.world.crm.update(&self.world.admin, Kind::Contact, id.as_str(), None, &input)).unwrap();
     }
 }
 
@@ -111,13 +117,13 @@ impl Harness for Builtin {
         450
     }
     fn user_creates(&self, fields: &Fields) -> RemoteId {
-        RemoteId::new(block_on(self.world.make(Kind::Contact, typed(fields))).id)
+        RemoteId::new(at_once(self.world.make(Kind::Contact, typed(fields))).id)
     }
     fn user_edits(&self, id: &RemoteId, fields: &Fields) {
         self.change(id, typed(fields));
     }
     fn user_deletes(&self, id: &RemoteId) {
-        block_on(self.world.crm.delete(&self.world.admin, Kind::Contact, id.as_str(), None)).unwrap();
+        at_once(self.world.crm.delete(&self.world.admin, Kind::Contact, id.as_str(), None)).unwrap();
     }
     fn user_moves_out(&self, _id: &RemoteId) -> bool {
         false
@@ -130,7 +136,7 @@ impl Harness for Builtin {
         json!([stored["tags"], stored["owner"]])
     }
     fn records(&self) -> usize {
-        block_on(self.world.crm.list(&self.world.admin, Kind::Contact, &ListQuery::default())).unwrap().items.len()
+        at_once(self.world.crm.list(&self.world.admin, Kind::Contact, &ListQuery::default())).unwrap().items.len()
     }
     fn user_renames_container(&self, _id: &ContainerId) -> bool {
         false
@@ -149,7 +155,7 @@ tandem_testkit::connector_conformance!(@each Builtin:
     a_full_listing_is_complete, an_empty_listing_ends, a_cursor_yields_only_later_changes,
     a_cursor_can_be_replayed, nothing_falls_between_listing_and_delta, a_deletion_is_reported,
     an_expired_cursor_is_named, a_cursor_of_another_release_is_expired, a_read_by_id_proves_absence,
-    a_created_record_reads_back, batches_up_to_the_limit_are_answered_in_order,
+    a_created_record_reads_back,
     a_create_with_a_lost_answer_is_found, a_create_that_never_arrived_is_not_found,
     an_update_changes_what_it_names, an_emptied_field_is_empty, unmapped_fields_survive_an_update,
     a_stale_version_is_a_conflict_for_that_record_alone, an_update_of_a_gone_record_says_so,

@@ -218,3 +218,40 @@ async fn a_record_that_cannot_be_kept_stops_no_other() {
     let companies = world.crm.list(&world.admin, Kind::Company, &Default::default()).await.unwrap();
     assert_eq!(companies.items.len(), 1, "no company is made for a contact that is not");
 }
+
+#[tokio::test]
+async fn full_batches_are_answered_in_order() {
+    let world = World::new().await;
+    let side = world.open(None).await;
+    let drafts: Vec<Draft> = (0..100).map(|at| draft(&format!("m{at}"), &format!("P{at}"), "Acme")).collect();
+    let made: Vec<RemoteId> = side.create(&drafts).await.unwrap().into_iter().map(|one| one.unwrap().id).collect();
+    let read: Vec<Fetched> = side.get(&made).await.unwrap().into_iter().flatten().collect();
+    let patch = |fetched: &Fetched| {
+        let mut wanted = Contact::from_fields(&fetched.fields);
+        wanted.position = format!("{}'s place", wanted.last_name);
+        Patch {
+            id: fetched.id.clone(),
+            expect: fetched.version.clone(),
+            changed: vec![field::POSITION],
+            fields: wanted.to_fields(Region::of("BE")),
+            scope: None,
+            marker: None,
+            raw: fetched.raw.clone(),
+        }
+    };
+    let patches: Vec<Patch> = read.iter().map(patch).collect();
+    let changed = side.update(&patches).await.unwrap();
+    let deletions: Vec<Deletion> = changed
+        .into_iter()
+        .zip(&made)
+        .map(|(written, id)| {
+            let written = written.unwrap();
+            assert_eq!(&written.id, id);
+            Deletion { id: written.id, expect: written.version }
+        })
+        .collect();
+    let stale = side.delete(&[Deletion { id: made[0].clone(), expect: read[0].version.clone() }]).await.unwrap();
+    assert_eq!(stale[0].as_ref().unwrap_err().kind, ErrorKind::Conflict);
+    assert!(side.delete(&deletions).await.unwrap().iter().all(Result::is_ok));
+    assert!(side.get(&made).await.unwrap().iter().all(Option::is_none));
+}

@@ -25,7 +25,8 @@ impl GoogleContacts {
             return Err(error::refused(CREATE, "too many contacts at once"));
         }
         let mut outcomes: Vec<Option<Result<Written>>> = drafts.iter().map(|_| None).collect();
-        let mut todo = vec![0..drafts.len()];
+        let whole = 0..drafts.len();
+        let mut todo = Vec::from([whole]);
         let mut calls = 0;
         while let Some(range) = todo.pop().filter(|range| !range.is_empty()) {
             if calls > EXTRA_CALLS {
@@ -71,8 +72,7 @@ impl GoogleContacts {
         for (at, patch) in patches.iter().enumerate() {
             // The body is a map by name: a second patch of one contact waits for its first.
             if parts_of(patch, self.group.is_some()).is_empty() {
-                outcomes[at] =
-                    Some(Ok(Written { id: patch.id.clone(), version: patch.expect.clone(), shown: None }));
+                outcomes[at] = Some(Ok(Written { id: patch.id.clone(), version: patch.expect.clone(), shown: None }));
             } else if named.insert(patch.id.clone()) {
                 indices.push(at);
             } else {

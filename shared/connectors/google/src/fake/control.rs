@@ -72,9 +72,7 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> super::Answer {
             user_edits(state, &order.account, &order.resource_name, order.edit)?;
             Ok(json!({}))
         }
-        ("DELETE", "people") => {
-            Ok(json!({"deleted": state.remove(&order.account, &order.resource_name)}))
-        }
+        ("DELETE", "people") => Ok(json!({"deleted": state.remove(&order.account, &order.resource_name)})),
         ("POST", "rename") => Ok(json!({"resourceName": rename(state, &order.account, &order.resource_name)?})),
         ("POST", "faults") => {
             state.faults.extend(order.faults);
@@ -120,9 +118,7 @@ fn state_of(state: &State, account: &str) -> Value {
     let Some(held) = state.accounts.get(account) else { return json!({"people": [], "groups": []}) };
     let mask = &schema::facts().read_mask;
     let people: Vec<Value> = held.people.values().map(|person| super::state::shown(person, mask)).collect();
-    let group = |(name, group): (&String, &super::state::StoredGroup)| {
-        json!({"resourceName": name, "name": group.name, "clientData": group.client_data, "system": group.system})
-    };
+    let group = |(name, group): (&String, &super::state::StoredGroup)| json!({"resourceName": name, "name": group.name, "clientData": group.client_data, "system": group.system});
     json!({"people": people, "groups": held.groups.iter().map(group).collect::<Vec<_>>()})
 }
 

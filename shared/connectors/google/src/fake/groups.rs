@@ -122,8 +122,7 @@ pub(super) fn create(state: &mut State, account: &str, body: &Value) -> Answer {
     let name = free_name(state, account, body, "")?;
     let version = state.next();
     let resource = format!("contactGroups/a{version}");
-    let group =
-        StoredGroup { name, system: false, version, updated_ms: state.now_ms, client_data: client_data(body) };
+    let group = StoredGroup { name, system: false, version, updated_ms: state.now_ms, client_data: client_data(body) };
     state.account(account).groups.insert(resource.clone(), group);
     state.wrote(1);
     Ok(shown(state, account, &resource, &mask, 0))
@@ -141,14 +140,12 @@ pub(super) fn update(state: &mut State, account: &str, resource: &str, body: &Va
         return Err(Refusal::invalid("System contact groups cannot be changed."));
     }
     if body["contactGroup"]["etag"].as_str().is_some_and(|sent| sent != etag) {
-        return Err(Refusal::new(400, "FAILED_PRECONDITION", "The contact group has changed.")
-            .because("failedPrecondition"));
+        return Err(
+            Refusal::new(400, "FAILED_PRECONDITION", "The contact group has changed.").because("failedPrecondition")
+        );
     }
-    let name = if what.iter().any(|path| path == "name") {
-        Some(free_name(state, account, body, resource)?)
-    } else {
-        None
-    };
+    let name =
+        if what.iter().any(|path| path == "name") { Some(free_name(state, account, body, resource)?) } else { None };
     let (version, now) = (state.next(), state.now_ms);
     if let Some(group) = state.account(account).groups.get_mut(resource) {
         group.version = version;

@@ -47,8 +47,7 @@ fn consent(state: &mut State, asked: &Asked) -> Response<Bytes> {
     if asked.one("response_type") != Some("code") {
         return bad("response_type must be code.");
     }
-    let scopes: Vec<String> =
-        asked.one("scope").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let scopes: Vec<String> = asked.one("scope").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     if scopes.is_empty() {
         return bad("Missing required parameter: scope");
     }

@@ -324,12 +324,8 @@ impl State {
     pub(super) fn put(&mut self, account: &str, mut person: Stored) -> Stored {
         person.version = self.next();
         person.updated_ms = self.now_ms;
-        let event = Event {
-            seq: person.version,
-            at_ms: self.now_ms,
-            name: person.name.clone(),
-            person: Some(person.clone()),
-        };
+        let event =
+            Event { seq: person.version, at_ms: self.now_ms, name: person.name.clone(), person: Some(person.clone()) };
         let account = self.account(account);
         account.events.push(event);
         account.people.insert(person.name.clone(), person.clone());
@@ -411,8 +407,7 @@ fn dress(path: &str, mut entry: Value, first: bool, id: &str) -> Value {
         let words = ["honorificPrefix", "givenName", "middleName", "familyName", "honorificSuffix"];
         let words: Vec<String> = words.iter().map(|w| part(&entry, w)).filter(|w| !w.is_empty()).collect();
         entry["displayName"] = json!(words.join(" "));
-        entry["displayNameLastFirst"] =
-            json!(format!("{}, {}", part(&entry, "familyName"), part(&entry, "givenName")));
+        entry["displayNameLastFirst"] = json!(format!("{}, {}", part(&entry, "familyName"), part(&entry, "givenName")));
     }
     let kind = part(&entry, "type");
     if !kind.is_empty() {
