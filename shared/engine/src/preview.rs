@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use tandem_core::plan::{Act, Outcome, Why};
-use tandem_core::record::Side;
+use tandem_core::record::{ContainerId, Side};
 use tandem_store::checkpoint::{Stage, Walk};
 use tandem_store::link::RowState;
 use tandem_store::sync::Sync;
@@ -64,7 +64,10 @@ impl Engine {
         let mut session = open(ahead.container.as_ref()).await.map_err(|stop| of_stop(stop, Side::Right))?;
         if ahead.container.is_none() {
             let choices = session.right.choices().await.map_err(|error| crate::desk::refused(Side::Right, &error))?;
-            let container = container_by_name(&choices, &session.container_names());
+            // One that does not exist yet has nobody in it: whoever is there already is outside.
+            let container = container_by_name(&choices, &session.container_names())
+                .unwrap_or_else(|| ContainerId::new("not-made-yet"));
+            let container = Some(container).filter(|_| session.policy.direction.may_write(Side::Right));
             session = open(container.as_ref()).await.map_err(|stop| of_stop(stop, Side::Right))?;
         }
         session.dry = Some(Mutex::default());

@@ -1,1 +1,16 @@
-//! 
+//! The way out: the one HTTP client of the service, OAuth 2.0 as data, and tokens that refresh themselves.
+//!
+//! [`ReqwestTransport`] carries bytes. [`OAuthProvider`] says how one provider wants OAuth done; [`Connect`] begins and
+//! ends authorisations; [`Authority`] hands out an [`Authorised`] transport for one connection, which adds its access
+//! token and refreshes it in single flight over all workers. No provider's API is known here.
+mod authorised;
+mod connect;
+mod oauth;
+mod tokens;
+mod transport;
+
+pub use authorised::{Authorised, Authority};
+pub use connect::{AUTHORISATION_LIFETIME, Begun, Connect, ConnectError, Finished, Returned};
+pub use oauth::{ClientAuth, OAuthError, OAuthProvider};
+pub use tokens::TokenSet;
+pub use transport::{ReqwestTransport, TransportSetupError};

@@ -1,1 +1,286 @@
-//! 
+//! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
+//! What the provider was asked is part of what is proved.
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
+use tandem_builtin::users::{NewUser, Role, User, Users};
+use tandem_builtin::{Crm, Kind as CrmKind};
+use tandem_core::fingerprint::FingerprintKey;
+use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
+use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening, RecordQuery, RecordView};
+use tandem_google::fake::{Edit, FakePeople};
+use tandem_google::{GoogleConfig, GoogleContacts};
+use tandem_ports::connector::Connector;
+use tandem_ports::error::ConnectorError;
+use tandem_ports::infra::{Clock, Kind, Trigger};
+use tandem_ports::table::Table;
+use tandem_store::Store;
+use tandem_store::connection::{Account, Connection, ConnectionState};
+use tandem_store::run::Run;
+use tandem_store::sync::{Sync, SyncState};
+use tandem_testkit::clock::ManualClock;
+use tandem_testkit::fault::Faults;
+use tandem_testkit::memory::MemoryTable;
+use tandem_testkit::queue::MemoryQueue;
+use tandem_testkit::secrets::MemorySecrets;
+
+/// The Google account of every story.
+pub const GOOGLE: &str = "jan@example.com";
+const ACCOUNT: &str = "acme";
+
+/// A company with a CRM, a salesperson with a Google account, and one sync between them.
+pub struct Story {
+    /// The time.
+    pub clock: Arc<ManualClock>,
+    /// Google.
+    pub google: Arc<FakePeople>,
+    /// The table.
+    pub table: Arc<MemoryTable>,
+    /// The CRM.
+    pub crm: Crm,
+    /// The salesperson.
+    pub user: User,
+    /// The engine.
+    pub engine: Engine,
+    /// The durable state.
+    pub store: Store,
+    queue: Arc<MemoryQueue>,
+    sync: SyncId,
+}
+
+struct Open {
+    table: Arc<dyn Table>,
+    clock: Arc<dyn Clock>,
+    google: Arc<FakePeople>,
+}
+
+#[async_trait]
+impl Connectors for Open {
+    async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let container = ask.container.cloned();
+        let region = ask.settings.region();
+        if ask.side == Side::Right {
+            let transport = self.google.authorised(&ask.connection.account.id);
+            return Ok(Arc::new(GoogleContacts::new(transport, GoogleConfig::default(), container, region)));
+        }
+        let carry = if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name };
+        let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+        let options = Options { container, carry, region };
+        let opened = BuiltinContacts::open(self.table.clone(), self.clock.clone(), account, user, options).await?;
+        Ok(Arc::new(opened))
+    }
+}
+
+impl Story {
+    /// Everybody signed up, the sync switched on, nothing run yet.
+    pub async fn begins(profile: &str, settings: Value) -> Story {
+        let clock = Arc::new(ManualClock::default());
+        let table = Arc::new(MemoryTable::default());
+        let google = FakePeople::new(clock.clone()).shared();
+        let crm = Crm::new(table.clone(), clock.clone());
+        let users = Users::new(table.clone(), clock.clone());
+        let new = NewUser { account: ACCOUNT, email: "jan@acme.example", name: "Jan", role: Role::Administrator };
+        let user = users.create(new).await.expect("a new account");
+        let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
+        let store = Store::new(table.clone());
+        let open = Open { table: table.clone(), clock: clock.clone(), google: google.clone() };
+        let engine = Engine::new(
+            store.clone(),
+            queue.clone(),
+            clock.clone(),
+            Arc::new(MemorySecrets),
+            Arc::new(open),
+            EngineConfig::default(),
+        );
+        let sync = SyncId::new("sync-1");
+        let story = Story { clock, google, table, crm, user, engine, store, queue, sync };
+        story.connect(profile, settings).await;
+        story
+    }
+
+    async fn connect(&self, profile: &str, settings: Value) {
+        for (provider, account) in [("builtin", ACCOUNT), ("google", GOOGLE)] {
+            let connection = Connection {
+                id: ConnectionId::new(provider),
+                user: UserId::new(&self.user.id),
+                provider: provider.to_owned(),
+                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
+                state: ConnectionState::Connected,
+                scopes: vec![],
+                tokens: None,
+                tokens_version: 0,
+                created_at: self.clock.now(),
+            };
+            self.store.create_connection(&connection).await.expect("a new connection");
+        }
+        self.make_sync(profile, settings).await;
+    }
+
+    async fn make_sync(&self, profile: &str, settings: Value) {
+        let Value::Object(settings) = settings else { panic!("settings are an object") };
+        let sync = Sync {
+            id: self.sync.clone(),
+            user: UserId::new(&self.user.id),
+            profile: profile.to_owned(),
+            kind: Kind::Contacts,
+            crm: ConnectionId::new("builtin"),
+            remote: ConnectionId::new("google"),
+            settings,
+            enabled: true,
+            state: SyncState::Idle,
+            reason: None,
+            current_run: None,
+            last_run: None,
+            next_due_at: Some(self.clock.now()),
+            fingerprint_key: FingerprintKey::new(format!("a key of 32 bytes at {}", self.clock.now())),
+            created_at: self.clock.now(),
+            settings_version: 0,
+        };
+        self.store.create_sync(&sync).await.expect("a new sync");
+    }
+
+    /// The sync as it is.
+    pub async fn sync(&self) -> Sync {
+        self.store.sync(&self.sync).await.expect("a quiet table").expect("the sync is there")
+    }
+
+    /// Removes the sync and makes it anew.
+    pub async fn starts_over(&self, settings: Value) {
+        let sync = self.sync().await;
+        self.store.delete_sync(&sync).await.expect("a quiet table");
+        self.make_sync(&sync.profile, settings).await;
+    }
+
+    /// Changes settings as the page does.
+    pub async fn set(&self, name: &str, value: Value) {
+        let mut sync = self.sync().await;
+        sync.settings.insert(name.to_owned(), value);
+        self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
+    }
+
+    /// The rule fires an hour later, and everything it sets off comes to rest.
+    pub async fn run(&self) -> Run {
+        self.clock.advance(Duration::from_secs(3_700));
+        self.engine.fan_out_shards(Kind::Contacts).await.expect("the queue takes it");
+        self.settle().await;
+        let last = self.sync().await.last_run.expect("a run has ended");
+        self.store.run(&last).await.expect("a quiet table").expect("it is kept")
+    }
+
+    /// Jobs are worked on until none is left and the sync rests.
+    pub async fn settle(&self) {
+        for _ in 0..2_000 {
+            let Some(job) = self.queue.take(0) else {
+                if self.sync().await.current_run.is_none() {
+                    return;
+                }
+                self.clock.advance(Duration::from_secs(60));
+                if self.queue.is_empty() {
+                    self.engine.fan_out_shards(Kind::Contacts).await.expect("the queue takes it");
+                }
+                continue;
+            };
+            let budget = Budget::of(self.clock.clone(), Duration::from_secs(50));
+            self.engine.work(&job, &budget).await.expect("nothing breaks in this story");
+        }
+        panic!("the sync never comes to rest");
+    }
+
+    /// A person starts a run.
+    pub async fn start(&self) -> Result<(), tandem_engine::EngineError> {
+        self.engine.start_run(&self.sync().await, Trigger::Manual).await?;
+        self.settle().await;
+        Ok(())
+    }
+
+    /// A colleague makes a contact in the CRM; answers its id.
+    pub async fn crm_contact(&self, contact: Value) -> String {
+        self.crm_record(CrmKind::Contact, contact).await
+    }
+    /// A colleague makes a record in the CRM; answers its id.
+    pub async fn crm_record(&self, kind: CrmKind, record: Value) -> String {
+        self.crm.create(&self.user, kind, &object(record)).await.expect("a good record").id
+    }
+    /// A colleague edits a record.
+    pub async fn crm_edit(&self, kind: CrmKind, id: &str, change: Value) {
+        self.crm.update(&self.user, kind, id, None, &object(change)).await.expect("a good change");
+    }
+    /// A colleague deletes a record.
+    pub async fn crm_delete(&self, kind: CrmKind, id: &str) {
+        self.crm.delete(&self.user, kind, id, None).await.expect("may be deleted");
+    }
+
+    /// The people in Google, as Google shows them.
+    pub fn people(&self) -> Vec<Value> {
+        self.google.state(GOOGLE)["people"].as_array().cloned().unwrap_or_default()
+    }
+    /// The groups that people made.
+    pub fn groups(&self) -> Vec<Value> {
+        let groups = self.google.state(GOOGLE)["groups"].as_array().cloned().unwrap_or_default();
+        groups.into_iter().filter(|group| group["system"] != json!(true)).collect()
+    }
+    /// The person with this family name.
+    pub fn person(&self, family_name: &str) -> Value {
+        let found: Vec<Value> =
+            self.people().into_iter().filter(|person| person["names"][0]["familyName"] == family_name).collect();
+        assert_eq!(found.len(), 1, "{family_name} is there {} times", found.len());
+        found[0].clone()
+    }
+    /// The resource names of the groups a person is in.
+    pub fn groups_of(person: &Value) -> Vec<String> {
+        let memberships = person["memberships"].as_array().cloned().unwrap_or_default();
+        let name = |m: &Value| m["contactGroupMembership"]["contactGroupResourceName"].as_str().map(str::to_owned);
+        memberships.iter().filter_map(name).collect()
+    }
+    /// The salesperson edits a person in Google.
+    pub fn google_edit(&self, person: &Value, fields: Value) {
+        let name = person["resourceName"].as_str().expect("people have names");
+        self.google.user_edits(GOOGLE, name, Edit { fields: object(fields), groups: None });
+    }
+    /// The salesperson makes a person in Google.
+    pub fn google_person(&self, fields: Value, groups: &[&str]) -> String {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        self.google.user_creates(GOOGLE, Edit { fields: object(fields), groups: Some(groups) })
+    }
+    /// The salesperson deletes a person in Google.
+    pub fn google_delete(&self, person: &Value) {
+        let name = person["resourceName"].as_str().expect("people have names");
+        assert!(self.google.user_deletes(GOOGLE, name));
+    }
+
+    /// Writes that reached Google so far.
+    pub fn google_writes(&self) -> usize {
+        self.google.calls().iter().filter(|(method, path, _)| method != "GET" && path.starts_with("/v1/")).count()
+    }
+
+    /// What the page shows of a state.
+    pub async fn records(&self, state: &str) -> Vec<RecordView> {
+        let state = Some(tandem_engine::state_of(state).expect("a state"));
+        let query = RecordQuery { state, limit: 100, ..RecordQuery::default() };
+        let (mut all, mut next) = self.engine.records(&self.sync().await, &query).await.expect("readable");
+        while next.is_some() {
+            let query = RecordQuery { next, ..query.clone() };
+            let (some, more) = self.engine.records(&self.sync().await, &query).await.expect("readable");
+            all.extend(some);
+            next = more;
+        }
+        all
+    }
+}
+
+/// A JSON object.
+pub fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            panic!("an object is needed")
+        }
+    }
+}
+
+/// A complete contact for the CRM.
+pub fn contact(first: &str, last: &str, email: &str) -> Value {
+    json!({ "first_name": first, "last_name": last, "emails": [{ "type": "work", "value": email }] })
+}

@@ -1,0 +1,308 @@
+//! Connecting an account: out to the provider's consent page, and back with a code.
+use crate::authorised::Authority;
+use crate::oauth::{OAuthError, OAuthProvider};
+use crate::tokens::{TokenSet, owner};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_core::record::{ConnectionId, UserId};
+use tandem_ports::infra::SecretError;
+use tandem_store::StoreError;
+use tandem_store::connection::{Account, Authorisation, Connection, ConnectionState};
+use tandem_store::sync::{SyncChange, SyncState};
+
+/// How long the user may take at the provider.
+pub const AUTHORISATION_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Begins and ends authorisations.
+#[derive(Clone)]
+pub struct Connect {
+    authority: Authority,
+    providers: Arc<BTreeMap<String, Arc<OAuthProvider>>>,
+    public_url: String,
+}
+
+/// An authorisation that has begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The pending connection.
+    pub connection: Connection,
+    /// Where to send the browser.
+    pub authorize_url: String,
+}
+
+/// What the browser brought back.
+#[derive(Clone, Default)]
+pub struct Returned {
+    /// `state`.
+    pub state: String,
+    /// `code`, when the user agreed.
+    pub code: Option<String>,
+    /// `error`, when not.
+    pub error: Option<String>,
+    /// The hash of the browser session that it came in, if any.
+    pub session: Option<String>,
+}
+
+/// How an authorisation ended.
+#[derive(Clone, Debug)]
+pub enum Finished {
+    /// The account is connected. The id is an earlier connection's where that account was connected before.
+    Connected(Connection),
+    /// The user did not agree; the pending connection is forgotten.
+    Denied,
+    /// The user unticked what nothing works without; the pending connection is forgotten.
+    MissingScopes(Vec<String>),
+}
+
+/// Why an authorisation neither began nor ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The state is unknown, used, too old, another provider's or another browser's.
+    #[error("this sign-in is not under way here, or took too long; please begin again")]
+    UnknownState,
+    /// The provider does not accept the code.
+    #[error("the provider did not accept this sign-in; please begin again")]
+    CodeRefused,
+    /// This installation has no OAuth client for the provider, or a wrong one.
+    #[error("this installation is not set up for {0}; its administrator must check the client id and secret")]
+    NotSetUp(String),
+    /// Something did not answer.
+    #[error("the sign-in could not be finished at this moment")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for ConnectError {
+    fn from(error: StoreError) -> Self {
+        ConnectError::Unavailable(Box::new(error))
+    }
+}
+
+impl From<SecretError> for ConnectError {
+    fn from(error: SecretError) -> Self {
+        ConnectError::Unavailable(Box::new(error))
+    }
+}
+
+impl From<OAuthError> for ConnectError {
+    fn from(error: OAuthError) -> Self {
+        match error {
+            OAuthError::Revoked { .. } => ConnectError::CodeRefused,
+            OAuthError::Refused { provider, .. } | OAuthError::Misconfigured { provider } => {
+                ConnectError::NotSetUp(provider)
+            }
+            OAuthError::Unavailable { .. } => ConnectError::Unavailable(Box::new(error)),
+        }
+    }
+}
+
+impl Connect {
+    /// For these providers. `public_url` is the origin that browsers reach us at.
+    pub fn new(authority: Authority, providers: Vec<OAuthProvider>, public_url: &str) -> Self {
+        let by_name = providers.into_iter().map(|provider| (provider.name.clone(), Arc::new(provider))).collect();
+        Self { authority, providers: Arc::new(by_name), public_url: public_url.trim_end_matches('/').to_owned() }
+    }
+
+    /// How OAuth is done at a provider, where it is done.
+    pub fn provider(&self, name: &str) -> Option<&Arc<OAuthProvider>> {
+        self.providers.get(name)
+    }
+
+    /// The address that a provider sends the browser back to.
+    pub fn redirect_uri(&self, provider: &str) -> String {
+        format!("{}/oauth/callback/{provider}", self.public_url)
+    }
+
+    /// Makes a pending connection and the address of the consent page. With `session` (a hash), only that browser
+    /// session may come back with it.
+    pub async fn begin(
+        &self,
+        user: &UserId,
+        provider: &OAuthProvider,
+        session: Option<String>,
+    ) -> Result<Begun, ConnectError> {
+        let (store, now) = (&self.authority.store, self.authority.clock.now());
+        self.forget_abandoned(user, now).await?;
+        let departure = provider.depart(&self.redirect_uri(&provider.name))?;
+        let connection = Connection {
+            id: ConnectionId::new(uuid::Uuid::new_v4().to_string()),
+            user: user.clone(),
+            provider: provider.name.clone(),
+            account: Account::default(),
+            state: ConnectionState::Pending,
+            scopes: Vec::new(),
+            tokens: None,
+            tokens_version: 0,
+            created_at: now,
+        };
+        let verifier = self.authority.secrets.seal(&owner(&connection), departure.verifier.as_bytes()).await?;
+        let authorisation = Authorisation {
+            connection: connection.id.clone(),
+            user: user.clone(),
+            provider: provider.name.clone(),
+            verifier,
+            session,
+            expires_at: (now + AUTHORISATION_LIFETIME).as_second(),
+        };
+        store.create_connection(&connection).await?;
+        store.save_authorisation(&digest(&departure.state), &authorisation).await?;
+        Ok(Begun { connection, authorize_url: departure.url })
+    }
+
+    /// Ends an authorisation with what the browser brought back to `provider`'s address. A state serves once.
+    pub async fn finish(&self, provider: &str, returned: Returned) -> Result<Finished, ConnectError> {
+        let (store, now) = (&self.authority.store, self.authority.clock.now());
+        let begun = store.take_authorisation(&digest(&returned.state), now).await?;
+        let begun = begun.ok_or(ConnectError::UnknownState)?;
+        let elsewhere = begun.session.is_some() && begun.session != returned.session;
+        let (Some(provider), false) = (self.providers.get(provider), elsewhere || begun.provider != provider) else {
+            return Err(ConnectError::UnknownState);
+        };
+        let pending = store.connection(&begun.connection).await?;
+        let pending = pending.filter(|connection| connection.state == ConnectionState::Pending);
+        let pending = pending.ok_or(ConnectError::UnknownState)?;
+        let (None, Some(code)) = (returned.error, returned.code) else {
+            store.delete_connection(&pending).await?;
+            return Ok(Finished::Denied);
+        };
+        match self.redeem(provider, &pending, &begun, code, now).await {
+            Ok(Redeemed::Granted(tokens, account)) => Ok(Finished::Connected(self.keep(pending, tokens, account).await?)),
+            Ok(Redeemed::Missing(scopes)) => {
+                store.delete_connection(&pending).await?;
+                Ok(Finished::MissingScopes(scopes))
+            }
+            Err(error) => {
+                // The state is spent: nothing can come of this pending connection any more.
+                store.delete_connection(&pending).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn redeem(
+        &self,
+        provider: &OAuthProvider,
+        pending: &Connection,
+        begun: &Authorisation,
+        code: String,
+        now: Timestamp,
+    ) -> Result<Redeemed, ConnectError> {
+        let transport = &self.authority.transport;
+        let verifier = self.authority.secrets.open(&owner(pending), &begun.verifier).await?;
+        let verifier = String::from_utf8(verifier).map_err(|_| ConnectError::UnknownState)?;
+        let redirect = self.redirect_uri(&provider.name);
+        let tokens = provider.exchange(transport, &redirect, (code, verifier), now).await?;
+        // The grant itself stays: revoking it would end every other connection of that account as well.
+        let missing = provider.missing_scopes(&tokens);
+        if !missing.is_empty() {
+            return Ok(Redeemed::Missing(missing));
+        }
+        let account = provider.account(transport, &tokens).await?;
+        Ok(Redeemed::Granted(tokens, account))
+    }
+
+    /// Saves the tokens: in the connection that the user already has for this account, so that its syncs go on, else in
+    /// the pending one.
+    async fn keep(&self, pending: Connection, tokens: TokenSet, account: Account) -> Result<Connection, ConnectError> {
+        let store = &self.authority.store;
+        let all = store.connections_of(&pending.user).await?;
+        let same = |other: &&Connection| {
+            other.id != pending.id && other.provider == pending.provider && other.account.id == account.id
+        };
+        let earlier = all.iter().find(same).cloned();
+        let revived = earlier.is_some();
+        let mut connection = earlier.unwrap_or_else(|| pending.clone());
+        loop {
+            connection.tokens = Some(tokens.seal(self.authority.secrets.as_ref(), &connection).await?);
+            connection.scopes = tokens.scope.clone();
+            connection.account = account.clone();
+            connection.state = ConnectionState::Connected;
+            match store.save_connection(&mut connection).await {
+                Ok(()) => break,
+                // A refresh of the old tokens was under way: ours are newer.
+                Err(StoreError::Stale) => {
+                    let now = store.connection(&connection.id).await?;
+                    connection = now.ok_or(ConnectError::UnknownState)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if revived {
+            store.delete_connection(&pending).await?;
+            self.resume_syncs(&connection).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Ends a connection: revokes at the provider, forgets the tokens, pauses its syncs. Records stay where they are.
+    /// The grant is not revoked while another connection stands on the same account, whose grant it is as well.
+    pub async fn disconnect(&self, connection: &Connection) -> Result<(), ConnectError> {
+        let Authority { transport, store, secrets, .. } = &self.authority;
+        store.delete_connection(connection).await?;
+        let reason = format!("The {} connection was removed. Connect again and make a new sync.", connection.provider);
+        for sync in store.syncs_of(&connection.user).await? {
+            if sync.crm == connection.id || sync.remote == connection.id {
+                let state = Some((SyncState::Paused, Some(reason.clone())));
+                ignore_gone(store.change_sync(&sync, &SyncChange { state, ..SyncChange::default() }).await)?;
+            }
+        }
+        let Some(provider) = self.providers.get(&connection.provider) else { return Ok(()) };
+        let others = store.connections_of_account(&connection.provider, &connection.account.id).await?;
+        if connection.account.id.is_empty() || !others.is_empty() {
+            return Ok(());
+        }
+        // Our copy is gone already; a provider that does not answer must not bring it back.
+        let revoked = match TokenSet::open(secrets.as_ref(), connection).await {
+            Ok(Some(tokens)) => provider.revoke(transport, &tokens).await,
+            Ok(None) | Err(_) => Ok(()),
+        };
+        if let Err(error) = revoked {
+            tracing::warn!(connection = %connection.id, %error, "the grant was not revoked at the provider");
+        }
+        Ok(())
+    }
+
+    /// What waited for this connection is taken up at the schedule's next look.
+    async fn resume_syncs(&self, connection: &Connection) -> Result<(), ConnectError> {
+        let store = &self.authority.store;
+        for sync in store.syncs_of(&connection.user).await? {
+            let uses = sync.crm == connection.id || sync.remote == connection.id;
+            if uses && sync.enabled && sync.state == SyncState::Paused {
+                let due = Some(self.authority.clock.now());
+                let change = SyncChange { state: Some((SyncState::Idle, None)), due, ..SyncChange::default() };
+                ignore_gone(store.change_sync(&sync, &change).await)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pending connections whose authorisation has expired came to nothing.
+    async fn forget_abandoned(&self, user: &UserId, now: Timestamp) -> Result<(), ConnectError> {
+        for connection in self.authority.store.connections_of(user).await? {
+            let abandoned = connection.created_at + AUTHORISATION_LIFETIME < now;
+            if connection.state == ConnectionState::Pending && abandoned {
+                self.authority.store.delete_connection(&connection).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Redeemed {
+    Granted(TokenSet, Account),
+    Missing(Vec<String>),
+}
+
+/// A sync that was removed meanwhile needs no change.
+fn ignore_gone(done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(StoreError::Stale) => Ok(()),
+        done => done,
+    }
+}
+
+fn digest(state: &str) -> String {
+    hex::encode(Sha256::digest(state.as_bytes()))
+}
