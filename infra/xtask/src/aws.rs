@@ -23,7 +23,8 @@ pub(crate) struct Stack {
 
 impl Aws {
     pub(crate) fn at(endpoint: &str) -> Self {
-        let settings = Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90)));
+        let settings =
+            Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90)));
         Self { endpoint: endpoint.trim_end_matches('/').to_owned(), agent: settings.build().into() }
     }
 
@@ -51,7 +52,11 @@ impl Aws {
     }
 
     /// A call of CloudFormation. `Err` holds the service's own message.
-    pub(crate) fn cloudformation(&self, action: &str, form: &[(String, String)]) -> Result<std::result::Result<String, String>> {
+    pub(crate) fn cloudformation(
+        &self,
+        action: &str,
+        form: &[(String, String)],
+    ) -> Result<std::result::Result<String, String>> {
         let fixed = [("Action".to_owned(), action.to_owned()), ("Version".to_owned(), "2010-05-15".to_owned())];
         let form: Vec<(&str, &str)> = fixed.iter().chain(form).map(|(name, value)| (&**name, &**value)).collect();
         let request = self.agent.post(format!("{}/", self.endpoint)).header("authorization", sign("cloudformation"));
@@ -87,21 +92,26 @@ impl Aws {
     /// Creates or replaces a secret and answers its ARN.
     pub(crate) fn put_secret(&self, name: &str, secret: &Value) -> Result<String> {
         let call = |action: &str, body: Value| {
-            let request = self.agent.post(format!("{}/", self.endpoint)).header("authorization", sign("secretsmanager"));
+            let request =
+                self.agent.post(format!("{}/", self.endpoint)).header("authorization", sign("secretsmanager"));
             let request = request.header("x-amz-target", format!("secretsmanager.{action}"));
             let request = request.header("content-type", "application/x-amz-json-1.1");
             text(request.send(body.to_string()), || format!("the secret's {action} failed"))
         };
         let token = "00000000-0000-4000-8000-000000000000";
-        let created = serde_json::json!({"Name": name, "SecretString": secret.to_string(), "ClientRequestToken": token});
+        let created =
+            serde_json::json!({"Name": name, "SecretString": secret.to_string(), "ClientRequestToken": token});
         let (mut status, mut said) = call("CreateSecret", created)?;
         if status != 200 {
-            (status, said) = call("PutSecretValue", serde_json::json!({"SecretId": name, "SecretString": secret.to_string()}))?;
+            (status, said) =
+                call("PutSecretValue", serde_json::json!({"SecretId": name, "SecretString": secret.to_string()}))?;
         }
         let answer: Value = serde_json::from_str(&said).unwrap_or_default();
         match answer["ARN"].as_str() {
             Some(arn) if status == 200 => Ok(arn.to_owned()),
-            Some(_) | None => Err(Fault::new(format!("the OAuth secret cannot be stored ({status}): {}", brief(&said)))),
+            Some(_) | None => {
+                Err(Fault::new(format!("the OAuth secret cannot be stored ({status}): {}", brief(&said))))
+            }
         }
     }
 }

@@ -20,7 +20,8 @@ pub struct AwsClients {
 impl AwsClients {
     /// Reads the environment; makes no request yet.
     pub async fn connect() -> Self {
-        let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let http =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         // The SDK waits without limit by default; a lost answer must not eat a function's whole time.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(2))

@@ -200,8 +200,7 @@ impl Table for DynamoTable {
             batches.push(self.get_batch(batch).boxed());
         }
         let found: Vec<Vec<Item>> = stream::iter(batches).buffer_unordered(PARALLEL).try_collect().await?;
-        let mut found: HashMap<Key, Item> =
-            found.into_iter().flatten().map(|item| (item.key.clone(), item)).collect();
+        let mut found: HashMap<Key, Item> = found.into_iter().flatten().map(|item| (item.key.clone(), item)).collect();
         Ok(keys.iter().map(|key| found.remove(key)).collect())
     }
 

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use tandem_ports::infra::{Clock, SecretError, SecretOwner, Sealed, Secrets};
+use tandem_ports::infra::{Clock, Sealed, SecretError, SecretOwner, Secrets};
 
 /// The version of the format, part of the associated data.
 const VERSION: &str = "v1";
@@ -103,12 +103,11 @@ impl KmsSecrets {
             return Ok(key);
         }
         let request = self.client.decrypt().key_id(&self.key_id).ciphertext_blob(Blob::new(wrapped));
-        let answer = request.set_encryption_context(Some(context(owner))).send().await.map_err(|error| {
-            match error.code() {
+        let answer =
+            request.set_encryption_context(Some(context(owner))).send().await.map_err(|error| match error.code() {
                 Some("InvalidCiphertextException" | "IncorrectKeyException") => SecretError::Refused,
                 Some(_) | None => unavailable(error),
-            }
-        })?;
+            })?;
         let plain = answer.plaintext.ok_or(SecretError::Refused)?;
         let key = self.data_key(wrapped.to_vec(), plain.as_ref())?;
         self.remember(aad, &key, Purpose::Open);
@@ -181,7 +180,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_secret_of_ours_is_refused() {
-        for text in ["", "v1", "v1.", "v1.AA", "v1.AA.AA", "v2.AA.AAAAAAAAAAAAAAAAAAAAAAAA", "v1.*.AAAAAAAAAAAAAAAAAAAA"] {
+        for text in
+            ["", "v1", "v1.", "v1.AA", "v1.AA.AA", "v2.AA.AAAAAAAAAAAAAAAAAAAAAAAA", "v1.*.AAAAAAAAAAAAAAAAAAAA"]
+        {
             assert!(parse(&Sealed(text.to_owned())).is_none(), "{text}");
         }
         assert!(parse(&Sealed("v1.AA.AAAAAAAAAAAAAAAAAAAAAAAA".to_owned())).is_some());

@@ -8,7 +8,9 @@ pub enum OAuthSecretError {
     #[error("the secret with the OAuth clients cannot be read")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It is no JSON object of strings. The text itself is not shown.
-    #[error("the secret with the OAuth clients must be a JSON object of strings, such as {{\"TANDEM_GOOGLE_CLIENT_ID\": \"…\"}}")]
+    #[error(
+        "the secret with the OAuth clients must be a JSON object of strings, such as {{\"TANDEM_GOOGLE_CLIENT_ID\": \"…\"}}"
+    )]
     Malformed,
 }
 

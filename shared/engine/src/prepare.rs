@@ -345,6 +345,7 @@ impl Session<'_> {
     /// Looks for the other half of records that were never linked.
     async fn pair(&self, side: Side, listing: bool, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
         if side == Side::Right {
+            self.follow_renames(drafts).await?;
             // They become candidates; a CRM record finds them when it comes by.
             for draft in drafts.iter_mut().filter(|draft| draft.row.base.is_none() && draft.row.left.is_none()) {
                 let Some(copy) = &draft.right else { continue };
@@ -379,6 +380,34 @@ impl Session<'_> {
             let Some(candidate) = candidate.filter(|row| row.state == RowState::Unpaired) else { continue };
             drafts[index].row.right.clone_from(&candidate.right);
             drafts[index].before.push(candidate);
+        }
+        Ok(())
+    }
+
+    /// A remote record that carries our marker under a new id, while the old id is gone, is the same record: People
+    /// gives merged and moved contacts new resource names.
+    async fn follow_renames(&self, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
+        let origin = |draft: &Draft| {
+            let unknown = draft.row.base.is_none() && draft.row.left.is_none();
+            let marker = draft.right.as_ref().filter(|_| unknown)?.marker.as_ref()?;
+            let id = marker.as_str().strip_prefix(self.left_account.as_str())?.strip_prefix(':')?;
+            Some(RemoteId::new(id))
+        };
+        let marked: Vec<(usize, RemoteId)> =
+            drafts.iter().enumerate().filter_map(|(index, draft)| Some((index, origin(draft)?))).collect();
+        let ids: Vec<RemoteId> = marked.iter().map(|(_, id)| id.clone()).collect();
+        let rows = self.engine.store.rows_by_id(&self.sync.id, Side::Left, &ids).await?;
+        let linked: Vec<(usize, Row, RemoteId)> = marked
+            .into_iter()
+            .zip(rows)
+            .filter_map(|((index, _), row)| row.and_then(|row| Some((index, row.clone(), row.right?))))
+            .collect();
+        let old: Vec<RemoteId> = linked.iter().map(|(_, _, old)| old.clone()).collect();
+        let still_there = self.fetch(Side::Right, &old).await?;
+        for ((index, row, _), _) in linked.into_iter().zip(still_there).filter(|(_, copy)| copy.is_none()) {
+            let draft = &mut drafts[index];
+            draft.row = Row { right: draft.row.right.take(), ..row.clone() };
+            draft.before = vec![row];
         }
         Ok(())
     }

@@ -245,10 +245,12 @@ impl OAuthProvider {
 
     fn classify(&self, error: BasicRequestTokenError<WireError>) -> OAuthError {
         match error {
-            RequestTokenError::ServerResponse(answer) => match answer.error() {
-                BasicErrorResponseType::InvalidGrant => OAuthError::Revoked { provider: self.name.clone() },
-                code => OAuthError::Refused { provider: self.name.clone(), code: code.to_string() },
-            },
+            RequestTokenError::ServerResponse(answer) if *answer.error() == BasicErrorResponseType::InvalidGrant => {
+                OAuthError::Revoked { provider: self.name.clone() }
+            }
+            RequestTokenError::ServerResponse(answer) => {
+                OAuthError::Refused { provider: self.name.clone(), code: answer.error().to_string() }
+            }
             RequestTokenError::Request(error) => self.unavailable(error),
             // A parser's message may quote what it read, and that is a token.
             RequestTokenError::Parse(_, _) | RequestTokenError::Other(_) => self.unreadable(),

@@ -199,7 +199,7 @@ impl Store {
         let own = ids.iter().map(|id| keys::row(sync, &keys::row_key(side, id)));
         let aliases = ids.iter().map(|id| keys::alias(sync, side, id));
         let wanted: Vec<_> = own.chain(aliases).collect();
-        let mut found = self.table.get(&wanted).await?;
+        let mut found = self.get(&wanted).await?;
         let aliased = found.split_off(ids.len());
         let key_of = |item: tandem_ports::table::Item| -> Option<RowKey> {
             item.attributes.get("key").and_then(serde_json::Value::as_str).map(RowKey::new)
@@ -223,7 +223,7 @@ impl Store {
     /// Rows by key, in that order.
     pub async fn rows_by_key(&self, sync: &SyncId, keys: &[RowKey]) -> Result<Vec<Option<Row>>, StoreError> {
         let keys: Vec<_> = keys.iter().map(|key| keys::row(sync, key)).collect();
-        let found = self.table.get(&keys).await?;
+        let found = self.get(&keys).await?;
         found.into_iter().map(|item| item.map(|item| read("row", item)).transpose()).collect()
     }
 

@@ -1,5 +1,5 @@
 //! `teamleader-google-contacts` on the built-in CRM: rows S0-… and S2-23…29 of the source documents, K… of the stories.
-use scenarios::{Story, contact};
+use scenarios::{GOOGLE, Story, contact};
 use serde_json::{Value, json};
 use tandem_builtin::Kind;
 use tandem_store::run::RunState;
@@ -162,6 +162,23 @@ async fn a_copy_deleted_in_google_is_put_back() {
     story.google_delete(&story.person("Peeters"));
     assert_eq!(story.run().await.counts.remote.created, 1);
     story.person("Peeters");
+    assert_eq!(story.run().await.counts.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_person_whom_google_gives_a_new_name_stays_the_same_link() {
+    let story = story().await;
+    let id = story.crm_contact(contact("Jan", "Peeters", "jan@example.com")).await;
+    story.run().await;
+    story.run().await;
+    let old = story.person("Peeters")["resourceName"].as_str().unwrap().to_owned();
+    let new = story.google.renames(GOOGLE, &old);
+    let run = story.run().await;
+    assert_eq!((run.state, run.counts.remote.created), (RunState::Done, 0), "{run:?}");
+    assert_eq!(story.person("Peeters")["resourceName"], new.as_str());
+    story.crm_edit(Kind::Contact, &id, json!({ "position": "CEO" })).await;
+    assert_eq!(story.run().await.counts.remote.updated, 1);
+    assert_eq!(story.person("Peeters")["organizations"][0]["title"], "CEO");
     assert_eq!(story.run().await.counts.writes(), 0);
 }
 
