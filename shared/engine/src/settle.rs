@@ -157,10 +157,9 @@ impl Session<'_> {
                     row.state = RowState::Excluded;
                     row.reason = Some(reason.clone());
                 }
+                // Outside by agreement only where we took it out; a person's taking out is to be seen again.
                 if let Some(Act::Update { scope: Some(scope), .. }) = &item.step.right {
                     row.right_scope = *scope;
-                } else if let Some(copy) = &item.right {
-                    row.right_scope = copy.scope;
                 }
             }
             Outcome::Unlink(reason) => {

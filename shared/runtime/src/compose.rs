@@ -6,6 +6,7 @@ use crate::log::init_logs;
 use std::sync::Arc;
 use tandem_aws::{AwsClients, DynamoTable, KmsSecrets, OAuthSecretError, SqsQueue, read_oauth_secret};
 use tandem_engine::{Engine, EngineConfig};
+use tandem_http::{Authority, ReqwestTransport, TransportSetupError};
 use tandem_ports::infra::{Clock, JobQueue, Secrets};
 use tandem_ports::table::Table;
 use tandem_store::Store;
@@ -25,6 +26,8 @@ pub struct Ports {
     pub queue: Arc<dyn JobQueue>,
     /// Envelope encryption.
     pub secrets: Arc<dyn Secrets>,
+    /// The way out, and the transports that act for connections.
+    pub authority: Authority,
 }
 
 /// The function cannot start.
@@ -36,6 +39,9 @@ pub enum StartError {
     /// The OAuth clients cannot be read.
     #[error(transparent)]
     OAuth(#[from] OAuthSecretError),
+    /// The HTTP client cannot be set up.
+    #[error(transparent)]
+    Transport(#[from] TransportSetupError),
 }
 
 /// Starts logging, reads the configuration and connects. The one request it may make is that for the OAuth secret.
@@ -47,7 +53,7 @@ pub async fn start() -> Result<Ports, StartError> {
         let secret = read_oauth_secret(&aws.secrets, arn).await?;
         config.add_oauth_secret(secret);
     }
-    Ok(Ports::new(config, &aws))
+    Ok(Ports::new(config, &aws)?)
 }
 
 impl Ports {
@@ -59,17 +65,21 @@ impl Ports {
         Engine::new(self.store.clone(), queue, clock, secrets, connectors, config)
     }
 
-    fn new(config: Config, aws: &AwsClients) -> Self {
+    fn new(config: Config, aws: &AwsClients) -> Result<Self, TransportSetupError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let table: Arc<dyn Table> = Arc::new(DynamoTable::new(aws.dynamodb.clone(), &config.table));
-        let secrets = KmsSecrets::new(aws.kms.clone(), &config.kms_key, Arc::clone(&clock));
-        Self {
+        let secrets: Arc<dyn Secrets> =
+            Arc::new(KmsSecrets::new(aws.kms.clone(), &config.kms_key, Arc::clone(&clock)));
+        let store = Store::new(Arc::clone(&table));
+        let transport = Arc::new(ReqwestTransport::new()?);
+        Ok(Self {
+            authority: Authority::new(transport, store.clone(), Arc::clone(&secrets), Arc::clone(&clock)),
             clock,
-            store: Store::new(Arc::clone(&table)),
+            store,
             table,
             queue: Arc::new(SqsQueue::new(aws.sqs.clone(), config.queues.clone())),
-            secrets: Arc::new(secrets),
+            secrets,
             config: Arc::new(config),
-        }
+        })
     }
 }

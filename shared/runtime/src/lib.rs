@@ -6,6 +6,7 @@ mod config;
 mod connectors;
 mod log;
 mod metrics;
+mod oauth;
 
 pub use batch::{Worker, work_batch};
 pub use clock::SystemClock;

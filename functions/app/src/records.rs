@@ -1,0 +1,74 @@
+//! One row a record: the answer to “why is this contact not there?”.
+use crate::answer::{ApiError, List, cursor, inside};
+use crate::input::{Params, limit};
+use crate::runs::Started;
+use crate::state::AppState;
+use crate::syncs;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::Deserialize;
+use tandem_builtin::users::User;
+use tandem_engine::{RecordQuery, RecordView, state_of};
+use utoipa::IntoParams;
+
+/// Which records.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordParameters {
+    /// `in_sync`, `excluded`, `failing` or `held`; all without.
+    state: Option<String>,
+    /// Part of a title.
+    q: Option<String>,
+    /// `next` of the page before.
+    next: Option<String>,
+    /// How many items, 1 to 100; 50 without.
+    limit: Option<usize>,
+}
+
+/// A sync's records: ids and titles on both sides, state and reason.
+#[utoipa::path(get, path = "/v1/syncs/{id}/records", tag = "records", params(("id" = String, Path), RecordParameters),
+    responses((status = 200, body = List<Object>), (status = 422, body = crate::answer::ErrorBody)))]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+    Params(asked): Params<RecordParameters>,
+) -> Result<Json<List<RecordView>>, ApiError> {
+    let sync = syncs::own(&state, &user, &id).await?;
+    let said = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let query = RecordQuery {
+        state: said(asked.state).map(|word| state_of(&word)).transpose()?,
+        q: said(asked.q),
+        next: inside(asked.next.as_deref())?,
+        limit: limit(asked.limit)?,
+    };
+    let engine = state.engine.clone();
+    let (items, next) = syncs::apart(async move { engine.records(&sync, &query).await }).await?;
+    Ok(Json(List { items, next: next.map(|next| cursor(&next)) }))
+}
+
+/// Carries out the plan that the mass-delete guard holds.
+#[utoipa::path(post, path = "/v1/syncs/{id}/confirm", tag = "records", params(("id" = String, Path)),
+    responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
+pub(crate) async fn confirm(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Started>), ApiError> {
+    let sync = syncs::own(&state, &user, &id).await?;
+    Ok(Started::answer(&state.engine.confirm(&sync).await?))
+}
+
+/// Tries the failing records again.
+#[utoipa::path(post, path = "/v1/syncs/{id}/retry", tag = "records", params(("id" = String, Path)),
+    responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
+pub(crate) async fn retry(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Started>), ApiError> {
+    let sync = syncs::own(&state, &user, &id).await?;
+    Ok(Started::answer(&state.engine.retry_failing(&sync).await?))
+}
