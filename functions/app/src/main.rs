@@ -23,6 +23,6 @@ use lambda_runtime::{Error, run, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let app = event::App::new(state::AppState::of(&tandem_runtime::start().await?)?);
+    let app = event::App::new(state::AppState::of(&tandem_runtime::start().await?));
     run(service_fn(|event| app.handle(event))).await
 }

@@ -45,7 +45,7 @@ pub(crate) async fn list(
         limit: limit(asked.limit)?,
     };
     let engine = state.engine.clone();
-    let (items, next) = syncs::apart(async move { engine.records(&sync, &query).await }).await?;
+    let (items, next) = syncs::apart(move || async move { engine.records(&sync, &query).await }).await?;
     Ok(Json(List { items, next: next.map(|next| cursor(&next)) }))
 }
 
@@ -70,5 +70,6 @@ pub(crate) async fn retry(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let sync = syncs::own(&state, &user, &id).await?;
-    Ok(Started::answer(&state.engine.retry_failing(&sync).await?))
+    let engine = state.engine.clone();
+    Ok(Started::answer(&syncs::apart(move || async move { engine.retry_failing(&sync).await }).await?))
 }

@@ -33,9 +33,9 @@ pub(crate) struct AppState {
 
 impl AppState {
     /// On the ports of this process.
-    pub(crate) fn of(ports: &Ports) -> Result<Self, tandem_runtime::StartError> {
-        let connect = ports.connect();
-        Ok(Self::new(ports.store.clone(), ports.engine(), connect, ports.table.clone(), ports.clock.clone(), &ports.config.public_url))
+    pub(crate) fn of(ports: &Ports) -> Self {
+        let (store, table, clock) = (ports.store.clone(), Arc::clone(&ports.table), Arc::clone(&ports.clock));
+        Self::new(store, ports.engine(), ports.connect(), table, clock, &ports.config.public_url)
     }
 
     pub(crate) fn new(

@@ -1,4 +1,5 @@
 //! Connecting and refreshing against a scripted provider, over the store in memory.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -125,10 +126,9 @@ impl World {
     }
     async fn connected(&self) -> ConnectionId {
         let (_, url) = self.begin(None).await;
-        match self.connect().finish("google", back(&url)).await.unwrap() {
-            Finished::Connected(connection) => connection.id,
-            other => panic!("{other:?}"),
-        }
+        let finished = self.connect().finish("google", back(&url)).await.unwrap();
+        let Finished::Connected(connection) = finished else { panic!("{finished:?}") };
+        connection.id
     }
     fn said(&self) -> std::sync::MutexGuard<'_, Said> {
         self.provider.said.lock().unwrap()
@@ -218,10 +218,8 @@ async fn a_denied_or_crippled_consent_leaves_no_connection() {
     assert!(matches!(world.connect().finish("google", denied).await.unwrap(), Finished::Denied));
     world.said().scope = "openid";
     let (_, url) = world.begin(None).await;
-    match world.connect().finish("google", back(&url)).await.unwrap() {
-        Finished::MissingScopes(scopes) => assert_eq!(scopes, ["contacts"]),
-        other => panic!("{other:?}"),
-    }
+    let finished = world.connect().finish("google", back(&url)).await.unwrap();
+    assert!(matches!(&finished, Finished::MissingScopes(scopes) if *scopes == ["contacts"]), "{finished:?}");
     let (_, url) = world.begin(None).await;
     world.said().faults.push((400, r#"{"error":"invalid_grant"}"#));
     let error = world.connect().finish("google", back(&url)).await.unwrap_err();

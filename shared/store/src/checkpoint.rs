@@ -243,7 +243,7 @@ impl Store {
                 ops.push(Op::Update(keys::sync(&sync.id), change.update(sync), vec![Condition::Present]));
             }
         }
-        Ok(self.table.transact(&ops).await?)
+        Ok(self.transact(&ops).await?)
     }
 
     /// Takes the dirty mark off a lease that is still ours; false when there was none.
@@ -251,7 +251,7 @@ impl Store {
         let set = serde_json::Map::from_iter([("dirty".to_owned(), serde_json::Value::Null)]);
         let update = Update { set, add: vec![] };
         let dirty = [held(lease), Condition::Equals("dirty", true.into())];
-        match self.table.update(&keys::lease(&lease.sync), &update, &dirty).await {
+        match self.update(&keys::lease(&lease.sync), &update, &dirty).await {
             Ok(_) => Ok(true),
             Err(TableError::Condition(_)) => Ok(false),
             Err(error) => Err(error.into()),
@@ -279,7 +279,7 @@ impl Store {
         let count = Update { set: serde_json::Map::new(), add: vec![("open_intents", 1)] };
         let ops =
             [Op::Put(intent, vec![Condition::Absent]), Op::Update(keys::lease(&lease.sync), count, vec![held(lease)])];
-        Ok(self.table.transact(&ops).await?)
+        Ok(self.transact(&ops).await?)
     }
 
     /// All open intents, oldest first.
@@ -295,7 +295,7 @@ impl Store {
             let count = Update { set: serde_json::Map::new(), add: vec![("open_intents", open)] };
             let mut ops = vec![Op::Update(keys::lease(&lease.sync), count, vec![held(lease)])];
             ops.extend(some.iter().map(|n| Op::Delete(keys::intent(&lease.sync, *n), vec![Condition::Present])));
-            self.table.transact(&ops).await?;
+            self.transact(&ops).await?;
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ impl Store {
             Op::Put(pointer, vec![]),
         ];
         ops.extend(account_pointer(connection));
-        Ok(self.table.transact(&ops).await?)
+        Ok(self.transact(&ops).await?)
     }
 
     /// A connection by id. Whose it is, the caller checks.
@@ -116,7 +116,7 @@ impl Store {
         let mine = vec![Condition::Equals("tokens_version", read.into())];
         let mut ops = vec![Op::Put(item(keys::connection(&next.id), &next), mine)];
         ops.extend(account_pointer(&next));
-        self.table.transact(&ops).await?;
+        self.transact(&ops).await?;
         *connection = next;
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Store {
             add: vec![],
         };
         let connected = [Condition::Equals("state", state(ConnectionState::Connected))];
-        match self.table.update(&keys::connection(id), &update, &connected).await.map_err(StoreError::from) {
+        match self.update(&keys::connection(id), &update, &connected).await.map_err(StoreError::from) {
             Ok(_) => Ok(true),
             Err(StoreError::Stale) => Ok(false),
             Err(error) => Err(error),
@@ -147,13 +147,13 @@ impl Store {
             let (provider, account) = (&connection.provider, &connection.account.id);
             ops.push(Op::Delete(keys::account_connection(provider, account, &connection.id), vec![]));
         }
-        Ok(self.table.transact(&ops).await?)
+        Ok(self.transact(&ops).await?)
     }
 
     /// Saves an authorisation under the hash of its state.
     pub async fn save_authorisation(&self, hash: &str, authorisation: &Authorisation) -> Result<(), StoreError> {
         let op = Op::Put(item(keys::oauth_state(hash), authorisation), vec![Condition::Absent]);
-        Ok(self.table.transact(&[op]).await?)
+        Ok(self.transact(&[op]).await?)
     }
 
     /// Takes an authorisation out: the second caller with the same state gets `None`, and so does a late one.
@@ -161,7 +161,7 @@ impl Store {
         let key = keys::oauth_state(hash);
         let Some(found) = self.table.get(std::slice::from_ref(&key)).await?.pop().flatten() else { return Ok(None) };
         let authorisation: Authorisation = read("authorisation", found)?;
-        match self.table.transact(&[Op::Delete(key, vec![Condition::Present])]).await.map_err(StoreError::from) {
+        match self.transact(&[Op::Delete(key, vec![Condition::Present])]).await.map_err(StoreError::from) {
             Ok(()) => Ok(Some(authorisation).filter(|found| found.expires_at > now.as_second())),
             Err(StoreError::Stale) => Ok(None),
             Err(error) => Err(error),
@@ -173,7 +173,7 @@ impl Store {
         let set = [("expires_at".to_owned(), until.as_second().into())];
         let update = Update { set: serde_json::Map::from_iter(set), add: vec![] };
         let free = [Condition::AbsentOrAtMost("expires_at", now.as_second())];
-        match self.table.update(&keys::refresh(id), &update, &free).await.map_err(StoreError::from) {
+        match self.update(&keys::refresh(id), &update, &free).await.map_err(StoreError::from) {
             Ok(_) => Ok(true),
             Err(StoreError::Stale) => Ok(false),
             Err(error) => Err(error),
@@ -182,7 +182,7 @@ impl Store {
 
     /// Gives that right back.
     pub async fn end_refresh(&self, id: &ConnectionId) -> Result<(), StoreError> {
-        Ok(self.table.transact(&[Op::Delete(keys::refresh(id), vec![])]).await?)
+        Ok(self.transact(&[Op::Delete(keys::refresh(id), vec![])]).await?)
     }
 
     /// The ids behind a prefix of a partition that holds only pointers.

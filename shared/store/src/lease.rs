@@ -37,7 +37,7 @@ impl Store {
         ]);
         let free = [Condition::AbsentOrAtMost("held_until", now.as_millisecond())];
         let update = Update { set, add: vec![("fence", 1)] };
-        match self.table.update(&keys::lease(sync), &update, &free).await {
+        match self.update(&keys::lease(sync), &update, &free).await {
             Ok(item) => {
                 let number = |name| item.attributes.get(name).and_then(Value::as_i64).unwrap_or_default();
                 let (fence, open_intents) = (number("fence"), number("open_intents"));
@@ -52,7 +52,7 @@ impl Store {
     pub async fn mark_dirty(&self, sync: &SyncId, now: Timestamp) -> Result<bool, StoreError> {
         let update = Update { set: Map::from_iter([("dirty".to_owned(), json!(true))]), add: vec![] };
         let held = [Condition::GreaterThan("held_until", now.as_millisecond())];
-        match self.table.update(&keys::lease(sync), &update, &held).await {
+        match self.update(&keys::lease(sync), &update, &held).await {
             Ok(_) => Ok(true),
             Err(TableError::Condition(_)) => Ok(false),
             Err(error) => Err(error.into()),

@@ -15,7 +15,10 @@ pub mod sync;
 pub use error::StoreError;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tandem_ports::table::{Item, Key, Table};
+use tandem_ports::table::{Condition, Item, Key, Op, Table, TableError, Update};
+
+/// Tries of a transaction that met another one. The other one is done in milliseconds, and so is a try.
+const CONTENTION_TRIES: u32 = 8;
 
 /// The durable state.
 #[derive(Clone)]
@@ -27,6 +30,33 @@ impl Store {
     /// On this table.
     pub fn new(table: Arc<dyn Table>) -> Self {
         Self { table }
+    }
+
+    /// All or nothing. Two transactions that meet on an item are tried again: nothing was done, and neither is wrong.
+    pub(crate) async fn transact(&self, ops: &[Op]) -> Result<(), TableError> {
+        for _ in 1..CONTENTION_TRIES {
+            match self.table.transact(ops).await {
+                Err(TableError::Contention) => {}
+                other => return other,
+            }
+        }
+        self.table.transact(ops).await
+    }
+
+    /// One item; contention as in [`Store::transact`].
+    pub(crate) async fn update(
+        &self,
+        key: &Key,
+        update: &Update,
+        conditions: &[Condition],
+    ) -> Result<Item, TableError> {
+        for _ in 1..CONTENTION_TRIES {
+            match self.table.update(key, update, conditions).await {
+                Err(TableError::Contention) => {}
+                other => return other,
+            }
+        }
+        self.table.update(key, update, conditions).await
     }
 
     /// Reads items in the keys' order; a key may occur more than once, which the table itself refuses.

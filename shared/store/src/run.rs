@@ -114,7 +114,7 @@ pub struct ChangePart {
 impl Store {
     /// Saves a run outside its sync's lease: when it is promised.
     pub async fn save_run(&self, run: &Run) -> Result<(), StoreError> {
-        Ok(self.table.transact(&[Op::Put(run.item(), vec![])]).await?)
+        Ok(self.transact(&[Op::Put(run.item(), vec![])]).await?)
     }
 
     /// A run by id.

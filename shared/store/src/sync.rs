@@ -134,7 +134,7 @@ impl Store {
     pub async fn create_sync(&self, sync: &Sync) -> Result<(), StoreError> {
         let pointer = item(keys::user_sync(&sync.user, &sync.id), &json!({}));
         let ops = [Op::Put(sync.item(), vec![Condition::Absent]), Op::Put(pointer, vec![])];
-        Ok(self.table.transact(&ops).await?)
+        Ok(self.transact(&ops).await?)
     }
 
     /// A sync by id. Whose it is, the caller checks.
@@ -167,19 +167,19 @@ impl Store {
         }
         update.add.push(("settings_version", 1));
         let unchanged = [Condition::Equals("settings_version", sync.settings_version.into())];
-        read("sync", self.table.update(&keys::sync(&sync.id), &update, &unchanged).await?)
+        read("sync", self.update(&keys::sync(&sync.id), &update, &unchanged).await?)
     }
 
     /// Changes a sync's state outside a run. A sync that is gone stays gone.
     pub async fn change_sync(&self, sync: &Sync, change: &SyncChange) -> Result<(), StoreError> {
-        self.table.update(&keys::sync(&sync.id), &change.update(sync), &[Condition::Present]).await?;
+        self.update(&keys::sync(&sync.id), &change.update(sync), &[Condition::Present]).await?;
         Ok(())
     }
 
     /// Removes a sync: first from sight, then everything it knew. Records on both sides stay.
     pub async fn delete_sync(&self, sync: &Sync) -> Result<(), StoreError> {
         let ops = [Op::Delete(keys::sync(&sync.id), vec![]), Op::Delete(keys::user_sync(&sync.user, &sync.id), vec![])];
-        self.table.transact(&ops).await?;
+        self.transact(&ops).await?;
         for pk in [keys::sync_pk(&sync.id), keys::rows_pk(&sync.id)] {
             self.delete_partition(&pk).await?;
         }
@@ -237,7 +237,7 @@ impl Store {
     pub async fn take_due(&self, due: &Due, until: Timestamp) -> Result<bool, StoreError> {
         let update = SyncChange { due: Some(until), ..SyncChange::default() }.update(&due.sync);
         let mine = [Condition::Equals("due_sk", due.due_sk.as_str().into())];
-        match self.table.update(&keys::sync(&due.sync.id), &update, &mine).await {
+        match self.update(&keys::sync(&due.sync.id), &update, &mine).await {
             Ok(_) => Ok(true),
             Err(TableError::Condition(_)) => Ok(false),
             Err(error) => Err(error.into()),
@@ -254,7 +254,7 @@ impl Store {
             last_run: None,
         };
         let free = [Condition::Present, Condition::AttributeAbsent("current_run")];
-        match self.table.update(&keys::sync(&sync.id), &change.update(sync), &free).await {
+        match self.update(&keys::sync(&sync.id), &change.update(sync), &free).await {
             Ok(_) => Ok(run.clone()),
             Err(TableError::Condition(_)) => {
                 let now = self.sync(&sync.id).await?.ok_or(StoreError::Stale)?;

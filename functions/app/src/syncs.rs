@@ -1,0 +1,321 @@
+//! Syncs: a CRM connection and a remote connection kept in step by a profile's rules.
+use crate::answer::{ApiError, List, page};
+use crate::connections;
+use crate::input::{Fields, Paging, Params};
+use crate::runs::RunView;
+use crate::state::{AppState, PREVIEW_TIME, id_of};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tandem_builtin::users::User;
+use tandem_core::fingerprint::FingerprintKey;
+use tandem_core::profile::{self, PROFILES, Profile};
+use tandem_core::record::{RunId, SyncId};
+use tandem_core::schedule::next_slot;
+use tandem_engine::{Budget, EngineError, Preview};
+use tandem_ports::connector::Choice;
+use tandem_ports::infra::Kind;
+use tandem_store::connection::{Connection, ConnectionState};
+use tandem_store::sync::{Sync, SyncState};
+use utoipa::ToSchema;
+
+/// A sync.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SyncView {
+    /// Id.
+    id: String,
+    /// Which profile.
+    profile: String,
+    /// The CRM connection's id.
+    crm: String,
+    /// The remote connection's id.
+    remote: String,
+    /// Every setting, also those that the profile's default fills in.
+    #[schema(value_type = Object)]
+    settings: Value,
+    /// Whether it runs.
+    enabled: bool,
+    /// `idle`, `running`, `waiting`, `held` or `paused`.
+    #[schema(value_type = String)]
+    state: SyncState,
+    /// Why it waits, is held or paused.
+    reason: Option<String>,
+    /// The latest run, also when it is under way.
+    last_run: Option<RunView>,
+    /// When the schedule takes it up next.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_due_at: Option<jiff::Timestamp>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: jiff::Timestamp,
+}
+
+/// What to keep in step.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the body in the API's description; it is read field by field")]
+pub(crate) struct NewSync {
+    /// From `GET /v1/profiles`.
+    profile: String,
+    /// The CRM connection's id.
+    crm: String,
+    /// The remote connection's id.
+    remote: String,
+    /// As the profile's `settings` describe; what is left out takes its default.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Map<String, Value>>,
+    /// Whether it runs; `true` without.
+    enabled: Option<bool>,
+}
+
+/// What to change.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the body in the API's description; it is read field by field")]
+pub(crate) struct SyncPatch {
+    /// Replaces the settings that it names; `null` puts one back to its default.
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Map<String, Value>>,
+    /// Whether it runs.
+    enabled: Option<bool>,
+}
+
+/// Makes a sync. Its first run begins at the schedule's next look.
+#[utoipa::path(post, path = "/v1/syncs", tag = "syncs", request_body = NewSync,
+    responses((status = 201, body = SyncView), (status = 422, body = crate::answer::ErrorBody)))]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    fields: Fields,
+) -> Result<(StatusCode, Json<SyncView>), ApiError> {
+    fields.only(&["profile", "crm", "remote", "settings", "enabled"])?;
+    let profile = profile::profile(fields.text("profile")?).ok_or_else(|| {
+        let known: Vec<&str> = PROFILES.iter().map(|profile| profile.id).collect();
+        ApiError::field("profile", format!("There is no such profile; this release has {}.", known.join(", ")))
+    })?;
+    let crm = side(&state, &user, &fields, "crm", profile.crm).await?;
+    let remote = side(&state, &user, &fields, "remote", profile.remote).await?;
+    let settings = without_nulls(fields.object("settings")?);
+    profile.settings(&settings)?;
+    let enabled = fields.flag("enabled")?.unwrap_or(true);
+    let twin = |sync: &Sync| sync.profile == profile.id && sync.crm == crm.id && sync.remote == remote.id;
+    if state.store.syncs_of(&id_of(&user)).await?.iter().any(twin) {
+        let message = "These two connections are already kept in step by this profile.";
+        return Err(ApiError::conflict("already_there", message));
+    }
+    let now = state.clock.now();
+    let sync = Sync {
+        id: SyncId::new(uuid::Uuid::new_v4().to_string()),
+        user: id_of(&user),
+        profile: profile.id.to_owned(),
+        kind: kind_of(profile),
+        crm: crm.id,
+        remote: remote.id,
+        settings,
+        enabled,
+        state: SyncState::Idle,
+        reason: None,
+        current_run: None,
+        last_run: None,
+        next_due_at: enabled.then_some(now),
+        fingerprint_key: FingerprintKey::new(hex::encode(rand::random::<[u8; 32]>())),
+        created_at: now,
+        settings_version: 0,
+    };
+    state.store.create_sync(&sync).await?;
+    Ok((StatusCode::CREATED, Json(view(sync, None))))
+}
+
+fn kind_of(profile: &Profile) -> Kind {
+    let all = [Kind::Contacts, Kind::Calendar, Kind::Files, Kind::Mail];
+    all.into_iter().find(|kind| kind.word() == profile.kind).unwrap_or(Kind::Contacts)
+}
+
+/// The user's connection for one side, of a provider that the profile permits, and connected.
+async fn side(
+    state: &AppState,
+    user: &User,
+    fields: &Fields,
+    name: &str,
+    permitted: &[&str],
+) -> Result<Connection, ApiError> {
+    let found = connections::find(state, user, fields.text(name)?).await?;
+    let connection = found.ok_or_else(|| ApiError::field(name, "There is no such connection."))?;
+    if !permitted.contains(&connection.provider.as_str()) {
+        let message = format!("This profile needs a connection to {} here.", permitted.join(" or "));
+        return Err(ApiError::field(name, message));
+    }
+    match connection.state {
+        ConnectionState::Connected => Ok(connection),
+        ConnectionState::Pending => Err(ApiError::field(name, "This connection is not finished; connect it first.")),
+        ConnectionState::ReconnectNeeded => Err(ApiError::field(name, "This account must be connected again first.")),
+    }
+}
+
+fn without_nulls(mut settings: Map<String, Value>) -> Map<String, Value> {
+    settings.retain(|_, value| !value.is_null());
+    settings
+}
+
+/// The user's syncs, the oldest first.
+#[utoipa::path(get, path = "/v1/syncs", tag = "syncs", params(Paging), responses((status = 200, body = List<SyncView>)))]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<List<SyncView>>, ApiError> {
+    let all = state.store.syncs_of(&id_of(&user)).await?;
+    let (syncs, next) = page(all, |sync| sync.id.as_str(), paging.next.as_deref(), paging.limit()?)?;
+    Ok(Json(List { items: with_runs(&state, syncs).await?, next }))
+}
+
+/// A sync.
+#[utoipa::path(get, path = "/v1/syncs/{id}", tag = "syncs", params(("id" = String, Path)),
+    responses((status = 200, body = SyncView), (status = 404, body = crate::answer::ErrorBody)))]
+pub(crate) async fn get(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+) -> Result<Json<SyncView>, ApiError> {
+    let sync = own(&state, &user, &id).await?;
+    one(&state, sync).await
+}
+
+/// Changes settings, or switches it on or off.
+#[utoipa::path(patch, path = "/v1/syncs/{id}", tag = "syncs", params(("id" = String, Path)), request_body = SyncPatch,
+    responses((status = 200, body = SyncView), (status = 422, body = crate::answer::ErrorBody)))]
+pub(crate) async fn change(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Json<SyncView>, ApiError> {
+    let mut sync = own(&state, &user, &id).await?;
+    fields.only(&["settings", "enabled"])?;
+    let profile = profile::profile(&sync.profile).ok_or_else(|| {
+        ApiError::conflict("unknown_profile", "This release does not have the profile of this sync.")
+    })?;
+    let minutes = |settings: &Map<String, Value>| profile.settings(settings).map(|all| all.frequency_minutes);
+    let (before, was_enabled) = (minutes(&sync.settings).ok(), sync.enabled);
+    let given = fields.object("settings")?;
+    let touched = !given.is_empty();
+    sync.settings.extend(given);
+    sync.settings = without_nulls(sync.settings);
+    let after = minutes(&sync.settings)?;
+    sync.enabled = fields.flag("enabled")?.unwrap_or(was_enabled);
+    let now = state.clock.now();
+    // A person has acted on what made it pause: a missing right, a wrong setting.
+    let acted = sync.state == SyncState::Paused && (touched || fields.flag("enabled")? == Some(true));
+    if acted {
+        (sync.state, sync.reason) = (SyncState::Idle, None);
+    }
+    let due = if acted || !was_enabled {
+        Some(now)
+    } else {
+        (before != Some(after)).then(|| next_slot(now, Duration::from_secs(u64::from(after) * 60), sync.id.as_str()))
+    };
+    let sync = state.store.configure_sync(&sync, due).await?;
+    one(&state, sync).await
+}
+
+/// Removes it and everything it knew. Every record stays on both sides.
+#[utoipa::path(delete, path = "/v1/syncs/{id}", tag = "syncs", params(("id" = String, Path)),
+    responses((status = 204, description = "removed"), (status = 404, body = crate::answer::ErrorBody)))]
+pub(crate) async fn remove(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let sync = own(&state, &user, &id).await?;
+    state.store.delete_sync(&sync).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What its settings can be chosen from, by setting: `remote_group`, `crm_list`, `crm_fields`, ….
+#[utoipa::path(get, path = "/v1/syncs/{id}/choices", tag = "syncs", params(("id" = String, Path)),
+    responses((status = 200, body = Object), (status = 409, body = crate::answer::ErrorBody)))]
+pub(crate) async fn choices(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+) -> Result<Json<BTreeMap<String, Vec<Choice>>>, ApiError> {
+    let sync = own(&state, &user, &id).await?;
+    let engine = state.engine.clone();
+    Ok(Json(apart(move || async move { engine.choices(&sync).await }).await?))
+}
+
+/// What a run would do, with nothing written anywhere. `complete` says whether time sufficed for all of it.
+#[utoipa::path(post, path = "/v1/syncs/{id}/preview", tag = "syncs", params(("id" = String, Path)),
+    responses((status = 200, body = Object), (status = 409, body = crate::answer::ErrorBody)))]
+pub(crate) async fn preview(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+) -> Result<Json<Preview>, ApiError> {
+    let sync = own(&state, &user, &id).await?;
+    let (engine, budget) = (state.engine.clone(), Budget::of(state.clock.clone(), PREVIEW_TIME));
+    Ok(Json(apart(move || async move { engine.preview(&sync, &budget).await }).await?))
+}
+
+/// The user's sync with this id; anybody else's is none.
+pub(crate) async fn own(state: &AppState, user: &User, id: &str) -> Result<Sync, ApiError> {
+    let found = if id.len() > 64 { None } else { state.store.sync(&SyncId::new(id)).await? };
+    found.filter(|sync| sync.user == id_of(user)).ok_or_else(|| ApiError::not_found("sync"))
+}
+
+async fn one(state: &AppState, sync: Sync) -> Result<Json<SyncView>, ApiError> {
+    let mut views = with_runs(state, vec![sync]).await?;
+    Ok(Json(views.pop().expect("one sync gives one view")))
+}
+
+/// Syncs with their latest runs, which are read in one request.
+async fn with_runs(state: &AppState, syncs: Vec<Sync>) -> Result<Vec<SyncView>, ApiError> {
+    let latest = |sync: &Sync| sync.current_run.clone().or_else(|| sync.last_run.clone());
+    let mut ids: Vec<RunId> = syncs.iter().flat_map(|sync| [&sync.current_run, &sync.last_run]).flatten().cloned().collect();
+    ids.sort();
+    ids.dedup();
+    let runs = state.store.runs(&ids).await?;
+    let mut by_id: HashMap<RunId, RunView> = runs.into_iter().map(|run| (run.id.clone(), run.into())).collect();
+    let shown = |sync: Sync| {
+        // A run that was promised this moment may not be readable yet; then the one before it is the latest.
+        let run = latest(&sync).and_then(|id| by_id.remove(&id));
+        let run = run.or_else(|| sync.last_run.as_ref().and_then(|id| by_id.remove(id)));
+        view(sync, run)
+    };
+    Ok(syncs.into_iter().map(shown).collect())
+}
+
+fn view(sync: Sync, last_run: Option<RunView>) -> SyncView {
+    let filled = profile::profile(&sync.profile).and_then(|profile| profile.settings(&sync.settings).ok());
+    let filled = filled.and_then(|settings| serde_json::to_value(settings).ok());
+    SyncView {
+        id: sync.id.to_string(),
+        profile: sync.profile,
+        crm: sync.crm.to_string(),
+        remote: sync.remote.to_string(),
+        settings: filled.unwrap_or(Value::Object(sync.settings)),
+        enabled: sync.enabled,
+        state: sync.state,
+        reason: sync.reason,
+        last_run,
+        next_due_at: sync.next_due_at.filter(|_| sync.enabled),
+        created_at: sync.created_at,
+    }
+}
+
+/// Runs a piece of the engine on a thread of its own: the compiler cannot prove for its borrowing stages that they may
+/// change threads (rust-lang/rust#110338), and so they need not.
+pub(crate) async fn apart<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, EngineError>>,
+{
+    let here = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || here.block_on(work())).await {
+        Ok(done) => Ok(done?),
+        Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
+        Err(cancelled) => Err(EngineError::Unavailable(Box::new(cancelled)).into()),
+    }
+}

@@ -1,0 +1,1 @@
+//! The whole router over the ports in memory.
