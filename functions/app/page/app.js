@@ -1,239 +1,338 @@
-// The page: what is connected, what is kept in step, what happened, and why something is not there.
-"use strict";
-const $ = (id) => document.getElementById(id);
-const el = (tag, attrs = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attrs)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-};
+// The page of Tandem. It uses the same API as everybody, with the session cookie. Texts from the API reach the page
+// as text nodes only, so nothing in a contact's name can become markup.
 
-class Refused extends Error {
-  constructor(status, error) { super(error?.message ?? `The service answered ${status}.`); this.status = status; }
+const $ = (id) => document.getElementById(id);
+const world = { profiles: [], connections: [], syncs: [], detail: null, timer: null };
+
+/** Makes an element: `el('p', { class: 'soft' }, 'text', child)`. */
+function el(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') node.addEventListener(key, value);
+    else if (value !== null && value !== false) node.setAttribute(key, value === true ? '' : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== ''));
+  return node;
 }
-async function ask(method, path, body) {
-  const answer = await fetch(path, {
-    method, credentials: "same-origin",
-    headers: body === undefined ? {} : { "content-type": "application/json" },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  const text = await answer.text();
-  let json = null;
-  try { json = text ? JSON.parse(text) : null; } catch { /* not ours */ }
-  if (!answer.ok) throw new Refused(answer.status, json?.error);
-  return json;
+
+function say(text, kind = 'good') {
+  const box = $('message');
+  box.textContent = text;
+  box.className = kind;
+  box.hidden = !text;
 }
+
+async function api(method, path, body) {
+  const options = { method, headers: { accept: 'application/json' } };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers['content-type'] = 'application/json';
+  }
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new Error('Tandem does not answer. Check your network and try again.');
+  }
+  const json = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (answer.ok) return json;
+  const error = new Error(json?.error?.message ?? `Something went wrong (${answer.status}).`);
+  error.status = answer.status;
+  throw error;
+}
+
 async function all(path) {
   const items = [];
   let next = null;
   do {
-    const page = await ask("GET", path + (next ? `${path.includes("?") ? "&" : "?"}next=${encodeURIComponent(next)}` : ""));
+    const page = await api('GET', path + (next ? `?next=${encodeURIComponent(next)}` : ''));
     items.push(...page.items);
     next = page.next;
-  } while (next && items.length < 1000);
+  } while (next);
   return items;
 }
-function say(text) { $("message").textContent = text ?? ""; $("message").hidden = !text; }
-const guard = (work) => async (event) => {
-  event?.preventDefault?.();
-  say();
-  try { await work(event); } catch (error) {
-    if (error instanceof Refused && error.status === 401) return signedOut();
-    say(error.message);
-  }
-};
-const when = (time) => (time ? new Date(time).toLocaleString() : "never");
-const WORDS = {
-  idle: ["in step", "good"], running: ["running", "warn"], waiting: ["waiting", "warn"], held: ["needs your word", "bad"],
-  paused: ["paused", "bad"], connected: ["connected", "good"], pending: ["not finished", "warn"],
-  reconnect_needed: ["connect again", "bad"], queued: ["queued", "warn"], done: ["done", "good"], failed: ["failed", "bad"],
-  in_sync: ["in sync", "good"], excluded: ["not carried across", "warn"], failing: ["failing", "bad"],
-};
-const state = (word) => el("span", { class: `state ${WORDS[word]?.[1] ?? ""}` }, WORDS[word]?.[0] ?? word);
-const PROVIDERS = { google: "Google", builtin: "Built-in CRM", dropbox: "Dropbox", teamleader: "Teamleader Focus", zoho: "Zoho CRM", sell: "Zendesk Sell" };
 
-let profiles = [];
-let connections = [];
-let current = null;
-let timer = null;
+/** Runs what a button does: once at a time, with its failure shown. */
+function act(work, done) {
+  return async (event) => {
+    event.preventDefault();
+    const button = event.submitter ?? event.currentTarget;
+    button.disabled = true;
+    try {
+      await work(event);
+      if (done) say(done);
+      await refresh();
+    } catch (error) {
+      failed(error);
+    } finally {
+      button.disabled = false;
+    }
+  };
+}
+
+function failed(error) {
+  if (error.status === 401) return signedOut();
+  say(error.message, 'bad');
+  clearTimeout(world.timer);
+  world.timer = setTimeout(() => refresh().catch(failed), 15000);
+}
+
+const button = (text, work, kind = '', done = '') => el('button', { type: 'button', class: kind, click: act(work, done) }, text);
+const when = (time) => (time ? new Date(time).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' }) : 'never');
+const title = (provider) => ({ google: 'Google', builtin: 'Built-in CRM' })[provider] ?? provider;
+const badge = (text, kind) => el('span', { class: `badge ${kind}` }, text);
+
+// ---- accounts
+
+const CONNECTION = {
+  connected: ['connected', 'good'],
+  reconnect_needed: ['must be connected again', 'bad'],
+};
+
+async function connect(provider) {
+  const made = await api('POST', '/v1/connections', { provider });
+  if (made.authorize_url) location.assign(made.authorize_url);
+}
+
+function connectionCard(connection) {
+  const again = connection.state !== 'connected' && connection.provider !== 'builtin';
+  const remove = async () => {
+    const text = 'Disconnect this account? Its syncs stop; every record stays where it is.';
+    if (confirm(text)) await api('DELETE', `/v1/connections/${connection.id}`);
+  };
+  return el('li', {},
+    el('div', { class: 'row' },
+      el('h3', {}, title(connection.provider)),
+      el('span', { class: 'soft' }, connection.account.email || connection.account.name),
+      badge(...(CONNECTION[connection.state] ?? [connection.state, 'warn'])),
+      again ? button('Connect again', () => connect(connection.provider), 'main') : null,
+      button('Disconnect', remove, 'quiet')));
+}
+
+// ---- syncs
+
+const SYNC = {
+  idle: ['in step', 'good'],
+  running: ['running', 'good'],
+  waiting: ['waiting', 'warn'],
+  held: ['waiting for your word', 'bad'],
+  paused: ['paused', 'bad'],
+};
+
+const underWay = (run) => run && ['queued', 'running', 'waiting'].includes(run.state);
+
+function counted(counts, name) {
+  const words = [['created', 'created'], ['updated', 'changed'], ['deleted', 'deleted'], ['paired', 'recognised'],
+    ['conflicts', 'conflicts'], ['excluded', 'left out'], ['failing', 'failing']];
+  const said = words.filter(([key]) => counts[key] > 0).map(([key, word]) => `${counts[key]} ${word}`);
+  return said.length ? `${name}: ${said.join(', ')}` : '';
+}
+
+function lastRun(run) {
+  if (!run) return el('p', { class: 'soft' }, 'Has not run yet; its first run begins within a few minutes.');
+  if (underWay(run)) {
+    const { done, total } = run.progress;
+    const known = total > 0;
+    const words = run.state === 'queued' ? 'About to begin …' : known ? `${done} of ${total} records` : `${done} records`;
+    return el('div', {},
+      el('progress', { 'aria-label': 'Progress of the run', max: known ? total : null, value: known ? done : null }),
+      el('p', { class: 'soft' }, words));
+  }
+  const counts = [counted(run.counts.crm, 'CRM'), counted(run.counts.remote, 'Google')].filter(Boolean).join(' · ');
+  return el('p', { class: 'soft' }, `Last run ${when(run.ended_at ?? run.started_at)} — ${counts || 'nothing to do'}.`);
+}
+
+async function preview(sync) {
+  say('Looking …', 'soft');
+  const { crm, remote, excluded, complete } = await api('POST', `/v1/syncs/${sync.id}/preview`);
+  const side = (counts, name) => {
+    const words = [['create', 'create'], ['update', 'change'], ['delete', 'delete'], ['pair', 'recognise']];
+    const said = words.filter(([key]) => counts[key] > 0).map(([key, word]) => `${word} ${counts[key]}`);
+    return said.length ? `${name}: ${said.join(', ')}.` : '';
+  };
+  const left = excluded.map((row) => `${row.count} left out: ${row.reason}`);
+  const text = [side(crm, 'CRM'), side(remote, 'Google'), ...left].filter(Boolean).join(' ');
+  say(`A run would do this. ${text || 'Nothing: everything is in step.'}${complete ? '' : ' (There was no time to look at everything.)'}`);
+}
+
+function syncCard(sync) {
+  const profile = world.profiles.find((one) => one.id === sync.profile);
+  const name = profile?.name ?? sync.profile;
+  const at = `/v1/syncs/${sync.id}`;
+  const [word, kind] = sync.enabled ? SYNC[sync.state] ?? [sync.state, 'warn'] : ['switched off', 'warn'];
+  const failing = (sync.last_run?.counts.crm.failing ?? 0) + (sync.last_run?.counts.remote.failing ?? 0);
+  const problem = sync.reason ?? sync.last_run?.error?.message;
+  const remove = async () => {
+    if (confirm('Remove this sync? Every record stays on both sides.')) await api('DELETE', at);
+  };
+  const accept = async () => {
+    if (confirm(`${problem ?? 'Many records would be deleted.'}\n\nCarry it out?`)) await api('POST', `${at}/confirm`);
+  };
+  return el('li', {},
+    el('div', { class: 'row' }, el('h3', {}, name), badge(word, kind),
+      sync.enabled && sync.next_due_at ? el('span', { class: 'soft' }, `next: ${when(sync.next_due_at)}`) : null),
+    problem ? el('p', { class: kind === 'good' ? 'warn' : kind }, problem) : null,
+    lastRun(sync.last_run),
+    el('div', { class: 'row' },
+      sync.state === 'held' ? button('Carry it out', accept, 'danger', 'Confirmed.') : null,
+      sync.enabled ? button('Run now', () => api('POST', `${at}/runs`), 'main') : null,
+      button('What would happen?', () => preview(sync)),
+      button('Records', () => showRecords(sync)),
+      sync.last_run ? button('Last changes', () => showChanges(sync)) : null,
+      failing > 0 ? button('Try failing ones again', () => api('POST', `${at}/retry`)) : null,
+      button(sync.enabled ? 'Switch off' : 'Switch on', () => api('PATCH', at, { enabled: !sync.enabled }), 'quiet'),
+      button('Remove', remove, 'quiet')));
+}
+
+// ---- records and changes
+
+const RECORD = { in_sync: ['in step', 'good'], excluded: ['left out', 'warn'], failing: ['failing', 'bad'], held: ['waiting', 'bad'] };
+
+function openDetail(detail, heading, columns) {
+  world.detail = detail;
+  $('detail-title').textContent = heading;
+  $('detail-head').replaceChildren(el('tr', {}, ...columns.map((column) => el('th', { scope: 'col' }, column))));
+  $('record-filter').hidden = detail.kind !== 'records';
+  $('detail').hidden = false;
+  return moreDetail(true);
+}
+
+const showRecords = (sync) => {
+  $('record-filter').reset();
+  return openDetail({ kind: 'records', sync }, 'Records', ['CRM', 'Google', 'State', 'Why', 'Last in step'])
+    .then(() => $('detail').scrollIntoView({ block: 'start' }));
+};
+
+const showChanges = (sync) =>
+  openDetail({ kind: 'changes', sync }, 'What the last run changed', ['Side', 'Record', 'Field', 'Before', 'After'])
+    .then(() => $('detail').scrollIntoView({ block: 'start' }));
+
+function recordRow(record) {
+  const copy = (side) => (side ? side.title ?? side.id : '—');
+  return el('tr', {}, el('td', {}, copy(record.crm)), el('td', {}, copy(record.remote)),
+    el('td', {}, badge(...(RECORD[record.state] ?? [record.state, 'warn']))),
+    el('td', {}, record.reason?.message ?? ''), el('td', {}, record.last_synced_at ? when(record.last_synced_at) : ''));
+}
+
+function shown(value) {
+  if (value === null || value === undefined) return '—';
+  if (Array.isArray(value)) return value.map(shown).join('; ');
+  if (typeof value === 'object') return Object.values(value).map(shown).join(' ');
+  return String(value);
+}
+
+function changeRow(change) {
+  const side = change.side === 'crm' ? 'CRM' : 'Google';
+  return el('tr', {}, el('td', {}, side), el('td', {}, change.title || change.record), el('td', {}, change.field ?? change.action),
+    el('td', {}, shown(change.before)), el('td', {}, shown(change.after)));
+}
+
+async function moreDetail(anew) {
+  const { kind, sync } = world.detail;
+  const query = new URLSearchParams();
+  if (kind === 'records') {
+    if ($('record-state').value) query.set('state', $('record-state').value);
+    if ($('record-q').value.trim()) query.set('q', $('record-q').value.trim());
+  }
+  if (!anew && world.detail.next) query.set('next', world.detail.next);
+  const path = kind === 'records' ? `/v1/syncs/${sync.id}/records` : `/v1/runs/${sync.last_run.id}/changes`;
+  const page = await api('GET', `${path}?${query}`);
+  world.detail.next = page.next;
+  const rows = page.items.map(kind === 'records' ? recordRow : changeRow);
+  if (anew) $('detail-rows').replaceChildren(...rows);
+  else $('detail-rows').append(...rows);
+  $('detail-more').hidden = !page.next;
+  const empty = $('detail-rows').childElementCount === 0;
+  $('detail-empty').hidden = !empty;
+  $('detail-empty').textContent = kind === 'records' ? 'No such records.' : 'That run changed nothing.';
+}
+
+// ---- the whole page
+
+function draw() {
+  const { profiles, connections, syncs } = world;
+  // One that is not finished is nothing to a person yet; it goes away by itself.
+  const begun = connections.filter((one) => one.state !== 'pending');
+  $('connection-list').replaceChildren(...begun.map(connectionCard));
+  const missing = ['builtin', 'google'].filter((provider) => !begun.some((one) => one.provider === provider));
+  $('connect').replaceChildren(...missing.map((provider) => button(`Connect ${title(provider)}`, () => connect(provider), 'main')));
+  $('sync-list').replaceChildren(...syncs.map(syncCard));
+  const pairs = profiles.map((profile) => ({ profile, pair: freePair(profile) })).filter((one) => one.pair);
+  $('new-sync').hidden = pairs.length === 0;
+  $('new-sync-hint').hidden = pairs.length > 0 || syncs.length > 0;
+  const chosen = $('profile').value;
+  $('profile').replaceChildren(...pairs.map(({ profile }) => el('option', { value: profile.id, selected: profile.id === chosen }, profile.name)));
+}
+
+/** Connected accounts that this profile could keep in step and does not yet. */
+function freePair(profile) {
+  const usable = (providers) => world.connections.filter((one) => one.state === 'connected' && providers.includes(one.provider));
+  for (const crm of usable(profile.crm)) {
+    for (const remote of usable(profile.remote)) {
+      const taken = world.syncs.some((sync) => sync.profile === profile.id && sync.crm === crm.id && sync.remote === remote.id);
+      if (!taken) return { crm: crm.id, remote: remote.id };
+    }
+  }
+  return null;
+}
+
+async function refresh() {
+  clearTimeout(world.timer);
+  const [connections, syncs] = await Promise.all([all('/v1/connections'), all('/v1/syncs')]);
+  if (world.profiles.length === 0) world.profiles = await all('/v1/profiles');
+  // Redrawing takes the focus away from whoever works with the keyboard: only when something has changed.
+  const state = JSON.stringify([connections, syncs]);
+  if (state !== world.drawn) {
+    Object.assign(world, { connections, syncs, drawn: state });
+    draw();
+  }
+  for (const id of ['connections', 'syncs', 'sign-out']) $(id).hidden = false;
+  $('sign-in').hidden = true;
+  const soon = syncs.some((sync) => underWay(sync.last_run));
+  world.timer = setTimeout(() => refresh().catch(failed), soon ? 1500 : 15000);
+}
 
 function signedOut() {
-  clearTimeout(timer);
-  for (const id of ["home", "detail", "sign-out"]) $(id).hidden = true;
-  $("who").textContent = "";
-  $("sign-in").hidden = false;
-  $("token").focus();
-}
-async function signedIn() {
-  const me = await ask("GET", "/v1/me");
-  $("who").textContent = me.name || me.email;
-  $("sign-in").hidden = true;
-  $("sign-out").hidden = false;
-  profiles = (await ask("GET", "/v1/profiles")).items;
-  const asked = new URLSearchParams(location.search);
-  if (asked.get("message")) { say(asked.get("message")); history.replaceState(null, "", "/"); }
-  await home();
+  clearTimeout(world.timer);
+  Object.assign(world, { profiles: [], connections: [], syncs: [], detail: null, drawn: null });
+  for (const id of ['connections', 'syncs', 'detail', 'sign-out']) $(id).hidden = true;
+  $('sign-in').hidden = false;
+  $('token').focus();
 }
 
-function counts(run) {
-  if (!run) return "It has not run yet.";
-  const { crm, remote } = run.counts;
-  const sum = (name) => crm[name] + remote[name];
-  const parts = [["created", "created"], ["updated", "updated"], ["deleted", "deleted"], ["paired", "recognised"], ["excluded", "not carried across"], ["failing", "failing"]];
-  const said = parts.filter(([name]) => sum(name)).map(([name, word]) => `${sum(name)} ${word}`);
-  return said.length ? said.join(", ") : "nothing to do";
-}
-function bar(run) {
-  if (!run || !["queued", "running", "waiting"].includes(run.state)) return null;
-  const { done, total } = run.progress;
-  const attrs = total ? { max: total, value: done } : {};
-  return el("div", {}, el("progress", attrs), el("span", { class: "soft" }, total ? `${done} of ${total}` : "starting"));
-}
-
-async function home() {
-  clearTimeout(timer);
-  current = null;
-  $("detail").hidden = true;
-  $("home").hidden = false;
-  connections = await all("/v1/connections");
-  const syncs = await all("/v1/syncs");
-  $("connections").replaceChildren(...connections.map(connectionCard));
-  if (!connections.length) $("connections").append(el("li", { class: "soft" }, "Connect your CRM and your Google account to begin."));
-  $("syncs").replaceChildren(...syncs.map(syncCard));
-  if (!syncs.length) $("syncs").append(el("li", { class: "soft" }, "Nothing is kept in step yet."));
-  $("profile").replaceChildren(...profiles.filter((p) => pair(p)).map((p) => el("option", { value: p.id }, p.name)));
-  $("new-sync").hidden = !$("profile").options.length;
-  const busy = syncs.some((sync) => ["running", "waiting"].includes(sync.state));
-  timer = setTimeout(guard(async () => { if (!current) await home(); }), busy ? 2000 : 15000);
-}
-const pair = (profile) => {
-  const of = (names) => connections.find((c) => names.includes(c.provider) && c.state === "connected");
-  const crm = of([].concat(profile.crm)), remote = of([].concat(profile.remote));
-  return crm && remote ? { crm: crm.id, remote: remote.id } : null;
-};
-function connectionCard(connection) {
-  const again = connection.state === "connected" ? null
-    : el("button", { onclick: guard(() => connect(connection.provider)) }, "Connect again");
-  const remove = el("button", { onclick: guard(async () => {
-    if (!confirm("Disconnect this account? Records stay where they are; its syncs stop.")) return;
-    await ask("DELETE", `/v1/connections/${connection.id}`);
-    await home();
-  }) }, "Disconnect");
-  const who = connection.account?.email || connection.account?.name || "";
-  return el("li", {}, el("div", { class: "row" }, el("strong", {}, PROVIDERS[connection.provider] ?? connection.provider), el("span", { class: "soft" }, who), state(connection.state), again, remove));
-}
-async function connect(provider) {
-  const made = await ask("POST", "/v1/connections", { provider });
-  if (made.authorize_url) location.assign(made.authorize_url);
-  else await home();
-}
-const nameOf = (sync) => profiles.find((p) => p.id === sync.profile)?.name ?? sync.profile;
-function syncCard(sync) {
-  const run = sync.last_run;
-  const open = el("button", { onclick: guard(() => detail(sync.id)) }, "Open");
-  return el("li", { "data-sync": sync.id },
-    el("div", { class: "row" }, el("strong", {}, nameOf(sync)), state(sync.enabled ? sync.state : "off"), open),
-    sync.reason ? el("div", {}, sync.reason) : null,
-    bar(run),
-    el("div", { class: "soft" }, run ? `Last run ${when(run.ended_at ?? run.started_at)}: ${counts(run)}.` : "It has not run yet.",
-      sync.next_due_at && sync.enabled ? ` Next ${when(sync.next_due_at)}.` : ""));
-}
-
-async function detail(id) {
-  clearTimeout(timer);
-  const sync = await ask("GET", `/v1/syncs/${id}`);
-  const fresh = current?.id !== id;
-  current = sync;
-  $("home").hidden = true;
-  $("detail").hidden = false;
-  $("detail-title").textContent = nameOf(sync);
-  $("detail-state").replaceChildren(el("div", { class: "row" }, state(sync.enabled ? sync.state : "off"), sync.reason ? el("span", {}, sync.reason) : null), bar(sync.last_run) ?? "");
-  const act = (text, work, main) => el("button", { class: main ? "main" : undefined, onclick: guard(async () => { await work(); await detail(id); }) }, text);
-  $("detail-actions").replaceChildren(
-    act("Run now", () => ask("POST", `/v1/syncs/${id}/runs`), true),
-    sync.state === "held" ? act("Yes, delete them", () => ask("POST", `/v1/syncs/${id}/confirm`)) : "",
-    act("Try failing ones again", () => ask("POST", `/v1/syncs/${id}/retry`)),
-    act(sync.enabled ? "Switch off" : "Switch on", () => ask("PATCH", `/v1/syncs/${id}`, { enabled: !sync.enabled })),
-    el("button", { onclick: guard(async () => {
-      if (!confirm("Remove this sync? Every record stays on both sides.")) return;
-      await ask("DELETE", `/v1/syncs/${id}`);
-      await home();
-    }) }, "Remove"));
-  const runs = (await ask("GET", `/v1/syncs/${id}/runs`)).items;
-  $("runs").tBodies[0].replaceChildren(...runs.map(runRow));
-  if (fresh) {
-    $("changes").replaceChildren();
-    $("preview").replaceChildren(el("button", { id: "look", onclick: guard(look) }, "Look (nothing is written)"));
-    await records();
+function welcome() {
+  const query = new URLSearchParams(location.search);
+  if (query.has('connected')) say(`${title(query.get('connected'))} is connected.`);
+  if (query.has('problem')) say('You did not agree at the provider, so nothing was connected.', 'warn');
+  if (query.has('missing')) {
+    say(`Tandem needs this permission to work, and it was not granted: ${query.get('missing')}. Please connect again and tick it.`, 'warn');
   }
-  const busy = runs.some((run) => ["queued", "running", "waiting"].includes(run.state));
-  timer = setTimeout(guard(async () => { if (current?.id === id) await detail(id); }), busy ? 2000 : 20000);
-}
-function runRow(run) {
-  const { crm, remote } = run.counts;
-  const n = (name) => el("td", { class: "n" }, String(crm[name] + remote[name]));
-  const show = el("button", { onclick: guard(() => changes(run)) }, "Changes");
-  const said = el("td", {}, state(run.state), run.error ? el("div", { class: "soft" }, run.error.message) : null);
-  return el("tr", {}, el("td", {}, when(run.started_at)), said, n("created"), n("updated"), n("deleted"), n("excluded"), el("td", {}, show));
-}
-const text = (value) => {
-  if (value === null || value === undefined) return "–";
-  if (Array.isArray(value)) return value.map((item) => Object.values(item.parts ?? { value: item }).join(", ")).join("; ");
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
-};
-async function changes(run) {
-  const page = await ask("GET", `/v1/runs/${run.id}/changes`);
-  const rows = page.items.slice(0, 200).map((c) => el("tr", {}, el("td", {}, c.title ?? ""), el("td", {}, c.field ?? ""), el("td", {}, text(c.before)), el("td", {}, text(c.after)), el("td", {}, (c.why ?? "").replaceAll("_", " "))));
-  const head = el("thead", {}, el("tr", {}, ...["Contact", "Field", "Before", "After", "Why"].map((word) => el("th", {}, word))));
-  $("changes").replaceChildren(el("h3", {}, `Changes of the run of ${when(run.started_at)}`),
-    rows.length ? el("div", { class: "scroll" }, el("table", {}, head, el("tbody", {}, ...rows))) : el("p", { class: "soft" }, "Nothing was written."));
-}
-async function look() {
-  $("preview").replaceChildren(el("p", { class: "soft" }, "Looking at both sides …"));
-  const p = await ask("POST", `/v1/syncs/${current.id}/preview`);
-  const line = (name, side) => `${name}: ${side.create} new, ${side.update} changed, ${side.delete} deleted, ${side.pair} recognised.`;
-  $("preview").replaceChildren(
-    el("p", {}, line("At the remote", p.remote)), el("p", {}, line("In the CRM", p.crm)),
-    el("ul", {}, ...p.excluded.map((e) => el("li", {}, `${e.count} × ${e.reason}`))),
-    p.complete ? "" : el("p", { class: "soft" }, "There is more than one look can take in; these are the counts of the beginning."),
-    el("button", { onclick: guard(look) }, "Look again"));
-}
-let next = null;
-async function records(more) {
-  const asked = new URLSearchParams();
-  if ($("state").value) asked.set("state", $("state").value);
-  if ($("q").value) asked.set("q", $("q").value);
-  if (more && next) asked.set("next", next);
-  const page = await ask("GET", `/v1/syncs/${current.id}/records?${asked}`);
-  next = page.next;
-  const side = (copy) => el("td", {}, copy ? copy.title ?? copy.id : "–");
-  const reason = (r) => (r.reason?.message ?? r.reason ?? "");
-  const rows = page.items.map((r) => el("tr", {}, side(r.crm), side(r.remote), el("td", {}, state(r.state)), el("td", {}, reason(r))));
-  const body = $("records").tBodies[0];
-  if (!more) body.replaceChildren();
-  body.append(...rows);
-  if (!body.rows.length) body.append(el("tr", {}, el("td", { colspan: 4, class: "soft" }, "None.")));
-  $("more").hidden = !next;
+  if (location.search) history.replaceState(null, '', '/');
 }
 
-document.addEventListener("DOMContentLoaded", () => {
-  $("sign-in").addEventListener("submit", guard(async () => {
-    await ask("POST", "/session", { token: $("token").value.trim() });
-    $("token").value = "";
-    await signedIn();
-  }));
-  $("sign-out").addEventListener("click", guard(async () => { await ask("DELETE", "/session"); signedOut(); }));
-  for (const button of document.querySelectorAll("[data-connect]")) button.addEventListener("click", guard(() => connect(button.dataset.connect)));
-  $("new-sync").addEventListener("submit", guard(async () => {
-    const profile = profiles.find((p) => p.id === $("profile").value);
-    await ask("POST", "/v1/syncs", { profile: profile.id, ...pair(profile), settings: {}, enabled: true });
-    await home();
-  }));
-  $("back").addEventListener("click", guard(home));
-  $("search").addEventListener("submit", guard(() => records()));
-  $("more").addEventListener("click", guard(() => records(true)));
-  guard(signedIn)();
+$('sign-in-form').addEventListener('submit', act(async () => {
+  try {
+    await api('POST', '/session', { token: $('token').value.trim() });
+  } catch (error) {
+    // Not “signed out”, which the page would answer to a 401 elsewhere.
+    throw Object.assign(error, { status: 0 });
+  }
+  $('sign-in-form').reset();
+  say('');
+}));
+$('sign-out').addEventListener('click', async () => {
+  await api('DELETE', '/session').catch(() => null);
+  say('You are signed out.');
+  signedOut();
 });
+$('new-sync').addEventListener('submit', act(async () => {
+  const profile = world.profiles.find((one) => one.id === $('profile').value);
+  await api('POST', '/v1/syncs', { profile: profile.id, ...freePair(profile) });
+}, 'The sync is set up; its first run begins within a few minutes.'));
+$('record-filter').addEventListener('submit', act(() => moreDetail(true)));
+$('detail-more').addEventListener('click', act(() => moreDetail(false)));
+$('detail-close').addEventListener('click', () => {
+  $('detail').hidden = true;
+});
+welcome();
+refresh().catch(failed);

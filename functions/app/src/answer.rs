@@ -119,7 +119,15 @@ impl From<CrmError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, "missing_right", format!("You lack the right “{right}”."))
             }
             CrmError::Invalid { field, message } => Self::field(field, message),
-            other => Self::unavailable(&other),
+            // None of these is for a user to mend where users are looked up and made.
+            CrmError::NotFound
+            | CrmError::Stale
+            | CrmError::TooLarge { .. }
+            | CrmError::Refused { .. }
+            | CrmError::Unavailable(_)
+            | CrmError::ContainerGone
+            | CrmError::UnknownCursor
+            | CrmError::Corrupt => Self::unavailable(&error),
         }
     }
 }

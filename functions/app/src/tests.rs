@@ -1,1 +1,195 @@
-//! The whole router over the ports in memory.
+//! The whole router over the ports in memory, with Google's fake as the provider.
+mod api;
+mod people;
+mod sync;
+
+use crate::admin::{self, AdminRequest};
+use crate::router::router;
+use crate::state::AppState;
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
+use tandem_core::normalise::Region;
+use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening};
+use tandem_google::auth::{SCOPE_CONTACTS, SCOPES_FOR_CONTACTS, endpoints};
+use tandem_google::fake::FakePeople;
+use tandem_google::{GoogleConfig, GoogleContacts};
+use tandem_http::{Authority, ClientAuth, Connect, OAuthProvider};
+use tandem_ports::connector::Connector;
+use tandem_ports::error::ConnectorError;
+use tandem_ports::infra::{Clock, HttpTransport, JobQueue, Secrets};
+use tandem_ports::table::Table;
+use tandem_store::Store;
+use tandem_testkit::clock::ManualClock;
+use tandem_testkit::fault::Faults;
+use tandem_testkit::memory::MemoryTable;
+use tandem_testkit::queue::MemoryQueue;
+use tandem_testkit::secrets::MemorySecrets;
+use tower::ServiceExt as _;
+
+const PUBLIC_URL: &str = "https://tandem.test";
+const GOOGLE: &str = "http://google.test";
+
+struct World {
+    state: AppState,
+    router: Router,
+    google: Arc<FakePeople>,
+    queue: Arc<MemoryQueue>,
+    clock: Arc<ManualClock>,
+}
+
+/// A user's bearer token.
+#[derive(Clone)]
+struct Token(String);
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Answer {
+    fn error(&self) -> (u16, &str, &str) {
+        let text = |name: &str| self.body["error"][name].as_str().unwrap_or_default();
+        (self.status.as_u16(), text("code"), text("field"))
+    }
+    fn text(&self, name: &str) -> String {
+        self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
+    }
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+fn google(config: &GoogleConfig) -> OAuthProvider {
+    let at = endpoints(config);
+    OAuthProvider {
+        name: "google".into(),
+        title: "Google".into(),
+        authorize_url: at.authorize_url,
+        token_url: at.token_url,
+        revoke_url: Some(at.revoke_url),
+        userinfo_url: at.userinfo_url,
+        scopes: SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec(),
+        required_scopes: vec![SCOPE_CONTACTS.into()],
+        authorize_parameters: at.authorize_parameters.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect(),
+        client_auth: ClientAuth::Body,
+        client_id: "client".into(),
+        client_secret: "secret".into(),
+    }
+}
+
+struct Opened {
+    table: Arc<dyn Table>,
+    clock: Arc<dyn Clock>,
+    authority: Authority,
+}
+
+#[async_trait]
+impl Connectors for Opened {
+    async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let container = ask.container.cloned();
+        if ask.connection.provider == "google" {
+            let config = GoogleConfig::at(GOOGLE);
+            let transport = self.authority.acting_for(&Arc::new(google(&config)), &ask.connection.id);
+            return Ok(Arc::new(GoogleContacts::new(transport, config, container, Region::none())));
+        }
+        let options = Options { container, carry: Carry::NameAndPhone, region: Region::none() };
+        let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+        Ok(Arc::new(BuiltinContacts::open(self.table.clone(), self.clock.clone(), account, user, options).await?))
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let table: Arc<dyn Table> = Arc::new(MemoryTable::default());
+        let secrets: Arc<dyn Secrets> = Arc::new(MemorySecrets);
+        let store = Store::new(table.clone());
+        let google_fake = FakePeople::new(clock.clone()).shared();
+        let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
+        let transport: Arc<dyn HttpTransport> = google_fake.clone();
+        let authority = Authority::new(transport, store.clone(), secrets.clone(), clock.clone());
+        let opened = Opened { table: table.clone(), clock: clock.clone(), authority: authority.clone() };
+        let (jobs, connectors): (Arc<dyn JobQueue>, Arc<dyn Connectors>) = (queue.clone(), Arc::new(opened));
+        let engine = Engine::new(store.clone(), jobs, clock.clone(), secrets, connectors, EngineConfig::default());
+        let connect = Connect::new(authority, vec![google(&GoogleConfig::at(GOOGLE))], PUBLIC_URL);
+        let state = AppState::new(store, engine, connect, table, clock.clone(), PUBLIC_URL);
+        Self { router: router(state.clone()), state, google: google_fake, queue, clock }
+    }
+
+    async fn user(&self, email: &str) -> Token {
+        let request = json!({"create_user": {"email": email, "name": "An", "admin": true}});
+        let request: AdminRequest = serde_json::from_value(request).unwrap();
+        let answer = serde_json::to_value(admin::answer(&self.state, request).await.unwrap()).unwrap();
+        Token(answer["token"].as_str().unwrap().to_owned())
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn call(&self, token: &Token, method: &str, path: &str, body: Value) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.0));
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    async fn get(&self, token: &Token, path: &str) -> Answer {
+        self.call(token, "GET", path, Value::Null).await
+    }
+
+    /// What a browser does with an address of the provider: follows it, and is sent back.
+    fn consent(&self, authorize_url: &str) -> String {
+        let request = Request::get(authorize_url).body(bytes::Bytes::new()).unwrap();
+        let answer = self.google.handle(request).unwrap();
+        let back = answer.headers()["location"].to_str().unwrap();
+        back.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("sent to {back}")).to_owned()
+    }
+
+    async fn browse(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Both connections of a user, as ids: CRM and Google.
+    async fn connections(&self, token: &Token) -> (String, String) {
+        let crm = self.call(token, "POST", "/v1/connections", json!({"provider": "builtin"})).await.text("id");
+        let begun = self.call(token, "POST", "/v1/connections", json!({"provider": "google"})).await;
+        let back = self.browse(&self.consent(&begun.text("authorize_url"))).await;
+        assert_eq!((back.status, back.header("location")), (StatusCode::SEE_OTHER, "/?connected=google"));
+        (crm, begun.text("id"))
+    }
+
+    async fn sync(&self, token: &Token) -> String {
+        let (crm, remote) = self.connections(token).await;
+        let body = json!({"profile": "teamleader-google-contacts", "crm": crm, "remote": remote});
+        self.call(token, "POST", "/v1/syncs", body).await.text("id")
+    }
+
+    /// Does what waits in the queue, as the worker would.
+    async fn work(&self) {
+        for _ in 0..100 {
+            if let Some(job) = self.queue.take(0) {
+                let clock: Arc<dyn Clock> = self.clock.clone();
+                let budget = Budget::of(clock, Duration::from_secs(60));
+                self.state.engine.work(&job, &budget).await.unwrap();
+            } else if let Some(at) = self.queue.next_at() {
+                self.clock.set(at);
+            } else {
+                return;
+            }
+        }
+        panic!("the queue does not come to rest");
+    }
+}

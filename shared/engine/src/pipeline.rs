@@ -41,6 +41,17 @@ struct Finished {
     identities: Vec<String>,
 }
 
+/// How much must wait before a batch is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fill {
+    /// Anything: no more pages come.
+    Any,
+    /// A full batch.
+    One,
+    /// Two full batches.
+    Two,
+}
+
 /// What is between reading and the last commit.
 struct Flow {
     pages: VecDeque<OpenPage>,
@@ -138,7 +149,7 @@ impl Session<'_> {
             None => self.first_batch(flow, task.is_none(), progress).await?,
         };
         // The batch after this one is made ready while this one is written, if it is full already.
-        let upcoming = batch.as_ref().and_then(|_| self.next_batch(flow, false));
+        let upcoming = batch.as_ref().and_then(|_| self.next_batch(flow, Fill::One));
         let closing = flow.closing();
         let finished = std::mem::take(&mut flow.finished);
         let number = flow.next_page;
@@ -239,9 +250,8 @@ impl Session<'_> {
         }
     }
 
-    /// The next batch: a full one, or (when no more pages come) what there is.
-    fn next_batch(&self, flow: &mut Flow, flush: bool) -> Option<Batch> {
-        let flush = flush || flow.drain_first;
+    /// The next batch, if enough waits for it.
+    fn next_batch(&self, flow: &mut Flow, fill: Fill) -> Option<Batch> {
         for side in [Side::Right, Side::Left] {
             let limits = self.connector(side).capabilities();
             let kinds = [
@@ -252,7 +262,12 @@ impl Session<'_> {
             for (verb, limit) in kinds {
                 let mine = |item: &Item| next_act(item).is_some_and(|(s, act)| s == side && Verb::of(act) == verb);
                 let waiting = flow.ready.iter().filter(|item| mine(item)).count();
-                if waiting == 0 || (waiting < limit && !flush) {
+                let enough = match fill {
+                    Fill::Any => 1,
+                    Fill::One => limit.max(1),
+                    Fill::Two => limit.max(1) * 2,
+                };
+                if waiting < enough {
                     continue;
                 }
                 let mut items = Vec::with_capacity(limit.min(waiting));
@@ -264,7 +279,9 @@ impl Session<'_> {
                 return Some(Batch { side, verb, items, intent: None });
             }
         }
-        flow.drain_first = false;
+        if fill == Fill::Any {
+            flow.drain_first = false;
+        }
         None
     }
 
@@ -275,7 +292,9 @@ impl Session<'_> {
         flush: bool,
         progress: &mut Progress<'_>,
     ) -> Result<Option<Batch>, Stop> {
-        let Some(batch) = self.next_batch(flow, flush) else { return Ok(None) };
+        // Writing begins when two batches are there: from then on one is always ready while the other is written.
+        let fill = if flush || flow.drain_first { Fill::Any } else { Fill::Two };
+        let Some(batch) = self.next_batch(flow, fill) else { return Ok(None) };
         self.check_container(&batch, progress).await?;
         self.with_intent(batch, progress).await.map(Some)
     }
@@ -603,4 +622,4 @@ impl Finished {
 }
 
 /// Records waiting to be written beyond which no further page is read: bounds the memory of a session.
-const READ_AHEAD: usize = 600;
+const READ_AHEAD: usize = 800;

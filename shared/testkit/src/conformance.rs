@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Value};
-use tandem_ports::connector::{Change, Connector, Cursor, Deletion, Draft, Fetched, Next, Patch};
+use tandem_ports::connector::{Change, Connector, Cursor, Deletion, Draft, Fetched, Next, Patch, Written};
 use tandem_ports::error::{ErrorKind, Result};
 
 /// What the provider can be told to do wrong with its next call.
@@ -278,13 +278,14 @@ pub async fn batches_up_to_the_limit_are_answered_in_order<H: Harness>() {
         read.extend(h.connector().get(chunk).await.expect("the read succeeds").into_iter().flatten());
     }
     assert!(read.iter().zip(&drafts).all(|(fetched, draft)| fetched.fields == draft.fields), "in order");
+    let mut deletions: Vec<Deletion> = Vec::new();
     for chunk in read.chunks(can.update_batch) {
         let patches: Vec<Patch> = chunk.iter().map(|fetched| retexted(&h, fetched, "changed")).collect();
         let outcomes = h.connector().update(&patches).await.expect("the batch succeeds");
-        let names: Vec<RemoteId> = outcomes.into_iter().map(|r| r.expect("updated").id).collect();
-        assert!(names.iter().eq(chunk.iter().map(|f| &f.id)), "in order");
+        let written: Vec<Written> = outcomes.into_iter().map(|r| r.expect("updated")).collect();
+        assert!(written.iter().map(|w| &w.id).eq(chunk.iter().map(|f| &f.id)), "in order");
+        deletions.extend(written.into_iter().map(|w| Deletion { id: w.id, expect: w.version }));
     }
-    let deletions: Vec<Deletion> = read.iter().map(deletion).collect();
     for chunk in deletions.chunks(can.delete_batch) {
         let outcomes = h.connector().delete(chunk).await.expect("the batch succeeds");
         assert!(outcomes.len() == chunk.len() && outcomes.iter().all(Result::is_ok));

@@ -16,9 +16,12 @@ async fn main() {
     for n in 0..contacts {
         world.crm.person_creates(person(n), None);
     }
+    let sync = world.sync_now().await;
+    world.engine.start_run(&sync, tandem_ports::infra::Trigger::Manual).await.expect("may be started");
     let begin = std::time::Instant::now();
-    let run = world.run().await;
+    while world.deliver(0).await {}
     let took = begin.elapsed();
+    let run = world.last_run().await;
     let writes = contacts.div_ceil(200);
     let floor = provider * u32::try_from(writes).unwrap_or(u32::MAX);
     println!(

@@ -1,8 +1,7 @@
 //! The promises of every connector, kept over the table in memory.
 //!
 //! Left out: `faults_are_named` and `a_revoked_grant_is_named`. The table neither throttles with a time nor revokes;
-//! missing rights have a test of their own. `batches_up_to_the_limit_are_answered_in_order` deletes by versions from
-//! before its own updates, which conditional deletes refuse; `connector.rs` has that promise with the versions after.
+//! missing rights have a test of their own.
 use crate::common::{World, object};
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -155,7 +154,7 @@ tandem_testkit::connector_conformance!(@each Builtin:
     a_full_listing_is_complete, an_empty_listing_ends, a_cursor_yields_only_later_changes,
     a_cursor_can_be_replayed, nothing_falls_between_listing_and_delta, a_deletion_is_reported,
     an_expired_cursor_is_named, a_cursor_of_another_release_is_expired, a_read_by_id_proves_absence,
-    a_created_record_reads_back,
+    a_created_record_reads_back, batches_up_to_the_limit_are_answered_in_order,
     a_create_with_a_lost_answer_is_found, a_create_that_never_arrived_is_not_found,
     an_update_changes_what_it_names, an_emptied_field_is_empty, unmapped_fields_survive_an_update,
     a_stale_version_is_a_conflict_for_that_record_alone, an_update_of_a_gone_record_says_so,

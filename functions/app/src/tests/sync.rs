@@ -1,0 +1,209 @@
+//! Syncs, runs and records.
+use super::*;
+
+const PROFILE: &str = "teamleader-google-contacts";
+
+#[tokio::test]
+async fn a_sync_is_made_with_its_profiles_defaults_changed_and_removed() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let (crm, remote) = world.connections(&an).await;
+    let body = json!({"profile": PROFILE, "crm": crm, "remote": remote, "settings": {"eligibility": "relaxed"}});
+    let made = world.call(&an, "POST", "/v1/syncs", body.clone()).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let sync = &made.body;
+    assert_eq!((&sync["state"], &sync["enabled"], &sync["last_run"]), (&json!("idle"), &json!(true), &Value::Null));
+    assert_eq!(sync["settings"]["eligibility"], "relaxed");
+    assert_eq!(sync["settings"]["direction"], "crm_to_remote");
+    assert_eq!(sync["next_due_at"], "2026-01-05T08:00:00Z");
+    assert_eq!(world.call(&an, "POST", "/v1/syncs", body).await.error(), (409, "already_there", ""));
+    let one = format!("/v1/syncs/{}", made.text("id"));
+    let patch = json!({"settings": {"eligibility": null, "frequency_minutes": 30}});
+    let changed = world.call(&an, "PATCH", &one, patch).await.body;
+    assert_eq!(changed["settings"]["eligibility"], "strict");
+    assert_eq!(changed["settings"]["frequency_minutes"], 30);
+    let off = world.call(&an, "PATCH", &one, json!({"enabled": false})).await.body;
+    assert_eq!((&off["enabled"], &off["next_due_at"]), (&json!(false), &Value::Null));
+    let run = world.call(&an, "POST", &format!("{one}/runs"), Value::Null).await;
+    assert_eq!(run.error(), (409, "disabled", ""));
+    let wrong = world.call(&an, "PATCH", &one, json!({"settings": {"frequency_minutes": 1}})).await;
+    assert_eq!(wrong.error(), (422, "invalid", "settings.frequency_minutes"));
+    assert_eq!(world.get(&an, &one).await.body["settings"]["frequency_minutes"], 30);
+    assert_eq!(world.call(&an, "DELETE", &one, Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(world.get(&an, &one).await.error(), (404, "not_found", ""));
+}
+
+#[tokio::test]
+async fn a_sync_that_cannot_be_made_names_the_field() {
+    let world = World::new();
+    let (an, bo) = (world.user("an@example.test").await, world.user("bo@example.test").await);
+    let (crm, remote) = world.connections(&an).await;
+    let theirs = world.call(&bo, "POST", "/v1/connections", json!({"provider": "builtin"})).await.text("id");
+    let pending = world.call(&an, "POST", "/v1/connections", json!({"provider": "google"})).await.text("id");
+    let good = json!({"profile": PROFILE, "crm": crm, "remote": remote});
+    let with = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body[name] = value;
+        body
+    };
+    for (body, field) in [
+        (with("profile", json!("no-such")), "profile"),
+        (with("profile", Value::Null), "profile"),
+        (with("crm", json!(theirs)), "crm"),
+        (with("crm", json!(remote)), "crm"),
+        (with("crm", json!("x".repeat(5_000))), "crm"),
+        (with("remote", json!("nobody")), "remote"),
+        (with("remote", json!(pending)), "remote"),
+        (with("settings", json!([])), "settings"),
+        (with("settings", json!({"direction": "both"})), "settings.direction"),
+        (with("settings", json!({"colour": "red"})), "settings.colour"),
+        (with("enabled", json!("yes")), "enabled"),
+        (with("colour", json!("red")), "colour"),
+    ] {
+        assert_eq!(world.call(&an, "POST", "/v1/syncs", body).await.error(), (422, "invalid", field));
+    }
+    assert_eq!(world.get(&an, "/v1/syncs").await.body["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_run_carries_contacts_across_and_can_be_read_in_every_detail() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let one = format!("/v1/syncs/{}", world.sync(&an).await);
+    for contact in [
+        json!({"last_name": "Peeters", "first_name": "Jan", "emails": [{"type": "work", "value": "jan@acme.test"}],
+            "phones": [{"type": "work", "value": "+32 2 123 45 67"}]}),
+        json!({"last_name": "Nobody"}),
+    ] {
+        assert_eq!(world.call(&an, "POST", "/crm/v1/contacts", contact).await.status, StatusCode::CREATED);
+    }
+    let preview = world.call(&an, "POST", &format!("{one}/preview"), Value::Null).await;
+    assert_eq!((preview.status, &preview.body["remote"]["create"]), (StatusCode::OK, &json!(1)), "{}", preview.body);
+    assert!(world.google.calls().iter().all(|(_, _, writes)| *writes == 0));
+    let started = world.call(&an, "POST", &format!("{one}/runs"), Value::Null).await;
+    assert_eq!(started.status, StatusCode::ACCEPTED);
+    let again = world.call(&an, "POST", &format!("{one}/runs"), Value::Null).await;
+    assert_eq!(again.body, started.body, "a run under way is joined");
+    let run = format!("/v1/runs/{}", started.text("run"));
+    assert_eq!(world.get(&an, &run).await.body["state"], "queued");
+    world.work().await;
+    let done = world.get(&an, &run).await.body;
+    assert_eq!((&done["state"], &done["trigger"]), (&json!("done"), &json!("manual")), "{done}");
+    assert_eq!(done["counts"]["remote"]["created"], 1);
+    assert!(done["error"].is_null() && done["ended_at"].is_string());
+    assert_eq!(world.get(&an, &one).await.body["last_run"], done);
+    let changes = world.get(&an, &format!("{run}/changes")).await.body;
+    let fields: Vec<_> = changes["items"].as_array().unwrap().iter().map(|change| &change["field"]).collect();
+    assert!(fields.contains(&&json!("emails")), "{changes}");
+    let excluded = world.get(&an, &format!("{one}/records?state=excluded")).await.body;
+    let row = &excluded["items"][0];
+    assert_eq!((&row["state"], row["crm"]["title"].as_str()), (&json!("excluded"), Some("Nobody")), "{excluded}");
+    assert!(row["reason"]["message"].is_string());
+    let found = world.get(&an, &format!("{one}/records?q=peeters")).await.body;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+    let choices = world.get(&an, &format!("{one}/choices")).await.body;
+    assert!(choices["remote_group"].is_array(), "{choices}");
+    assert_eq!(world.call(&an, "POST", &format!("{one}/confirm"), Value::Null).await.error().0, 409);
+    assert_eq!(world.call(&an, "POST", &format!("{one}/retry"), Value::Null).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_gone_is_shown_and_mended_by_connecting_again() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let sync = format!("/v1/syncs/{}", world.sync(&an).await);
+    let remote = format!("/v1/connections/{}", world.get(&an, &sync).await.text("remote"));
+    world.google.revoke(&world.get(&an, &remote).await.body["account"]["email"].as_str().unwrap().to_owned());
+    world.call(&an, "POST", &format!("{sync}/runs"), Value::Null).await;
+    world.work().await;
+    assert_eq!(world.get(&an, &remote).await.body["state"], "reconnect_needed");
+    let paused = world.get(&an, &sync).await.body;
+    assert_eq!((&paused["state"], paused["reason"].is_string()), (&json!("paused"), true), "{paused}");
+    let preview = world.call(&an, "POST", &format!("{sync}/preview"), Value::Null).await;
+    assert_eq!(preview.error(), (409, "reconnect_needed", "remote"), "{}", preview.body);
+    let begun = world.call(&an, "POST", "/v1/connections", json!({"provider": "google"})).await;
+    world.browse(&world.consent(&begun.text("authorize_url"))).await;
+    assert_eq!(world.get(&an, &remote).await.body["state"], "connected", "the same connection");
+    assert_eq!(world.get(&an, &sync).await.body["state"], "idle");
+}
+
+#[tokio::test]
+async fn removing_a_connection_pauses_its_sync_with_the_reason() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let one = format!("/v1/syncs/{}", world.sync(&an).await);
+    let remote = world.get(&an, &one).await.text("remote");
+    world.call(&an, "DELETE", &format!("/v1/connections/{remote}"), Value::Null).await;
+    let sync = world.get(&an, &one).await.body;
+    assert_eq!(sync["state"], "paused");
+    assert!(sync["reason"].as_str().unwrap().contains("removed"));
+}
+
+#[tokio::test]
+async fn a_sync_with_the_vendors_limits_is_not_started_by_hand() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let one = format!("/v1/syncs/{}", world.sync(&an).await);
+    world.call(&an, "PATCH", &one, json!({"settings": {"limits": "vendor"}})).await;
+    let answer = world.call(&an, "POST", &format!("{one}/runs"), Value::Null).await;
+    assert_eq!(answer.error(), (409, "manual_start_not_allowed", ""));
+    assert!(world.queue.is_empty());
+}
+
+#[tokio::test]
+async fn a_stranger_finds_nothing_of_mine() {
+    let world = World::new();
+    let (an, bo) = (world.user("an@example.test").await, world.user("bo@example.test").await);
+    let sync = world.sync(&an).await;
+    let remote = world.get(&an, &format!("/v1/syncs/{sync}")).await.text("remote");
+    let run = world.call(&an, "POST", &format!("/v1/syncs/{sync}/runs"), Value::Null).await.text("run");
+    for (method, path) in [
+        ("GET", format!("/v1/connections/{remote}")),
+        ("DELETE", format!("/v1/connections/{remote}")),
+        ("GET", format!("/v1/syncs/{sync}")),
+        ("PATCH", format!("/v1/syncs/{sync}")),
+        ("DELETE", format!("/v1/syncs/{sync}")),
+        ("GET", format!("/v1/syncs/{sync}/choices")),
+        ("POST", format!("/v1/syncs/{sync}/preview")),
+        ("POST", format!("/v1/syncs/{sync}/runs")),
+        ("GET", format!("/v1/syncs/{sync}/runs")),
+        ("GET", format!("/v1/syncs/{sync}/records")),
+        ("POST", format!("/v1/syncs/{sync}/confirm")),
+        ("POST", format!("/v1/syncs/{sync}/retry")),
+        ("GET", format!("/v1/runs/{run}")),
+        ("GET", format!("/v1/runs/{run}/changes")),
+    ] {
+        let body = if method == "PATCH" { json!({"enabled": false}) } else { Value::Null };
+        assert_eq!(world.call(&bo, method, &path, body).await.error(), (404, "not_found", ""), "{method} {path}");
+    }
+    for list in ["/v1/connections", "/v1/syncs"] {
+        assert_eq!(world.get(&bo, list).await.body["items"], json!([]));
+    }
+    assert_eq!(world.get(&an, &format!("/v1/syncs/{sync}")).await.body["enabled"], true);
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    world.sync(&an).await;
+    let first = world.get(&an, "/v1/connections?limit=1").await;
+    let next = first.text("next");
+    let second = world.get(&an, &format!("/v1/connections?limit=1&next={next}")).await.body;
+    assert_ne!(first.body["items"][0]["id"], second["items"][0]["id"]);
+    assert_eq!((second["items"].as_array().unwrap().len(), &second["next"]), (1, &Value::Null));
+    for (path, expected) in [
+        ("/v1/syncs?next=%F0", (400, "bad_query", "")),
+        ("/v1/syncs?next=zzz", (422, "invalid", "next")),
+        ("/v1/syncs?limit=0", (422, "invalid", "limit")),
+        ("/v1/syncs?limit=1000", (422, "invalid", "limit")),
+        ("/v1/syncs?colour=red", (400, "bad_query", "")),
+    ] {
+        assert_eq!(world.get(&an, path).await.error(), expected, "{path}");
+    }
+    let one = world.get(&an, "/v1/syncs").await.body["items"][0]["id"].as_str().unwrap().to_owned();
+    let records = world.get(&an, &format!("/v1/syncs/{one}/records?state=lost")).await;
+    assert_eq!(records.error(), (422, "invalid", "state"));
+    let records = world.get(&an, &format!("/v1/syncs/{one}/records?next=eA")).await;
+    assert_eq!(records.error(), (422, "invalid", "next"));
+}
