@@ -65,9 +65,7 @@ async fn create(state: &AppState, new: NewUser<'_>) -> Result<User, Error> {
     let (account, email) = (new.account, new.email);
     match state.users.create(new).await {
         Ok(user) => Ok(user),
-        Err(CrmError::Refused { message }) => {
-            Ok(state.users.by_email(account, email).await?.ok_or(message)?)
-        }
+        Err(CrmError::Refused { message }) => Ok(state.users.by_email(account, email).await?.ok_or(message)?),
         Err(error) => Err(error.into()),
     }
 }

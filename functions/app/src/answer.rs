@@ -46,10 +46,7 @@ impl ApiError {
 
     /// A value that is not acceptable: 422 with its field.
     pub(crate) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: Some(field.into()),
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message)
-        }
+        Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message) }
     }
 
     /// There is none, or it is somebody else's: the answer is the same.
@@ -154,10 +151,9 @@ impl From<EngineError> for ApiError {
                 retry_after: Some(retry_after.as_secs().max(1)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", message)
             },
-            EngineError::Reconnect { side, message } => Self {
-                field: Some(side.word().to_owned()),
-                ..Self::conflict("reconnect_needed", message)
-            },
+            EngineError::Reconnect { side, message } => {
+                Self { field: Some(side.word().to_owned()), ..Self::conflict("reconnect_needed", message) }
+            }
             EngineError::Forbidden { message } => Self::new(StatusCode::FORBIDDEN, "missing_right", message),
             EngineError::Unavailable(_) => Self::unavailable(&error),
         }

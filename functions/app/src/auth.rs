@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
-use tandem_ports::infra::Clock;
 use std::sync::Arc;
+use tandem_ports::infra::Clock;
 
 /// The cookie with the session's token.
 pub(crate) const COOKIE: &str = "tandem_session";

@@ -74,7 +74,7 @@ pub(crate) struct NewConnection {
 }
 
 /// Connects an account. Google: send the browser to `authorize_url`; built-in: connected at once.
-#[utoipa::path(post, path = "/v1/connections", tag = "connections", request_body = NewConnection,
+#[utoipa::path(post, path = "/v1/connections", operation_id = "create_connection", tag = "connections", request_body = NewConnection,
     responses((status = 201, body = ConnectionView), (status = 422, body = crate::answer::ErrorBody)))]
 pub(crate) async fn create(
     State(state): State<AppState>,
@@ -131,7 +131,7 @@ async fn builtin(state: &AppState, user: &User) -> Result<Connection, ApiError> 
 }
 
 /// The user's connections, the oldest first.
-#[utoipa::path(get, path = "/v1/connections", tag = "connections", params(Paging),
+#[utoipa::path(get, path = "/v1/connections", operation_id = "list_connections", tag = "connections", params(Paging),
     responses((status = 200, body = List<ConnectionView>)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -139,13 +139,12 @@ pub(crate) async fn list(
     Params(paging): Params<Paging>,
 ) -> Result<Json<List<ConnectionView>>, ApiError> {
     let all = state.store.connections_of(&id_of(&user)).await?;
-    let (items, next) =
-        page(all, |connection| connection.id.as_str(), paging.next.as_deref(), paging.limit()?)?;
+    let (items, next) = page(all, |connection| connection.id.as_str(), paging.next.as_deref(), paging.limit()?)?;
     Ok(Json(List { items: items.into_iter().map(ConnectionView::from).collect(), next }))
 }
 
 /// A connection.
-#[utoipa::path(get, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/connections/{id}", operation_id = "get_connection", tag = "connections", params(("id" = String, Path)),
     responses((status = 200, body = ConnectionView), (status = 404, body = crate::answer::ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<AppState>,
@@ -156,7 +155,7 @@ pub(crate) async fn get(
 }
 
 /// Revokes at the provider, forgets the tokens and pauses its syncs. Records stay where they are.
-#[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/connections/{id}", operation_id = "delete_connection", tag = "connections", params(("id" = String, Path)),
     responses((status = 204, description = "removed"), (status = 404, body = crate::answer::ErrorBody)))]
 pub(crate) async fn remove(
     State(state): State<AppState>,

@@ -6,15 +6,13 @@ use crate::admin::{self, AdminRequest};
 use crate::router::router;
 use crate::state::AppState;
 use axum::Router;
-use axum::extract::Request;
 use axum::http::Uri;
-use axum::middleware::Next;
-use axum::response::Response;
 use lambda_http::request::{LambdaRequest, RequestContext};
-use lambda_http::{Adapter, RequestExt as _, Service as _};
+use lambda_http::{Adapter, Request, RequestExt as _, Service as _};
 use lambda_runtime::{Error, LambdaEvent};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tower::ServiceExt as _;
 
 /// The function.
 #[derive(Clone)]
@@ -42,14 +40,15 @@ impl App {
             return Ok(serde_json::value::to_raw_value(&admin::answer(&self.state, request).await?)?);
         }
         let request: LambdaRequest = serde_json::from_str(payload.get())?;
-        let mut service = Adapter::from(self.router.clone());
+        let mut service = Adapter::from(self.router.clone().map_request(strip_stage));
         let answer = service.call(LambdaEvent::new(request, context)).await?;
         Ok(serde_json::value::to_raw_value(&answer)?)
     }
 }
 
-/// Takes the stage off the path: API Gateway (and an emulator) put it in front where the stage is a named one.
-pub(crate) async fn strip_stage(mut request: Request, next: Next) -> Response {
+/// Takes the stage off the path: API Gateway (and an emulator) put it in front where the stage is a named one. It must
+/// happen before the router looks at the path, so it is no layer of the router.
+fn strip_stage(mut request: Request) -> Request {
     let stage = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.stage.clone(),
         _ => None,
@@ -57,7 +56,7 @@ pub(crate) async fn strip_stage(mut request: Request, next: Next) -> Response {
     if let Some(uri) = stage.and_then(|stage| without_stage(request.uri(), &stage)) {
         *request.uri_mut() = uri;
     }
-    next.run(request).await
+    request
 }
 
 fn without_stage(uri: &Uri, stage: &str) -> Option<Uri> {

@@ -25,7 +25,7 @@ pub(crate) struct Back {
 }
 
 /// Ends an authorisation and leads to the page.
-#[utoipa::path(get, path = "/oauth/callback/{provider}", tag = "connections", security(()),
+#[utoipa::path(get, path = "/oauth/callback/{provider}", operation_id = "oauth_callback", tag = "connections", security(()),
     params(("provider" = String, Path), Back),
     responses((status = 303, description = "to the page"), (status = 400, body = crate::answer::ErrorBody)))]
 pub(crate) async fn callback(

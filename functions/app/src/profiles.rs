@@ -42,7 +42,7 @@ impl From<&Profile> for ProfileView {
 }
 
 /// What can be kept in step with what, by which rules.
-#[utoipa::path(get, path = "/v1/profiles", tag = "profiles", responses((status = 200, body = List<ProfileView>)))]
+#[utoipa::path(get, path = "/v1/profiles", operation_id = "list_profiles", tag = "profiles", responses((status = 200, body = List<ProfileView>)))]
 pub(crate) async fn list() -> Json<List<ProfileView>> {
     Json(List { items: PROFILES.iter().map(ProfileView::from).collect(), next: None })
 }

@@ -28,7 +28,7 @@ pub(crate) struct RecordParameters {
 }
 
 /// A sync's records: ids and titles on both sides, state and reason.
-#[utoipa::path(get, path = "/v1/syncs/{id}/records", tag = "records", params(("id" = String, Path), RecordParameters),
+#[utoipa::path(get, path = "/v1/syncs/{id}/records", operation_id = "list_records", tag = "records", params(("id" = String, Path), RecordParameters),
     responses((status = 200, body = List<Object>), (status = 422, body = crate::answer::ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -50,7 +50,7 @@ pub(crate) async fn list(
 }
 
 /// Carries out the plan that the mass-delete guard holds.
-#[utoipa::path(post, path = "/v1/syncs/{id}/confirm", tag = "records", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/syncs/{id}/confirm", operation_id = "confirm_sync", tag = "records", params(("id" = String, Path)),
     responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
 pub(crate) async fn confirm(
     State(state): State<AppState>,
@@ -62,7 +62,7 @@ pub(crate) async fn confirm(
 }
 
 /// Tries the failing records again.
-#[utoipa::path(post, path = "/v1/syncs/{id}/retry", tag = "records", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/syncs/{id}/retry", operation_id = "retry_failing", tag = "records", params(("id" = String, Path)),
     responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
 pub(crate) async fn retry(
     State(state): State<AppState>,

@@ -5,7 +5,7 @@ use crate::state::AppState;
 use crate::{connections, crm, meta, oauth, page, profiles, records, runs, session, syncs};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -45,7 +45,8 @@ fn public() -> OpenApiRouter<AppState> {
 /// The whole service.
 pub(crate) fn router(state: AppState) -> Router {
     let guarded = private().layer(from_fn_with_state(state.clone(), authenticate));
-    let (router, described) = OpenApiRouter::with_openapi(description()).merge(public()).merge(guarded).split_for_parts();
+    let (router, described) =
+        OpenApiRouter::with_openapi(description()).merge(public()).merge(guarded).split_for_parts();
     let described = Arc::new(described);
     let serve = move || async move { Json(described.as_ref().clone()) };
     router
@@ -55,7 +56,6 @@ pub(crate) fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(meta::wrong_method)
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .layer(from_fn_with_state(state.clone(), harden))
-        .layer(from_fn(crate::event::strip_stage))
         .with_state(state)
 }
 

@@ -78,7 +78,7 @@ impl Started {
 }
 
 /// Starts a run now; one that is under way is joined.
-#[utoipa::path(post, path = "/v1/syncs/{id}/runs", tag = "runs", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/syncs/{id}/runs", operation_id = "start_run", tag = "runs", params(("id" = String, Path)),
     responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
 pub(crate) async fn start(
     State(state): State<AppState>,
@@ -90,7 +90,7 @@ pub(crate) async fn start(
 }
 
 /// A sync's runs, the newest first.
-#[utoipa::path(get, path = "/v1/syncs/{id}/runs", tag = "runs", params(("id" = String, Path), Paging),
+#[utoipa::path(get, path = "/v1/syncs/{id}/runs", operation_id = "list_runs", tag = "runs", params(("id" = String, Path), Paging),
     responses((status = 200, body = List<RunView>)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -106,7 +106,7 @@ pub(crate) async fn list(
 }
 
 /// A run.
-#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "get_run", tag = "runs", params(("id" = String, Path)),
     responses((status = 200, body = RunView), (status = 404, body = crate::answer::ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<AppState>,
@@ -117,7 +117,7 @@ pub(crate) async fn get(
 }
 
 /// Every write of a run: side, record, field, before, after, why. Kept for as long as the installation says.
-#[utoipa::path(get, path = "/v1/runs/{id}/changes", tag = "runs", params(("id" = String, Path), Paging),
+#[utoipa::path(get, path = "/v1/runs/{id}/changes", operation_id = "list_changes", tag = "runs", params(("id" = String, Path), Paging),
     responses((status = 200, description = "changes, the earliest first; `limit` is not observed: a page is one stored part",
         body = List<Object>)))]
 pub(crate) async fn changes(

@@ -44,7 +44,8 @@ pub(crate) async fn sign_in(
     let user = user.ok_or_else(|| unauthorised("This token is unknown or has expired."))?;
     let session = state.users.issue(&user, SESSION_LIFETIME).await?;
     let cookie = cookie(&state, session.expose(), SESSION_LIFETIME.as_secs());
-    Ok(([(header::SET_COOKIE, cookie)], Json(SignedIn { id: user.id, email: user.email, name: user.name })).into_response())
+    Ok(([(header::SET_COOKIE, cookie)], Json(SignedIn { id: user.id, email: user.email, name: user.name }))
+        .into_response())
 }
 
 /// Signs out: ends the session and takes its cookie away.

@@ -83,7 +83,7 @@ pub(crate) struct SyncPatch {
 }
 
 /// Makes a sync. Its first run begins at the schedule's next look.
-#[utoipa::path(post, path = "/v1/syncs", tag = "syncs", request_body = NewSync,
+#[utoipa::path(post, path = "/v1/syncs", operation_id = "create_sync", tag = "syncs", request_body = NewSync,
     responses((status = 201, body = SyncView), (status = 422, body = crate::answer::ErrorBody)))]
 pub(crate) async fn create(
     State(state): State<AppState>,
@@ -160,7 +160,7 @@ fn without_nulls(mut settings: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The user's syncs, the oldest first.
-#[utoipa::path(get, path = "/v1/syncs", tag = "syncs", params(Paging), responses((status = 200, body = List<SyncView>)))]
+#[utoipa::path(get, path = "/v1/syncs", operation_id = "list_syncs", tag = "syncs", params(Paging), responses((status = 200, body = List<SyncView>)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -172,7 +172,7 @@ pub(crate) async fn list(
 }
 
 /// A sync.
-#[utoipa::path(get, path = "/v1/syncs/{id}", tag = "syncs", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/syncs/{id}", operation_id = "get_sync", tag = "syncs", params(("id" = String, Path)),
     responses((status = 200, body = SyncView), (status = 404, body = crate::answer::ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<AppState>,
@@ -184,7 +184,7 @@ pub(crate) async fn get(
 }
 
 /// Changes settings, or switches it on or off.
-#[utoipa::path(patch, path = "/v1/syncs/{id}", tag = "syncs", params(("id" = String, Path)), request_body = SyncPatch,
+#[utoipa::path(patch, path = "/v1/syncs/{id}", operation_id = "change_sync", tag = "syncs", params(("id" = String, Path)), request_body = SyncPatch,
     responses((status = 200, body = SyncView), (status = 422, body = crate::answer::ErrorBody)))]
 pub(crate) async fn change(
     State(state): State<AppState>,
@@ -194,9 +194,8 @@ pub(crate) async fn change(
 ) -> Result<Json<SyncView>, ApiError> {
     let mut sync = own(&state, &user, &id).await?;
     fields.only(&["settings", "enabled"])?;
-    let profile = profile::profile(&sync.profile).ok_or_else(|| {
-        ApiError::conflict("unknown_profile", "This release does not have the profile of this sync.")
-    })?;
+    let profile = profile::profile(&sync.profile)
+        .ok_or_else(|| ApiError::conflict("unknown_profile", "This release does not have the profile of this sync."))?;
     let minutes = |settings: &Map<String, Value>| profile.settings(settings).map(|all| all.frequency_minutes);
     let (before, was_enabled) = (minutes(&sync.settings).ok(), sync.enabled);
     let given = fields.object("settings")?;
@@ -221,7 +220,7 @@ pub(crate) async fn change(
 }
 
 /// Removes it and everything it knew. Every record stays on both sides.
-#[utoipa::path(delete, path = "/v1/syncs/{id}", tag = "syncs", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/syncs/{id}", operation_id = "delete_sync", tag = "syncs", params(("id" = String, Path)),
     responses((status = 204, description = "removed"), (status = 404, body = crate::answer::ErrorBody)))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
@@ -234,7 +233,7 @@ pub(crate) async fn remove(
 }
 
 /// What its settings can be chosen from, by setting: `remote_group`, `crm_list`, `crm_fields`, ….
-#[utoipa::path(get, path = "/v1/syncs/{id}/choices", tag = "syncs", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/syncs/{id}/choices", operation_id = "list_choices", tag = "syncs", params(("id" = String, Path)),
     responses((status = 200, body = Object), (status = 409, body = crate::answer::ErrorBody)))]
 pub(crate) async fn choices(
     State(state): State<AppState>,
@@ -247,7 +246,7 @@ pub(crate) async fn choices(
 }
 
 /// What a run would do, with nothing written anywhere. `complete` says whether time sufficed for all of it.
-#[utoipa::path(post, path = "/v1/syncs/{id}/preview", tag = "syncs", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/syncs/{id}/preview", operation_id = "preview_sync", tag = "syncs", params(("id" = String, Path)),
     responses((status = 200, body = Object), (status = 409, body = crate::answer::ErrorBody)))]
 pub(crate) async fn preview(
     State(state): State<AppState>,
@@ -273,7 +272,8 @@ async fn one(state: &AppState, sync: Sync) -> Result<Json<SyncView>, ApiError> {
 /// Syncs with their latest runs, which are read in one request.
 async fn with_runs(state: &AppState, syncs: Vec<Sync>) -> Result<Vec<SyncView>, ApiError> {
     let latest = |sync: &Sync| sync.current_run.clone().or_else(|| sync.last_run.clone());
-    let mut ids: Vec<RunId> = syncs.iter().flat_map(|sync| [&sync.current_run, &sync.last_run]).flatten().cloned().collect();
+    let mut ids: Vec<RunId> =
+        syncs.iter().flat_map(|sync| [&sync.current_run, &sync.last_run]).flatten().cloned().collect();
     ids.sort();
     ids.dedup();
     let runs = state.store.runs(&ids).await?;

@@ -168,7 +168,9 @@ impl Connect {
             return Ok(Finished::Denied);
         };
         match self.redeem(provider, &pending, &begun, code, now).await {
-            Ok(Redeemed::Granted(tokens, account)) => Ok(Finished::Connected(self.keep(pending, tokens, account).await?)),
+            Ok(Redeemed::Granted(tokens, account)) => {
+                Ok(Finished::Connected(self.keep(pending, tokens, account).await?))
+            }
             Ok(Redeemed::Missing(scopes)) => {
                 store.delete_connection(&pending).await?;
                 Ok(Finished::MissingScopes(scopes))

@@ -187,11 +187,7 @@ impl OAuthProvider {
 
     /// Ends the grant. 400 says that it had ended already.
     /// (oauth2's own request insists on https, which a provider on the loopback address does not have.)
-    pub(crate) async fn revoke(
-        &self,
-        transport: &Arc<dyn HttpTransport>,
-        tokens: &TokenSet,
-    ) -> Result<(), OAuthError> {
+    pub(crate) async fn revoke(&self, transport: &Arc<dyn HttpTransport>, tokens: &TokenSet) -> Result<(), OAuthError> {
         let Some(address) = &self.revoke_url else { return Ok(()) };
         let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
         let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();

@@ -44,7 +44,8 @@ impl ReqwestTransport {
     }
 
     async fn carry(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Cause> {
-        let mut answer = self.client.execute(reqwest::Request::try_from(request).map_err(clean)?).await.map_err(clean)?;
+        let mut answer =
+            self.client.execute(reqwest::Request::try_from(request).map_err(clean)?).await.map_err(clean)?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
@@ -113,7 +114,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_comes_back_whole_and_a_redirect_is_not_followed() {
-        let at = server("HTTP/1.1 302 Found\r\nlocation: http://elsewhere.invalid/\r\ncontent-length: 2\r\n\r\nok").await;
+        let at =
+            server("HTTP/1.1 302 Found\r\nlocation: http://elsewhere.invalid/\r\ncontent-length: 2\r\n\r\nok").await;
         let answer = ReqwestTransport::new().unwrap().send(get(&at)).await.unwrap();
         assert_eq!((answer.status().as_u16(), &answer.body()[..]), (302, &b"ok"[..]));
         assert_eq!(answer.headers()["location"], "http://elsewhere.invalid/");

@@ -8,9 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tandem_core::record::{ConnectionId, UserId};
-use tandem_http::{
-    Authority, ClientAuth, Connect, ConnectError, Finished, OAuthProvider, Returned, TokenSet,
-};
+use tandem_http::{Authority, ClientAuth, Connect, ConnectError, Finished, OAuthProvider, Returned, TokenSet};
 use tandem_ports::infra::{Clock, HttpTransport, TransportError};
 use tandem_store::Store;
 use tandem_store::connection::{Connection, ConnectionState};

@@ -68,8 +68,7 @@ impl Ports {
     fn new(config: Config, aws: &AwsClients) -> Result<Self, TransportSetupError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let table: Arc<dyn Table> = Arc::new(DynamoTable::new(aws.dynamodb.clone(), &config.table));
-        let secrets: Arc<dyn Secrets> =
-            Arc::new(KmsSecrets::new(aws.kms.clone(), &config.kms_key, Arc::clone(&clock)));
+        let secrets: Arc<dyn Secrets> = Arc::new(KmsSecrets::new(aws.kms.clone(), &config.kms_key, Arc::clone(&clock)));
         let store = Store::new(Arc::clone(&table));
         let transport = Arc::new(ReqwestTransport::new()?);
         Ok(Self {

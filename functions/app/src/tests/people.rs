@@ -58,13 +58,15 @@ async fn a_callback_with_a_wrong_state_changes_nothing() {
     let an = world.user("an@example.test").await;
     let begun = world.call(&an, "POST", "/v1/connections", json!({"provider": "google"})).await;
     let one = format!("/v1/connections/{}", begun.text("id"));
-    for path in ["/oauth/callback/google?code=a&state=guess", "/oauth/callback/google", "/oauth/callback/sell?state=x"] {
+    for path in ["/oauth/callback/google?code=a&state=guess", "/oauth/callback/google", "/oauth/callback/sell?state=x"]
+    {
         assert_eq!(world.browse(path).await.error(), (400, "unknown_state", ""), "{path}");
         assert_eq!(world.get(&an, &one).await.body["state"], "pending");
     }
     let other = world.consent(&begun.text("authorize_url")).replace("/google?", "/dropbox?");
     assert_eq!(world.browse(&other).await.error(), (400, "unknown_state", ""));
-    let html = Request::get("/oauth/callback/google?state=x").header("accept", "text/html").body(Body::empty()).unwrap();
+    let html =
+        Request::get("/oauth/callback/google?state=x").header("accept", "text/html").body(Body::empty()).unwrap();
     let html = world.send(html).await;
     assert!(html.status == StatusCode::BAD_REQUEST && html.body.as_str().unwrap().contains("begin again"));
 }
@@ -118,9 +120,8 @@ async fn sign_in(world: &World, token: &Token) -> String {
 async fn a_session_reads_and_changes_only_from_our_own_page_and_ends() {
     let world = World::new();
     let cookie = sign_in(&world, &world.user("an@example.test").await).await;
-    let post = |more: &[(&str, &str)]| {
-        by_cookie("POST", "/v1/connections", &cookie, more, json!({"provider": "builtin"}))
-    };
+    let post =
+        |more: &[(&str, &str)]| by_cookie("POST", "/v1/connections", &cookie, more, json!({"provider": "builtin"}));
     assert_eq!(world.send(post(&[])).await.error(), (403, "cross_origin", ""));
     assert_eq!(world.send(post(&[("origin", "https://evil.test")])).await.error().0, 403);
     let forged = [("origin", PUBLIC_URL), ("sec-fetch-site", "cross-site")];
@@ -149,7 +150,8 @@ async fn what_a_browser_session_began_only_that_session_can_end() {
     let world = World::new();
     let an = world.user("an@example.test").await;
     let (mine, other) = (sign_in(&world, &an).await, sign_in(&world, &an).await);
-    let begin = || by_cookie("POST", "/v1/connections", &mine, &[("origin", PUBLIC_URL)], json!({"provider": "google"}));
+    let begin =
+        || by_cookie("POST", "/v1/connections", &mine, &[("origin", PUBLIC_URL)], json!({"provider": "google"}));
     for stranger in ["", other.as_str()] {
         let back = world.consent(&world.send(begin()).await.text("authorize_url"));
         let answer = world.send(by_cookie("GET", &back, stranger, &[], Value::Null)).await;
