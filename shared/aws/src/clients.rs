@@ -1,6 +1,6 @@
 //! One client per service, sharing one HTTP connector and one set of credentials.
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use std::time::Duration;
 
@@ -20,6 +20,11 @@ pub struct AwsClients {
 impl AwsClients {
     /// Reads the environment; makes no request yet.
     pub async fn connect() -> Self {
+        Self::load(aws_config::defaults(BehaviorVersion::latest())).await
+    }
+
+    /// From what `loader` says, and the environment for the rest (tests lead it to the emulator).
+    pub async fn load(loader: ConfigLoader) -> Self {
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         // The SDK waits without limit by default; a lost answer must not eat a function's whole time.
@@ -27,17 +32,12 @@ impl AwsClients {
             .connect_timeout(Duration::from_secs(2))
             .operation_attempt_timeout(Duration::from_secs(10))
             .build();
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
-        Self::from_config(&config.load().await)
-    }
-
-    /// From a configuration made elsewhere (tests point it at the emulator).
-    pub fn from_config(config: &SdkConfig) -> Self {
+        let config = loader.http_client(http).timeout_config(timeouts).load().await;
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(config),
-            sqs: aws_sdk_sqs::Client::new(config),
-            kms: aws_sdk_kms::Client::new(config),
-            secrets: aws_sdk_secretsmanager::Client::new(config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            kms: aws_sdk_kms::Client::new(&config),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
         }
     }
 }

@@ -36,6 +36,9 @@ impl Engine {
         let promised = self.store.promise_run(sync, &id, now + self.config.watchdog).await?;
         if promised == id && sync.current_run.as_ref() != Some(&id) {
             self.store.save_run(&run).await?;
+        } else if self.store.mark_dirty(&sync.id, now).await? {
+            // Somebody works on it right now, and goes round once more before leaving.
+            return Ok(promised);
         }
         let job =
             Job::Sync { sync: sync.id.clone(), kind: sync.kind, trigger, run: Some(promised.clone()), continuation: 0 };

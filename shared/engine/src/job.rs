@@ -62,9 +62,18 @@ impl Engine {
         let Opening { mut sync, checkpoint, crm, remote } = opening;
         let mut progress = Progress { checkpoint, lease, budget, intents: 0, container_checked: false };
         if !sync.enabled {
-            let change = SyncChange { state: Some((SyncState::Idle, None)), current_run: Some(None), ..idle() };
+            let state = Some((SyncState::Idle, None));
+            let change = SyncChange { state, current_run: Some(None), ..SyncChange::default() };
             let hold = Hold::Release(change);
             return Ok(self.store.commit(&progress.lease, &sync, &progress.checkpoint, &hold).await?);
+        }
+        if sync.current_run.is_none() && matches!(job, Job::Sync { run: Some(_), .. }) {
+            // The run that this job was sent for is over: somebody joined it, and it went round once more.
+            let hold = Hold::Release(SyncChange::default());
+            return match self.store.commit(&progress.lease, &sync, &progress.checkpoint, &hold).await {
+                Ok(()) | Err(StoreError::Stale) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
         }
         self.begin_run(&mut sync, &mut progress, job);
         for _ in 0..ROUNDS {
@@ -308,10 +317,6 @@ impl Engine {
             }
         }
     }
-}
-
-fn idle() -> SyncChange {
-    SyncChange::default()
 }
 
 fn usable(side: Side, connection: Option<&Connection>) -> Result<&Connection, Stop> {

@@ -211,6 +211,22 @@ async fn a_deleted_group_is_made_again_with_everybody_in_it() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_started_twice_is_one_run() {
+    let (world, _) = world_of(5).await;
+    let sync = world.sync_now().await;
+    let first = world.engine.start_run(&sync, tandem_ports::infra::Trigger::Manual).await.unwrap();
+    let second = world.engine.start_run(&sync, tandem_ports::infra::Trigger::Manual).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(1));
+    let sync = world.sync_now().await;
+    let third = world.engine.start_run(&sync, tandem_ports::infra::Trigger::Manual).await.unwrap();
+    assert_eq!((&first, &first), (&second, &third));
+    world.settle().await;
+    let (runs, _) = world.store.runs_of(&world.sync, None, 10).await.unwrap();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    assert_eq!(world.remote.live().len(), 5);
+}
+
+#[tokio::test]
 async fn a_throttled_account_waits_and_goes_on_by_itself() {
     let (world, _) = world_of(25).await;
     world.remote.throttle_once(std::time::Duration::from_secs(120));

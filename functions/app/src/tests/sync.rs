@@ -115,7 +115,8 @@ async fn a_grant_that_is_gone_is_shown_and_mended_by_connecting_again() {
     let an = world.user("an@example.test").await;
     let sync = format!("/v1/syncs/{}", world.sync(&an).await);
     let remote = format!("/v1/connections/{}", world.get(&an, &sync).await.text("remote"));
-    world.google.revoke(&world.get(&an, &remote).await.body["account"]["email"].as_str().unwrap().to_owned());
+    let account = world.get(&an, &remote).await.body["account"]["email"].clone();
+    world.google.revoke(account.as_str().unwrap());
     world.call(&an, "POST", &format!("{sync}/runs"), Value::Null).await;
     world.work().await;
     assert_eq!(world.get(&an, &remote).await.body["state"], "reconnect_needed");
