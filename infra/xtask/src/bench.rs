@@ -51,7 +51,7 @@ fn overlap(place: &Place) -> Result<Value> {
 
 /// The functions' programs as the local stack runs them.
 fn sizes(place: &Place, stop: &Stop) -> Result<Value> {
-    let programs = build::programs(place, &FUNCTIONS, stop)?;
+    let programs = build::programs(place, stop)?;
     let mut sizes = serde_json::Map::new();
     for function in FUNCTIONS {
         let path = programs.join(function);

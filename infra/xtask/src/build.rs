@@ -14,13 +14,13 @@ pub(crate) fn target(place: &Place) -> PathBuf {
     place.root.join(folder)
 }
 
-/// Builds these packages' programs and answers the folder they are in.
-pub(crate) fn programs(place: &Place, packages: &[&str], stop: &Stop) -> Result<PathBuf> {
+/// Builds all programs and answers the folder they are in.
+///
+/// Always the whole workspace's: cargo unites features over what is asked for, so asking for less would compile the SDK
+/// a second time, with other features.
+pub(crate) fn programs(place: &Place, stop: &Stop) -> Result<PathBuf> {
     let mut cargo = Command::new(env("CARGO").unwrap_or_else(|| "cargo".to_owned()));
-    cargo.args(["build", "--quiet", "--locked", "--bins"]).current_dir(&place.root);
-    for package in packages {
-        cargo.args(["--package", package]);
-    }
+    cargo.args(["build", "--quiet", "--locked", "--workspace", "--bins"]).current_dir(&place.root);
     if !stop.run(&mut cargo)?.success() {
         return Err(Fault::new("the functions do not build; cargo says why above"));
     }

@@ -97,7 +97,7 @@ pub(crate) fn foreground(options: &PlaceOptions) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let place = Place::new(options)?;
     place.check_free(Port::Google)?;
-    let built = programs(&place, &["tandem-simulators"], &stop)?;
+    let built = programs(&place, &stop)?;
     let mut simulators = start(&place, &built, &stop)?;
     println!("google  {}", place.origin(Port::Google));
     loop {

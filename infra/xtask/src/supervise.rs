@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Supervised {
     pub(crate) fn start(name: &'static str, command: &Command, log: &Path) -> Result<Self> {
         let output = File::create(log).or_fault(|| format!("{} cannot be written", log.display()))?;
         let errors = output.try_clone().or_fault(|| format!("{} cannot be written", log.display()))?;
-        let ourselves = std::env::current_exe().or_fault(|| "our own program is not to be found".to_owned())?;
+        let ourselves = ourselves()?;
         let mut supervisor = Command::new(ourselves);
         supervisor.arg("supervise").arg("--").arg(command.get_program()).args(command.get_args());
         supervisor.env_clear();
@@ -48,6 +48,15 @@ impl Supervised {
             Ok(Some(_)) | Err(_) => Err(Fault::new(format!("{} has ended unexpectedly", self.name))),
         }
     }
+}
+
+/// Our own program, also after a build has replaced its file (Linux keeps the running one reachable).
+fn ourselves() -> Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe().or_fault(|| "our own program is not to be found".to_owned())
 }
 
 impl Drop for Supervised {

@@ -159,8 +159,7 @@ fn start(
         }
     };
     say("building the functions");
-    let packages: Vec<&str> = FUNCTIONS.into_iter().chain(["tandem-simulators"]).collect();
-    let built = programs(place, &packages, stop)?;
+    let built = programs(place, stop)?;
     let packages = FUNCTIONS.into_iter().map(|name| package(name, &built)).collect::<Result<Vec<_>>>()?;
     say("starting the local AWS and the simulators");
     let emulator = emulator_program.map(|program| emulator::start(place, &program, stop)).transpose()?;

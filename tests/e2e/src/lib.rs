@@ -152,7 +152,7 @@ fn target() -> PathBuf {
 fn xtask() -> PathBuf {
     static BUILT: std::sync::Once = std::sync::Once::new();
     BUILT.call_once(|| {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "xtask"]).status();
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--workspace", "--bins"]).status();
         assert!(built.expect("cargo runs").success(), "xtask does not build");
     });
     target().join("debug/xtask")

@@ -2,7 +2,7 @@
 use aws_sdk_sqs::types::QueueAttributeName;
 use e2e::{Setup, World};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tandem_aws::{DynamoTable, KmsSecrets, QueueUrls, SqsQueue};
 use tandem_core::record::SyncId;
@@ -10,16 +10,10 @@ use tandem_ports::infra::{Job, JobQueue as _, Kind, Sealed, SecretError, SecretO
 use tandem_runtime::SystemClock;
 use tandem_testkit::table_suite;
 
-/// The world of all tests of this file that run at the same time; the last one ends it.
-fn world() -> Arc<World> {
-    static SHARED: Mutex<Weak<World>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(world) = shared.upgrade() {
-        return world;
-    }
-    let world = Arc::new(Setup::named("stack").start(&["--seed", "empty"]));
-    *shared = Arc::downgrade(&world);
-    world
+/// The world of all tests of this file; it ends with this process.
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| Setup::named("stack").start(&["--seed", "empty"]))
 }
 
 #[test]
@@ -63,7 +57,7 @@ async fn secrets(world: &World) -> KmsSecrets {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_opens_for_its_owner_only_also_in_another_process() {
     let world = tokio::task::spawn_blocking(world).await.unwrap();
-    let (here, there) = (secrets(&world).await, secrets(&world).await);
+    let (here, there) = (secrets(world).await, secrets(world).await);
     let mine = owner("ada", "connection");
     let sealed = here.seal(&mine, b"token").await.unwrap();
     assert!(!sealed.0.contains("token"));
@@ -81,7 +75,7 @@ async fn a_secret_opens_for_its_owner_only_also_in_another_process() {
 async fn a_secret_that_was_changed_anywhere_is_refused() {
     let world = tokio::task::spawn_blocking(world).await.unwrap();
     let mine = owner("ada", "connection");
-    let sealed = secrets(&world).await.seal(&mine, b"token").await.unwrap();
+    let sealed = secrets(world).await.seal(&mine, b"token").await.unwrap();
     let parts: Vec<&str> = sealed.0.split('.').collect();
     assert_eq!(parts.len(), 3);
     // In the wrapped key, in the nonce and in the ciphertext; each time with nothing in memory.
@@ -89,7 +83,7 @@ async fn a_secret_that_was_changed_anywhere_is_refused() {
         let mut changed: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
         let letter = if changed[part].as_bytes()[at] == b'A' { "B" } else { "A" };
         changed[part].replace_range(at..=at, letter);
-        let answer = secrets(&world).await.open(&mine, &Sealed(changed.join("."))).await;
+        let answer = secrets(world).await.open(&mine, &Sealed(changed.join("."))).await;
         assert!(matches!(answer, Err(SecretError::Refused)), "part {part} at {at}: {answer:?}");
     }
 }

@@ -73,7 +73,9 @@ fn expressions_are_judged_as_spdx_says() {
     for good in ["MIT", "GPL-3.0 OR MIT", "(GPL-3.0 OR MIT) AND ISC", "GPL/MIT", "Apache-2.0 WITH LLVM-exception"] {
         assert!(permits(good, &allowed), "{good}");
     }
-    for bad in ["GPL-3.0", "MIT AND GPL-3.0", "GPL-3.0 OR MIT AND GPL-2.0", "(MIT OR ISC) AND GPL-3.0", "Apache-2.0", ""] {
+    for bad in
+        ["GPL-3.0", "MIT AND GPL-3.0", "GPL-3.0 OR MIT AND GPL-2.0", "(MIT OR ISC) AND GPL-3.0", "Apache-2.0", ""]
+    {
         assert!(!permits(bad, &allowed), "{bad}");
     }
 }
