@@ -44,8 +44,7 @@ pub(crate) async fn list(
         next: inside(asked.next.as_deref())?,
         limit: limit(asked.limit)?,
     };
-    let engine = state.engine.clone();
-    let (items, next) = syncs::apart(move || async move { engine.records(&sync, &query).await }).await?;
+    let (items, next) = state.engine.records(&sync, &query).await?;
     Ok(Json(List { items, next: next.map(|next| cursor(&next)) }))
 }
 
@@ -70,6 +69,5 @@ pub(crate) async fn retry(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let sync = syncs::own(&state, &user, &id).await?;
-    let engine = state.engine.clone();
-    Ok(Started::answer(&syncs::apart(move || async move { engine.retry_failing(&sync).await }).await?))
+    Ok(Started::answer(&state.engine.retry_failing(&sync).await?))
 }

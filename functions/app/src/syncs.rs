@@ -16,7 +16,7 @@ use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::profile::{self, PROFILES, Profile};
 use tandem_core::record::{RunId, SyncId};
 use tandem_core::schedule::next_slot;
-use tandem_engine::{Budget, EngineError, Preview};
+use tandem_engine::{Budget, Preview};
 use tandem_ports::connector::Choice;
 use tandem_ports::infra::Kind;
 use tandem_store::connection::{Connection, ConnectionState};
@@ -241,8 +241,7 @@ pub(crate) async fn choices(
     Path(id): Path<String>,
 ) -> Result<Json<BTreeMap<String, Vec<Choice>>>, ApiError> {
     let sync = own(&state, &user, &id).await?;
-    let engine = state.engine.clone();
-    Ok(Json(apart(move || async move { engine.choices(&sync).await }).await?))
+    Ok(Json(state.engine.choices(&sync).await?))
 }
 
 /// What a run would do, with nothing written anywhere. `complete` says whether time sufficed for all of it.
@@ -254,8 +253,8 @@ pub(crate) async fn preview(
     Path(id): Path<String>,
 ) -> Result<Json<Preview>, ApiError> {
     let sync = own(&state, &user, &id).await?;
-    let (engine, budget) = (state.engine.clone(), Budget::of(state.clock.clone(), PREVIEW_TIME));
-    Ok(Json(apart(move || async move { engine.preview(&sync, &budget).await }).await?))
+    let budget = Budget::of(state.clock.clone(), PREVIEW_TIME);
+    Ok(Json(state.engine.preview(&sync, &budget).await?))
 }
 
 /// The user's sync with this id; anybody else's is none.
@@ -302,20 +301,5 @@ fn view(sync: Sync, last_run: Option<RunView>) -> SyncView {
         last_run,
         next_due_at: sync.next_due_at.filter(|_| sync.enabled),
         created_at: sync.created_at,
-    }
-}
-
-/// Runs a piece of the engine on a thread of its own: the compiler cannot prove for its borrowing stages that they may
-/// change threads (rust-lang/rust#110338), and so they need not.
-pub(crate) async fn apart<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, ApiError>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, EngineError>>,
-{
-    let here = tokio::runtime::Handle::current();
-    match tokio::task::spawn_blocking(move || here.block_on(work())).await {
-        Ok(done) => Ok(done?),
-        Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
-        Err(cancelled) => Err(EngineError::Unavailable(Box::new(cancelled)).into()),
     }
 }

@@ -29,14 +29,10 @@ impl Engine {
             let now = self.clock.now();
             let (due, more) = self.store.due_syncs(kind, shard, now, PAGE).await?;
             let until = now + self.config.watchdog;
-            let take = async |due: Due| -> Result<Option<Job>, EngineError> {
-                let taken = due.sync.enabled && self.store.take_due(&due, until).await?;
-                let (sync, trigger) = (due.sync.id, Trigger::Schedule);
-                Ok(taken.then_some(Job::Sync { sync, kind, trigger, run: None, continuation: 0 }))
-            };
             let found = due.len();
+            let takes = due.into_iter().map(|due| self.take(due, until)).collect::<Vec<_>>();
             let taken: Vec<Option<Job>> =
-                futures::stream::iter(due.into_iter().map(take)).buffer_unordered(CONCURRENT).try_collect().await?;
+                futures::stream::iter(takes).buffer_unordered(CONCURRENT).try_collect().await?;
             let jobs: Vec<_> = taken.into_iter().flatten().map(|job| (job, Duration::ZERO)).collect();
             if !jobs.is_empty() {
                 self.queue.send(&jobs).await.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
@@ -47,5 +43,12 @@ impl Engine {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes a due sync for this round; `None` when it is switched off or another fan-out came first.
+    async fn take(&self, due: Due, until: jiff::Timestamp) -> Result<Option<Job>, EngineError> {
+        let taken = due.sync.enabled && self.store.take_due(&due, until).await?;
+        let (sync, kind, trigger) = (due.sync.id, due.sync.kind, Trigger::Schedule);
+        Ok(taken.then_some(Job::Sync { sync, kind, trigger, run: None, continuation: 0 }))
     }
 }

@@ -148,7 +148,7 @@ impl Engine {
             if container.is_none() && session.policy.direction.may_write(Side::Right) {
                 let names = session.container_names();
                 let made = session
-                    .patiently(Side::Right, async || session.right.ensure_container(None, &names).await)
+                    .patiently(Side::Right, || session.right.ensure_container(None, &names))
                     .await
                     .map_err(crate::pipeline::stop_of)?;
                 progress.container_checked = true;

@@ -145,3 +145,19 @@ impl From<StoreError> for EngineError {
         EngineError::Unavailable(Box::new(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moves_between_threads<T: Send>(_: &T) {}
+
+    #[test]
+    fn a_job_and_a_look_may_move_between_threads() {
+        // Never called: that it compiles is the proof.
+        let _proof = |engine: Engine, job: tandem_ports::infra::Job, sync: tandem_store::sync::Sync, budget: Budget| {
+            moves_between_threads(&engine.work(&job, &budget));
+            moves_between_threads(&engine.preview(&sync, &budget));
+        };
+    }
+}

@@ -312,7 +312,7 @@ impl Session<'_> {
         let known = progress.checkpoint.container.clone();
         let names = self.container_names();
         let found = self
-            .patiently(Side::Right, async || self.right.ensure_container(known.as_ref(), &names).await)
+            .patiently(Side::Right, || self.right.ensure_container(known.as_ref(), &names))
             .await
             .map_err(stop_of)?;
         progress.container_checked = true;

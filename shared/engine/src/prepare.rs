@@ -150,7 +150,7 @@ impl Session<'_> {
             Stage::Sweeping { then, .. } => (Some(then.clone()), false),
         };
         let connector = self.connector(side);
-        let page = self.patiently(side, async || connector.changes(from.as_ref()).await).await?;
+        let page = self.patiently(side, || connector.changes(from.as_ref())).await?;
         let relisting = listing && progress.generation > 0;
         let (stage, caught_up) = match page.next {
             Next::More(cursor) if listing => (Stage::Listing { page: Some(cursor) }, false),

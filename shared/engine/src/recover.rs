@@ -33,7 +33,7 @@ impl Session<'_> {
         let rows = self.engine.store.rows_by_key(&self.sync.id, &keys).await?;
         let markers: Vec<Marker> = creates.iter().map(|(marker, _)| marker.clone()).collect();
         let connector = self.connector(side);
-        let found = self.patiently(side, async || connector.find_marked(&markers).await).await.map_err(stop_of)?;
+        let found = self.patiently(side, || connector.find_marked(&markers)).await.map_err(stop_of)?;
         let mut changes = Vec::new();
         for ((marker, key), before) in creates.into_iter().zip(rows) {
             let copies: Vec<_> = found.iter().filter(|copy| copy.marker.as_ref() == Some(marker)).collect();

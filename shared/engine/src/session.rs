@@ -1,5 +1,6 @@
 //! One worker's stay with one sync: what it reads by, what it has, and why it leaves.
 use crate::{Budget, Engine, Opening};
+use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -114,10 +115,7 @@ impl<'a> Session<'a> {
         (crm, remote): (&Connection, &Connection),
         container: Option<&ContainerId>,
     ) -> Result<Session<'a>, Stop> {
-        let open = async |side, connection, container| {
-            let ask = Opening { connection, profile, settings, side, container };
-            engine.connectors.open(ask).await.map_err(|error| stop_for(side, &error))
-        };
+        let ask = |side, connection, container| Opening { connection, profile, settings, side, container };
         let list = settings.crm_list.clone().map(ContainerId::new);
         Ok(Session {
             engine,
@@ -125,8 +123,8 @@ impl<'a> Session<'a> {
             profile,
             settings,
             policy: profile.policy(settings),
-            left: open(Side::Left, crm, list.as_ref()).await?,
-            right: open(Side::Right, remote, container).await?,
+            left: engine.open_side(ask(Side::Left, crm, list.as_ref())).await?,
+            right: engine.open_side(ask(Side::Right, remote, container)).await?,
             left_account: format!("{}:{}", crm.provider, crm.account.id),
             right_account: format!("{}:{}", remote.provider, remote.account.id),
             candidates: Mutex::new(None),
@@ -160,10 +158,10 @@ impl<'a> Session<'a> {
     }
 
     /// A read with two quick repeats.
-    pub async fn patiently<T>(
+    pub async fn patiently<'c, T>(
         &self,
         side: Side,
-        call: impl AsyncFn() -> Result<T, ConnectorError>,
+        call: impl Fn() -> BoxFuture<'c, Result<T, ConnectorError>>,
     ) -> Result<T, ReadFailure> {
         let mut tries = 0;
         loop {
@@ -185,9 +183,15 @@ impl<'a> Session<'a> {
         let connector = self.connector(side);
         let mut all = Vec::with_capacity(ids.len());
         for some in ids.chunks(connector.capabilities().get_batch.max(1)) {
-            all.extend(self.patiently(side, async || connector.get(some).await).await?);
+            all.extend(self.patiently(side, || connector.get(some)).await?);
         }
         Ok(all)
+    }
+}
+
+impl Engine {
+    async fn open_side(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, Stop> {
+        self.connectors.open(ask).await.map_err(|error| stop_for(ask.side, &error))
     }
 }
 

@@ -24,17 +24,8 @@ pub trait Worker: Send + Sync + 'static {
 #[async_trait]
 impl Worker for Engine {
     async fn work(&self, job: &Job, deadline: Timestamp) -> Result<(), EngineError> {
-        let (engine, job) = (self.clone(), job.clone());
         let budget = Budget::until(Arc::clone(self.clock()), deadline);
-        // A job has a thread of its own: the compiler cannot prove for its borrowing stages that they may change threads
-        // (rust-lang/rust#110338), and so they need not.
-        let here = tokio::runtime::Handle::current();
-        let job = tokio::task::spawn_blocking(move || here.block_on(engine.work(&job, &budget)));
-        match job.await {
-            Ok(done) => done,
-            Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
-            Err(cancelled) => Err(EngineError::Unavailable(Box::new(cancelled))),
-        }
+        Engine::work(self, job, &budget).await
     }
 }
 

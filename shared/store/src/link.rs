@@ -304,7 +304,8 @@ impl Store {
         let mut ordered: Vec<_> = writes.into_iter().collect();
         ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
         let writes: Vec<Write> = ordered.into_iter().map(|(_, write)| write).collect();
-        let requests = writes.chunks(WRITE_BATCH).map(|some| self.table.write(some));
+        // Collected first: a lazy map over borrowed chunks cannot be proved to be `Send` (rust-lang/rust#110338).
+        let requests: Vec<_> = writes.chunks(WRITE_BATCH).map(|some| self.table.write(some)).collect();
         futures::stream::iter(requests).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
         Ok(())
     }
