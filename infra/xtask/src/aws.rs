@@ -1,6 +1,7 @@
 //! The few AWS calls that a deployment needs, to an endpoint that checks no signatures (an emulator).
 use crate::fault::{Fault, OrFault as _, Result};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use ureq::http::Response;
 use ureq::{Agent, Body};
@@ -87,6 +88,20 @@ impl Aws {
             return Err(Fault::new(format!("{function} failed when invoked ({status}): {}", brief(&said))));
         }
         serde_json::from_str(&said).or_fault(|| format!("{function} answered no JSON"))
+    }
+
+    /// A deployed function's environment (Lambda's GetFunctionConfiguration).
+    pub(crate) fn environment(&self, function: &str) -> Result<BTreeMap<String, String>> {
+        let url = format!("{}/2015-03-31/functions/{function}/configuration", self.endpoint);
+        let answer = self.agent.get(url).header("authorization", sign("lambda")).call();
+        let (status, said) = text(answer, || format!("{function} cannot be looked up"))?;
+        if status != 200 {
+            return Err(Fault::new(format!("{function} is not deployed ({status}): {}", brief(&said))));
+        }
+        let configuration: Value = serde_json::from_str(&said).or_fault(|| format!("{function} answered no JSON"))?;
+        let variables = configuration["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(variables.iter().map(|(name, value)| (name.clone(), text(value))).collect())
     }
 
     /// Creates or replaces a secret and answers its ARN.

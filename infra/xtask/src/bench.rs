@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: a table for people, and the same as JSON in target/bench/bench.json.
 //!
 //! Counts are proved by tests; here is only what needs a clock. Ratios are the figures to quote: the machine is noisy.
-use crate::build::{FUNCTIONS, target};
+use crate::build::{FUNCTIONS, cargo, target};
 use crate::fault::{Fault, OrFault as _, Result};
-use crate::place::{Place, env};
+use crate::place::Place;
 use crate::stop::Stop;
 use crate::{PlaceOptions, build};
 use serde_json::{Value, json};
@@ -28,15 +28,11 @@ pub(crate) fn bench() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn cargo() -> String {
-    env("CARGO").unwrap_or_else(|| "cargo".to_owned())
-}
-
 /// A first run of 10,000 contacts at 50 ms a provider call and 5 ms a table request, against the writes alone.
 fn overlap(place: &Place) -> Result<Value> {
     let mut runs: Vec<Value> = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
-        let mut command = Command::new(cargo());
+        let mut command = cargo();
         command.args(["run", "--quiet", "--locked", "--package", "simulation", "--example", "overlap"]);
         let output = command.current_dir(&place.root).output().or_fault(|| "cargo does not start".to_owned())?;
         if !output.status.success() {

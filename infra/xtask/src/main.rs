@@ -4,6 +4,7 @@ mod aws;
 mod bench;
 mod build;
 mod check;
+mod clients;
 mod demo;
 mod deploy;
 mod emulator;
@@ -40,6 +41,9 @@ enum Task {
     Up(UpOptions),
     /// Formatting, lints and every test.
     Test,
+    /// Of the tests, only the providers' own clients against the simulators.
+    #[command(hide = true)]
+    Clients,
     /// Only the provider simulators, in the foreground.
     Simulators(PlaceOptions),
     /// The functions, rebuilt as they change, against the emulator and simulators that already run.
@@ -114,6 +118,7 @@ fn main() -> ExitCode {
     let done = match Command::parse().task {
         Task::Up(options) => up::up(&options),
         Task::Test => check::check(),
+        Task::Clients => clients::alone(),
         Task::Simulators(options) => simulators::foreground(&options),
         Task::Watch(options) => watch::watch(&options),
         Task::Bench => bench::bench(),

@@ -22,6 +22,8 @@ pub(crate) enum Port {
     Google = 1,
     /// The local AWS: 4566 with the usual base.
     Aws = 6,
+    /// The functions under `cargo xtask watch`.
+    Watch = 8,
 }
 
 impl Place {

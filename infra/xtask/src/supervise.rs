@@ -27,16 +27,25 @@ impl Supervised {
     pub(crate) fn start(name: &'static str, command: &Command, log: &Path) -> Result<Self> {
         let output = File::create(log).or_fault(|| format!("{} cannot be written", log.display()))?;
         let errors = output.try_clone().or_fault(|| format!("{} cannot be written", log.display()))?;
-        let ourselves = ourselves()?;
-        let mut supervisor = Command::new(ourselves);
-        supervisor.arg("supervise").arg("--").arg(command.get_program()).args(command.get_args());
-        supervisor.env_clear();
+        let mut supervisor = supervisor(command)?;
+        let given = command.get_envs().filter_map(|(variable, value)| value.map(|value| (variable, value)));
+        supervisor.env_clear().envs(given).stdout(output).stderr(errors);
+        Self::spawn(name, supervisor)
+    }
+
+    /// Starts a program that writes where we write, in our environment with that of `command` on top.
+    pub(crate) fn start_in_sight(name: &'static str, command: &Command) -> Result<Self> {
+        let mut supervisor = supervisor(command)?;
         for (variable, value) in command.get_envs() {
-            if let Some(value) = value {
-                supervisor.env(variable, value);
-            }
+            match value {
+                Some(value) => supervisor.env(variable, value),
+                None => supervisor.env_remove(variable),
+            };
         }
-        supervisor.stdin(Stdio::piped()).stdout(output).stderr(errors).process_group(0);
+        Self::spawn(name, supervisor)
+    }
+
+    fn spawn(name: &'static str, mut supervisor: Command) -> Result<Self> {
         let supervisor = supervisor.spawn().or_fault(|| format!("{name} cannot be started"))?;
         Ok(Self { name, supervisor })
     }
@@ -48,6 +57,17 @@ impl Supervised {
             Ok(Some(_)) | Err(_) => Err(Fault::new(format!("{} has ended unexpectedly", self.name))),
         }
     }
+}
+
+/// The command that runs `command` under supervision, in its folder.
+fn supervisor(command: &Command) -> Result<Command> {
+    let mut supervisor = Command::new(ourselves()?);
+    supervisor.arg("supervise").arg("--").arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        supervisor.current_dir(folder);
+    }
+    supervisor.stdin(Stdio::piped()).process_group(0);
+    Ok(supervisor)
 }
 
 /// Our own program, also after a build has replaced its file (Linux keeps the running one reachable).

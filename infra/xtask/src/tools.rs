@@ -1,4 +1,4 @@
-//! The local AWS, installed once, pinned to the last digit.
+//! The local AWS and other tools from PyPI, installed once, pinned to the last digit.
 use crate::fault::{Fault, OrFault as _, Result};
 use crate::place::{Place, env, write_whole};
 use crate::stop::Stop;
@@ -7,11 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PINS: &str = include_str!("../requirements-emulator.txt");
+const WATCH_PINS: &str = include_str!("../requirements-watch.txt");
 
 /// The emulator's program, installed under `tools` where it is not there yet.
 pub(crate) fn emulator(place: &Place, tools: &Path, stop: &Stop) -> Result<PathBuf> {
     let pins = place.root.join("infra/xtask/requirements-emulator.txt");
     Ok(venv(&tools.join("emulator"), &pins, PINS, stop)?.join("bin/ministack"))
+}
+
+/// cargo-lambda's program, installed under `tools` where it is not there yet.
+pub(crate) fn cargo_lambda(place: &Place, tools: &Path, stop: &Stop) -> Result<PathBuf> {
+    let pins = place.root.join("infra/xtask/requirements-watch.txt");
+    Ok(venv(&tools.join("watch"), &pins, WATCH_PINS, stop)?.join("bin/cargo-lambda"))
 }
 
 /// A virtual environment that holds exactly what `requirements` pins.

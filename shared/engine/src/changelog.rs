@@ -82,6 +82,7 @@ impl Engine {
         &self,
         sync: &Sync,
         run: &mut Run,
+        fence: i64,
         entries: &[Change],
     ) -> Result<(), StoreError> {
         if self.config.change_log_days == 0 || entries.is_empty() {
@@ -99,7 +100,9 @@ impl Engine {
             let plain = format!("[{}]", part.join(","));
             let sealed = self.secrets.seal(&owner(&sync.user, sync), plain.as_bytes()).await;
             let sealed = sealed.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-            self.store.save_changes(run, run.change_parts, sealed, self.config.change_log_days).await?;
+            // Numbered by holder, too: who takes over after a crash must not write over parts that were not yet counted.
+            let number = (u64::try_from(fence).unwrap_or(0) << 20) | run.change_parts;
+            self.store.save_changes(run, number, sealed, self.config.change_log_days).await?;
             run.change_parts += 1;
             (part, bytes) = (Vec::new(), 0);
         }

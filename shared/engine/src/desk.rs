@@ -32,11 +32,12 @@ impl Engine {
     async fn enqueue_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
         let now = self.clock.now();
         // Two starts in one millisecond promise the same run: that is joining, too.
-        let (run, id) = promise(sync, trigger, now, "m");
+        let (mut run, id) = promise(sync, trigger, now, "m");
         let promised = self.store.promise_run(sync, &id, now + self.config.watchdog).await?;
-        if promised == id && sync.current_run.as_ref() != Some(&id) {
-            self.store.save_run(&run).await?;
-        } else if self.store.mark_dirty(&sync.id, now).await? {
+        // Also one that the schedule promised and no worker has taken up yet can be looked at from now on.
+        run.id.clone_from(&promised);
+        self.store.save_promise(&run).await?;
+        if promised != id && self.store.mark_dirty(&sync.id, now).await? {
             // Somebody works on it right now, and goes round once more before leaving.
             return Ok(promised);
         }

@@ -1,6 +1,6 @@
 //! Carries out one batch on one side: quick repeats, adoption after a lost answer, isolation of a poisoned record.
 use crate::prepare::Item;
-use crate::session::{Session, Stop, stop_for};
+use crate::session::{Session, Stop, cause, stop_for};
 use std::time::Duration;
 use tandem_core::plan::Act;
 use tandem_core::record::{Field, Side};
@@ -72,71 +72,35 @@ impl Session<'_> {
     }
 
     async fn attempt(&self, side: Side, verb: Verb, mut items: Vec<Item>) -> Attempt {
-        let mut adopted: Vec<Answered> = Vec::new();
         for attempt in 1..=TRIES {
             let error = match self.call(side, verb, &items).await {
-                Ok(outcomes) => {
-                    adopted.extend(items.into_iter().zip(outcomes));
-                    return Attempt::answered(side, adopted);
-                }
+                Ok(outcomes) => return Attempt::answered(side, items.into_iter().zip(outcomes).collect()),
                 Err(error) => error,
             };
-            tracing::warn!(error = %error, source = ?error.source, batch = items.len(), attempt, "write failed");
+            tracing::warn!(error = %error, cause = %cause(&error), batch = items.len(), attempt, "write failed");
             match error.kind {
                 ErrorKind::Retryable => {
-                    if attempt == TRIES {
-                        return Attempt::Stop(stop_for(side, &error), adopted);
+                    // A create that the provider cannot recognise when repeated may still land after its answer was lost:
+                    // the intent stays open, and after the backoff what was made is found by its marker.
+                    let unsafe_twice = verb == Verb::Create && !self.connector(side).capabilities().idempotent_creates;
+                    if unsafe_twice || attempt == TRIES || self.budget.spent() {
+                        return Attempt::Stop(stop_for(side, &error), Vec::new());
                     }
                     self.engine.clock.sleep(Duration::from_millis(250 << attempt)).await;
-                    if verb == Verb::Create && !self.connector(side).capabilities().idempotent_creates {
-                        match self.adopt(side, items).await {
-                            Ok((found, rest)) => {
-                                adopted.extend(found);
-                                items = rest;
-                            }
-                            Err(stop) => return Attempt::Stop(stop, adopted),
-                        }
-                        if items.is_empty() {
-                            return Attempt::Answered(adopted);
-                        }
-                    }
                 }
                 ErrorKind::Throttled { .. } | ErrorKind::AuthRevoked | ErrorKind::Forbidden => {
-                    return Attempt::Stop(stop_for(side, &error), adopted);
+                    return Attempt::Stop(stop_for(side, &error), Vec::new());
                 }
                 ErrorKind::Permanent | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::CursorExpired => {
                     if items.len() > 1 {
                         let second = items.split_off(items.len() / 2);
-                        return Attempt::split_after(adopted, items, second);
+                        return Attempt::Split(items, second);
                     }
-                    adopted.extend(items.into_iter().map(|item| (item, Err(error.repeated()))));
-                    return Attempt::Answered(adopted);
+                    return Attempt::Answered(items.into_iter().map(|item| (item, Err(error.repeated()))).collect());
                 }
             }
         }
-        Attempt::Answered(adopted)
-    }
-
-    /// After a lost answer: which of these were made all the same?
-    async fn adopt(&self, side: Side, items: Vec<Item>) -> std::result::Result<(Vec<Answered>, Vec<Item>), Stop> {
-        let markers: Vec<_> = items.iter().filter_map(|item| self.marker_of(item, side)).collect();
-        let found = match self.connector(side).find_marked(&markers).await {
-            Ok(found) => found,
-            Err(error) => return Err(stop_for(side, &error)),
-        };
-        let (mut adopted, mut rest) = (Vec::new(), Vec::new());
-        for item in items {
-            let marker = self.marker_of(&item, side);
-            match found.iter().find(|fetched| marker.is_some() && fetched.marker == marker) {
-                Some(fetched) => {
-                    let (id, version) = (fetched.id.clone(), fetched.version.clone());
-                    let written = Written { id, version, shown: Some(fetched.fields.clone()) };
-                    adopted.push((item, Ok(Some(written))));
-                }
-                None => rest.push(item),
-            }
-        }
-        Ok((adopted, rest))
+        Attempt::Answered(Vec::new())
     }
 
     /// The marker of the copy that this item makes on `side`: it names the record on the other side.
@@ -210,13 +174,5 @@ impl Attempt {
         let Some(stop) = first.map(|error| stop_for(side, error)) else { return Attempt::Answered(answered) };
         let settled = answered.into_iter().filter(|(_, outcome)| !outcome.as_ref().is_err_and(&stops)).collect();
         Attempt::Stop(stop, settled)
-    }
-
-    fn split_after(adopted: Vec<Answered>, first: Vec<Item>, second: Vec<Item>) -> Attempt {
-        if adopted.is_empty() {
-            return Attempt::Split(first, second);
-        }
-        // Adopted ones must not be lost; the rest is planned anew when the page is replayed.
-        Attempt::Stop(Stop::Again, adopted)
     }
 }

@@ -63,7 +63,14 @@ impl Engine {
         let mut progress = Progress { checkpoint, lease, budget, intents: 0, container_checked: false };
         if !sync.enabled {
             let state = Some((SyncState::Idle, None));
-            let change = SyncChange { state, current_run: Some(None), ..SyncChange::default() };
+            let mut change = SyncChange { state, current_run: Some(None), ..SyncChange::default() };
+            if let Some(run) = progress.checkpoint.run.as_mut().filter(|run| !run.state.is_over()) {
+                run.state = RunState::Failed;
+                run.ended_at = Some(self.clock.now());
+                let message = "This sync was switched off.".to_owned();
+                run.error = Some(RunError { code: "disabled".to_owned(), message });
+                change.last_run = Some(run.id.clone());
+            }
             let hold = Hold::Release(change);
             return Ok(self.store.commit(&progress.lease, &sync, &progress.checkpoint, &hold).await?);
         }
@@ -79,15 +86,23 @@ impl Engine {
         for _ in 0..ROUNDS {
             let stopped = self.round(&sync, crm.as_ref(), remote.as_ref(), &mut progress).await;
             if let Err(Stop::Broken(error)) = stopped {
+                // The next delivery need not wait for the lease to end. Where even this fails, it does.
+                if let Err(again) = self.store.release(&progress.lease).await {
+                    tracing::warn!(error = %again, "lease not given back; it ends by itself");
+                }
                 return Err(error.into());
             }
+            let goes_round = matches!(stopped, Ok(()) | Err(Stop::OutOfBudget | Stop::Again));
             let rest = self.rest(&sync, &mut progress, stopped).await?;
             match self.leave(&sync, &mut progress, &rest, job).await {
                 Ok(()) => return Ok(()),
-                // Marked dirty while we worked: go round once more.
+                // Marked dirty while we worked: go round once more, unless we must wait or a person must act first.
                 Err(StoreError::Stale) if self.store.clear_dirty(&progress.lease).await? => {
                     progress.checkpoint.left.caught_up = false;
                     progress.checkpoint.right.caught_up = false;
+                    if !goes_round {
+                        return Ok(self.leave(&sync, &mut progress, &rest, job).await?);
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -144,7 +159,8 @@ impl Engine {
         for _ in 0..ROUNDS {
             let rules = (profile, &settings);
             let container = progress.checkpoint.container.clone();
-            let mut session = Session::open(self, sync, rules, (crm, remote), container.as_ref()).await?;
+            let budget = progress.budget;
+            let mut session = Session::open(self, sync, rules, (crm, remote), container.as_ref(), budget).await?;
             if container.is_none() && session.policy.direction.may_write(Side::Right) {
                 let names = session.container_names();
                 let made = session
@@ -156,7 +172,7 @@ impl Engine {
                     progress.checkpoint.container = made;
                     session.keep(progress, vec![]).await?;
                     let container = progress.checkpoint.container.clone();
-                    session = Session::open(self, sync, rules, (crm, remote), container.as_ref()).await?;
+                    session = Session::open(self, sync, rules, (crm, remote), container.as_ref(), budget).await?;
                 }
             }
             session.recover(&mut progress.lease).await?;
@@ -257,7 +273,12 @@ impl Engine {
                     let connection = if side == Side::Left { &sync.crm } else { &sync.remote };
                     self.store.mark_reconnect_needed(connection).await?;
                 }
-                at_rest(RunState::Failed, SyncState::Paused, error(code, &message), Some(message))
+                let mut rest = at_rest(RunState::Failed, SyncState::Paused, error(code, &message), Some(message));
+                if ["reconnect_needed", "connection_removed"].contains(&code) {
+                    // Connecting again makes it due at once; till then there is nothing to look at every hour.
+                    rest.due = now + Duration::from_secs(86_400);
+                }
+                rest
             }
             Err(Stop::Broken(error)) => return Err(error.into()),
         })
@@ -283,10 +304,9 @@ impl Engine {
             last_run: run_id.filter(|_| over),
             due: Some(rest.due),
         };
+        let served = take_served(&mut checkpoint, over);
         self.store.commit(&progress.lease, sync, &checkpoint, &Hold::Release(change)).await?;
-        if over {
-            self.forget_seen(sync, &checkpoint).await;
-        }
+        self.forget_seen(sync, served).await;
         if let (Some(delay), Job::Sync { sync, kind, trigger, run, continuation }) = (rest.next, job) {
             let next = Job::Sync {
                 sync: sync.clone(),
@@ -304,19 +324,26 @@ impl Engine {
         Ok(())
     }
 
-    /// The seen-set has served once its sweep is done; it would expire by itself, too.
-    async fn forget_seen(&self, sync: &Sync, checkpoint: &Checkpoint) {
-        for side in [Side::Left, Side::Right] {
-            let progress = checkpoint.side(side);
-            if progress.seen_parts == 0 || !matches!(progress.stage, Stage::Following { .. }) {
-                continue;
-            }
-            let (generation, parts) = (progress.generation, progress.seen_parts);
+    /// Removes seen-sets that have served; they would expire by themselves, too.
+    async fn forget_seen(&self, sync: &Sync, served: Vec<(Side, u64, u64)>) {
+        for (side, generation, parts) in served {
             if let Err(error) = self.store.clear_seen(&sync.id, side, generation, parts).await {
                 tracing::warn!(error = %error, "seen-set not removed; it expires");
             }
         }
     }
+}
+
+/// The seen-sets of listings that are complete, once the run is over: `(side, generation, parts)`.
+fn take_served(checkpoint: &mut Checkpoint, over: bool) -> Vec<(Side, u64, u64)> {
+    let mut served = Vec::new();
+    for side in [Side::Left, Side::Right] {
+        let progress = checkpoint.side_mut(side);
+        if over && progress.seen_parts > 0 && matches!(progress.stage, Stage::Following { .. }) {
+            served.push((side, progress.generation, std::mem::take(&mut progress.seen_parts)));
+        }
+    }
+    served
 }
 
 fn usable(side: Side, connection: Option<&Connection>) -> Result<&Connection, Stop> {

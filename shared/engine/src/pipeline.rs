@@ -338,6 +338,7 @@ impl Session<'_> {
         let creates = batch.items.iter().filter_map(create).collect();
         let intent = Intent { number: holder + progress.intents, side: batch.side, creates };
         self.engine.store.save_intent(&progress.lease, &intent, self.engine.clock.now()).await?;
+        progress.lease.open_intents += 1;
         Ok(Batch { intent: Some(intent.number), ..batch })
     }
 
@@ -430,8 +431,10 @@ impl Session<'_> {
                 rows => store.save_rows(&self.sync.id, rows).await,
             }
         };
-        let (rows, log) =
-            futures::join!(rows, self.engine.append_changes(self.sync, run_of(progress), &finished.changes));
+        let (rows, log) = {
+            let fence = progress.lease.fence;
+            futures::join!(rows, self.engine.append_changes(self.sync, run_of(progress), fence, &finished.changes))
+        };
         rows.and(log)?;
         if closing.is_empty() && finished.intents.is_empty() {
             return Ok(());
@@ -476,9 +479,11 @@ impl Session<'_> {
         if let Some(run) = progress.checkpoint.run.as_mut() {
             run.state = RunState::Running;
         }
+        let settled_now = i64::try_from(settled.len()).unwrap_or(0);
         let (lease, hold) = (&progress.lease, Hold::Keep { until, settled });
         self.engine.store.commit(lease, self.sync, &progress.checkpoint, &hold).await?;
         progress.lease.until = until;
+        progress.lease.open_intents -= settled_now;
         Ok(())
     }
 
@@ -567,7 +572,9 @@ impl Flow {
     /// After most stops no further write may happen; what was planned is planned again when its page is replayed.
     fn drop_what_must_not_go_on(&mut self) {
         match self.stop {
-            None | Some(Stop::OutOfBudget | Stop::FirstLimit { .. } | Stop::Held { .. }) => {}
+            None | Some(Stop::FirstLimit { .. } | Stop::Held { .. }) => {}
+            // The batch that is ready still goes out; the rest would run into the function's time-out.
+            Some(Stop::OutOfBudget) => self.ready.clear(),
             Some(Stop::Again) if self.relist.is_some() => {}
             Some(Stop::Again | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => {
                 self.ready.clear();

@@ -1,5 +1,5 @@
 //! From a page of changes to planned items: rows, counterparts, matching, plan. Reads only.
-use crate::session::{Candidates, ReadFailure, Session, Stop, Task};
+use crate::session::{Candidates, ReadFailure, Session, Stop, Task, next_task};
 use crate::settle::Done;
 use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
@@ -126,19 +126,23 @@ impl Session<'_> {
         number: u64,
         waiting: &HashSet<RowKey>,
     ) -> Result<Page, ReadFailure> {
-        let page = match task {
+        let page = self.read_page(task, checkpoint, number).await?;
+        // Once the waiting deletions are begun, those that are done must not make the rest look like more of the whole.
+        let begun = checkpoint.retiring.as_ref().is_some_and(|walk| walk.after.is_some());
+        if page.items.iter().any(|item| item.step.deletes()) && !begun {
+            self.guard(checkpoint, &page, number, waiting).await?;
+        }
+        Ok(page)
+    }
+
+    async fn read_page(&self, task: &Task, checkpoint: &Checkpoint, number: u64) -> Result<Page, ReadFailure> {
+        Ok(match task {
             Task::Page(side) => self.feed_page(*side, checkpoint, number).await?,
             Task::Sweep(side) => self.sweep_page(*side, checkpoint, number).await?,
             Task::Adopt => self.walk_page(task, RowState::Unpaired, checkpoint.adopting.as_ref(), number).await?,
             Task::Retry => self.walk_page(task, RowState::Failing, checkpoint.retrying.as_ref(), number).await?,
             Task::Retire => self.walk_page(task, RowState::Held, checkpoint.retiring.as_ref(), number).await?,
-        };
-        // Once the waiting deletions are begun, those that are done must not make the rest look like more of the whole.
-        let begun = checkpoint.retiring.as_ref().is_some_and(|walk| walk.after.is_some());
-        if page.items.iter().any(|item| item.step.deletes()) && !begun {
-            self.guard(checkpoint, &page, waiting).await?;
-        }
-        Ok(page)
+        })
     }
 
     /// A page of a listing or feed.
@@ -296,7 +300,14 @@ impl Session<'_> {
     /// The feed may show a state from before our last write: what looks edited is read live, and what is no news then is
     /// dropped.
     async fn refresh(&self, side: Side, drafts: &mut Vec<Draft>) -> Result<(), ReadFailure> {
-        let known = |draft: &Draft| draft.copy(side).filter(|_| !draft.before.is_empty()).map(|copy| copy.id.clone());
+        let known = |draft: &Draft| {
+            let id = match draft.copy(side) {
+                Some(copy) => Some(&copy.id),
+                // A tombstone may lag, too: the record may have been put back since.
+                None => draft.row.id(side).filter(|_| draft.gone == Some(side)),
+            };
+            id.filter(|_| !draft.before.is_empty()).cloned()
+        };
         let ids: Vec<RemoteId> = drafts.iter().filter_map(known).collect();
         if ids.is_empty() {
             return Ok(());
@@ -306,7 +317,10 @@ impl Session<'_> {
         for draft in drafts.iter_mut() {
             let Some(id) = known(draft) else { continue };
             match fresh.remove(&id).flatten() {
-                Some(copy) => draft.set(side, copy),
+                Some(copy) => {
+                    draft.gone = None;
+                    draft.set(side, copy);
+                }
                 None => draft.lose(side),
             }
         }
@@ -570,23 +584,66 @@ impl Session<'_> {
     }
 
     /// Holds the page, and with it the run, when all deletions together pass the limit.
-    async fn guard(&self, checkpoint: &Checkpoint, page: &Page, waiting: &HashSet<RowKey>) -> Result<(), ReadFailure> {
-        let elsewhere = self.held_elsewhere(page, waiting).await?;
-        let deletes = elsewhere + page.items.iter().filter(|item| item.step.deletes()).count() as u64;
+    async fn guard(
+        &self,
+        checkpoint: &Checkpoint,
+        page: &Page,
+        number: u64,
+        waiting: &HashSet<RowKey>,
+    ) -> Result<(), ReadFailure> {
+        let mut deletes = self.held(waiting).await?;
+        for item in &page.items {
+            // Held before, and perhaps to be kept after all.
+            deletes.remove(&item.row.key);
+            if item.step.deletes() {
+                deletes.insert(item.row.key.clone());
+            }
+        }
+        let deletes = deletes.len() as u64;
         let linked = self.linked().await?;
         match guard::judge(deletes, linked, self.policy.max_delete_percent, checkpoint.confirmed) {
             guard::Verdict::Pass => Ok(()),
-            guard::Verdict::Hold { deletes, allowed } => {
-                if self.dry.is_none() {
-                    self.mark_held(page).await?;
-                }
-                Err(Stop::Held { deletes, allowed }.into())
+            guard::Verdict::Hold { allowed, .. } => {
+                let mut held = self.held(waiting).await?;
+                self.hold_the_rest(checkpoint, page, number, &mut held).await?;
+                Err(Stop::Held { deletes: held.len() as u64, allowed }.into())
             }
         }
     }
 
-    /// Deletions of earlier pages that wait, durable or still in flow.
-    async fn held_elsewhere(&self, page: &Page, waiting: &HashSet<RowKey>) -> Result<u64, ReadFailure> {
+    /// Nothing more is carried out in a run that is held. The rest of its pages is only read, so that what a person is
+    /// asked to confirm is all of it: the rows go into `held`.
+    async fn hold_the_rest(
+        &self,
+        checkpoint: &Checkpoint,
+        page: &Page,
+        number: u64,
+        held: &mut HashSet<RowKey>,
+    ) -> Result<(), ReadFailure> {
+        let mut ahead = checkpoint.clone();
+        held.extend(self.note_held(page).await?);
+        page.advance.apply(&mut ahead);
+        while let Some(task) = next_task(&ahead).filter(|task| *task != Task::Retire) {
+            if self.budget.spent() {
+                break;
+            }
+            let page = self.read_page(&task, &ahead, number).await?;
+            held.extend(self.note_held(&page).await?);
+            page.advance.apply(&mut ahead);
+        }
+        Ok(())
+    }
+
+    async fn note_held(&self, page: &Page) -> Result<Vec<RowKey>, ReadFailure> {
+        if self.dry.is_none() {
+            self.mark_held(page).await?;
+        }
+        let deletes = page.items.iter().filter(|item| item.step.deletes());
+        Ok(deletes.map(|item| item.row.key.clone()).collect())
+    }
+
+    /// Rows whose deletion waits, durable or still in flow.
+    async fn held(&self, waiting: &HashSet<RowKey>) -> Result<HashSet<RowKey>, ReadFailure> {
         let mut held = waiting.clone();
         let mut after = None;
         loop {
@@ -595,23 +652,23 @@ impl Session<'_> {
             held.extend(rows.into_iter().map(|row| row.key));
             match next {
                 Some(next) => after = Some(next),
-                None => break,
+                None => return Ok(held),
             }
         }
-        for item in &page.items {
-            held.remove(&item.row.key);
-        }
-        Ok(held.len() as u64)
     }
 
     /// How many records are linked now. Counted only when something is to be deleted.
-    pub async fn linked(&self) -> Result<u64, ReadFailure> {
+    async fn linked(&self) -> Result<u64, ReadFailure> {
+        if let Some(count) = *self.linked.lock().expect("not poisoned") {
+            return Ok(count);
+        }
         let (mut count, mut after) = (0, None);
         loop {
             let (rows, more) = self.engine.store.rows(&self.sync.id, after.as_ref(), 2000).await?;
             count += rows.iter().filter(|row| row.is_linked()).count() as u64;
             after = rows.last().map(|row| row.key.clone());
             if !more {
+                *self.linked.lock().expect("not poisoned") = Some(count);
                 return Ok(count);
             }
         }

@@ -58,7 +58,7 @@ impl Engine {
         let (profile, settings) = rules(sync)?;
         let (crm, remote) = self.connections(sync).await?;
         let mut ahead = self.store.checkpoint(&sync.id).await?;
-        let open = |container| Session::open(self, sync, (profile, &settings), (&crm, &remote), container);
+        let open = |container| Session::open(self, sync, (profile, &settings), (&crm, &remote), container, budget);
         let mut session = open(ahead.container.as_ref()).await.map_err(|stop| of_stop(stop, Side::Right))?;
         if ahead.container.is_none() {
             let choices = session.right.choices().await.map_err(|error| crate::desk::refused(Side::Right, &error))?;

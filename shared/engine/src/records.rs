@@ -1,7 +1,7 @@
 //! One row a record, with titles read live: the answer to "why is this contact not there?".
 use crate::desk::{conflict, rules};
 use crate::session::Session;
-use crate::{Engine, EngineError};
+use crate::{Budget, Engine, EngineError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tandem_core::contact;
@@ -123,7 +123,8 @@ impl Engine {
     async fn reading_session<'a>(&'a self, sync: &'a Sync) -> Result<Option<ReadingSession>, EngineError> {
         let (profile, settings) = rules(sync)?;
         let Ok((crm, remote)) = self.connections(sync).await else { return Ok(None) };
-        let session = Session::open(self, sync, (profile, &settings), (&crm, &remote), None).await;
+        let budget = Budget::of(self.clock.clone(), std::time::Duration::from_secs(20));
+        let session = Session::open(self, sync, (profile, &settings), (&crm, &remote), None, &budget).await;
         Ok(session.ok().map(|session| ReadingSession { left: session.left, right: session.right }))
     }
 

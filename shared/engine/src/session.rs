@@ -99,6 +99,10 @@ pub(crate) struct Session<'a> {
     pub left_account: String,
     pub right_account: String,
     pub candidates: Mutex<Option<Candidates>>,
+    /// Until when this session may begin new work.
+    pub budget: &'a Budget,
+    /// How many records are linked, once somebody had to count them.
+    pub linked: Mutex<Option<u64>>,
     /// Only look: nothing is written anywhere (preview). Unpaired remote records that a look came by are kept here.
     pub dry: Option<Mutex<HashMap<RowKey, Row>>>,
 }
@@ -114,6 +118,7 @@ impl<'a> Session<'a> {
         (profile, settings): (&'static Profile, &'a Settings),
         (crm, remote): (&Connection, &Connection),
         container: Option<&ContainerId>,
+        budget: &'a Budget,
     ) -> Result<Session<'a>, Stop> {
         let ask = |side, connection, container| Opening { connection, profile, settings, side, container };
         let list = settings.crm_list.clone().map(ContainerId::new);
@@ -128,6 +133,8 @@ impl<'a> Session<'a> {
             left_account: format!("{}:{}", crm.provider, crm.account.id),
             right_account: format!("{}:{}", remote.provider, remote.account.id),
             candidates: Mutex::new(None),
+            budget,
+            linked: Mutex::new(None),
             dry: None,
         })
     }
@@ -169,7 +176,7 @@ impl<'a> Session<'a> {
             match call().await {
                 Ok(done) => return Ok(done),
                 Err(error) if error.kind == ErrorKind::Retryable && tries < QUICK_TRIES => {
-                    tracing::warn!(error = %error, source = ?error.source, "read again");
+                    tracing::warn!(error = %error, cause = %cause(&error), "read again");
                     self.engine.clock.sleep(Duration::from_millis(200 << tries)).await;
                 }
                 Err(error) if error.kind == ErrorKind::CursorExpired => return Err(ReadFailure::CursorExpired(side)),
@@ -193,6 +200,11 @@ impl Engine {
     async fn open_side(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, Stop> {
         self.connectors.open(ask).await.map_err(|error| stop_for(ask.side, &error))
     }
+}
+
+/// The cause of an error in a word: its text, never its raw form, which may hold what the provider answered.
+pub(crate) fn cause(error: &ConnectorError) -> String {
+    error.source.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Why a read came to nothing.

@@ -12,7 +12,7 @@ use tandem_ports::infra::{Clock, Job};
 use tracing::Instrument as _;
 
 /// Kept free before the function's time-out for the last commit, the answer and the runtime itself.
-const RESERVE: Duration = Duration::from_secs(10);
+const RESERVE: Duration = Duration::from_secs(40);
 
 /// Carries out jobs. The engine is the one that does; tests script others.
 #[async_trait]

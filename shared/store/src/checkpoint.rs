@@ -246,6 +246,12 @@ impl Store {
         Ok(self.transact(&ops).await?)
     }
 
+    /// Gives a lease back and changes nothing else: after a failure that the next holder starts over from.
+    pub async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.update(&keys::lease(&lease.sync), &release(), &[held(lease)]).await?;
+        Ok(())
+    }
+
     /// Takes the dirty mark off a lease that is still ours; false when there was none.
     pub async fn clear_dirty(&self, lease: &Lease) -> Result<bool, StoreError> {
         let set = serde_json::Map::from_iter([("dirty".to_owned(), serde_json::Value::Null)]);

@@ -82,7 +82,7 @@ pub fn run(id: &RunId) -> Key {
 }
 /// A part of a run's change log.
 pub fn change(id: &RunId, number: u64) -> Key {
-    Key::new(sync_pk(&sync_of(id)), format!("change:{id}:{number:08}"))
+    Key::new(sync_pk(&sync_of(id)), format!("change:{id}:{number:020}"))
 }
 /// The sync a run belongs to: a run's id begins with it.
 pub fn sync_of(run: &RunId) -> SyncId {

@@ -303,7 +303,19 @@ impl Store {
         }
         let mut ordered: Vec<_> = writes.into_iter().collect();
         ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let writes: Vec<Write> = ordered.into_iter().map(|(_, write)| write).collect();
+        // What leads to a row is there before the row, and goes after it: a crash in between leaves pointers that lead
+        // nowhere, which are harmless, and never a row that nothing leads to, which would stay so.
+        let (rows, pointers): (Vec<_>, Vec<_>) = ordered.into_iter().partition(|(key, _)| key.sk.starts_with("row:"));
+        let (puts, deletes): (Vec<_>, Vec<_>) =
+            pointers.into_iter().partition(|(_, write)| matches!(write, Write::Put(_)));
+        for wave in [puts, rows, deletes] {
+            self.write_wave(wave.into_iter().map(|(_, write)| write).collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes in requests of 25, several at once, in any order.
+    async fn write_wave(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         // Collected first: a lazy map over borrowed chunks cannot be proved to be `Send` (rust-lang/rust#110338).
         let requests: Vec<_> = writes.chunks(WRITE_BATCH).map(|some| self.table.write(some)).collect();
         futures::stream::iter(requests).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;

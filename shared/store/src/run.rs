@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tandem_core::record::{RunId, SyncId};
 use tandem_core::reduce::Counts;
 use tandem_ports::infra::{Sealed, Trigger};
-use tandem_ports::table::{Index, Item, Op, Query, Write};
+use tandem_ports::table::{Condition, Index, Item, Op, Query, TableError, Write};
 
 /// How long runs are kept.
 pub const RUN_DAYS: i64 = 90;
@@ -112,9 +112,12 @@ pub struct ChangePart {
 }
 
 impl Store {
-    /// Saves a run outside its sync's lease: when it is promised.
-    pub async fn save_run(&self, run: &Run) -> Result<(), StoreError> {
-        Ok(self.transact(&[Op::Put(run.item(), vec![])]).await?)
+    /// Saves a run when it is promised. A worker that was faster has saved more than a promise: that stays.
+    pub async fn save_promise(&self, run: &Run) -> Result<(), StoreError> {
+        match self.transact(&[Op::Put(run.item(), vec![Condition::Absent])]).await {
+            Ok(()) | Err(TableError::Condition(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A run by id.

@@ -206,37 +206,66 @@ impl Store {
         }
     }
 
-    /// Up to `limit` syncs of a shard that are due by `now`, the longest due first.
+    /// Up to `limit` syncs of a shard that are due by `now`, the longest due first, and where to go on. An entry that this
+    /// release cannot read is passed over: it must not stop the others.
     pub async fn due_syncs(
         &self,
         kind: Kind,
         shard: u16,
         now: Timestamp,
+        after: Option<String>,
         limit: usize,
-    ) -> Result<(Vec<Due>, bool), StoreError> {
+    ) -> Result<(Vec<Due>, Option<String>), StoreError> {
         let query = Query {
             pk: keys::due_pk(kind, shard),
             index: Index::Due,
             prefix: String::new(),
-            after: None,
+            after,
             up_to: Some(format!("{now:.0}#~")),
             descending: false,
             limit,
         };
         let page = self.table.query(&query).await?;
-        let mut due = Vec::with_capacity(page.items.len());
-        for found in page.items {
-            let due_sk = found.attributes.get("due_sk").and_then(Value::as_str).unwrap_or_default().to_owned();
-            due.push(Due { sync: read("sync", found)?, due_sk });
-        }
-        Ok((due, page.more))
+        let key = |found: &Item| found.attributes.get("due_sk").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let next = page.items.last().map(key).filter(|_| page.more);
+        let entry = |found: Item| {
+            let due_sk = key(&found);
+            Some(Due { sync: read("sync", found).ok()?, due_sk })
+        };
+        Ok((page.items.into_iter().filter_map(entry).collect(), next))
     }
 
-    /// Takes a due sync for this round by moving it on to `until`, when it is looked at again should its job get lost.
+    /// Takes a sync that is switched off out of the due index, where a run that was under way has put it back.
+    pub async fn drop_due(&self, due: &Due) -> Result<(), StoreError> {
+        let gone = ["due_pk", "due_sk", "next_due_at"].map(|name| (name.to_owned(), Value::Null));
+        let update = Update { set: Map::from_iter(gone), add: vec![] };
+        let mine =
+            [Condition::Equals("due_sk", due.due_sk.as_str().into()), Condition::Equals("enabled", false.into())];
+        match self.update(&keys::sync(&due.sync.id), &update, &mine).await {
+            Ok(_) | Err(TableError::Condition(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a due sync for this round by moving it on to `until`, when it is looked at again should its job get lost, and
+    /// promises `run` unless one is under way: whoever starts a run from now on joins it.
     /// False when another fan-out took it first.
-    pub async fn take_due(&self, due: &Due, until: Timestamp) -> Result<bool, StoreError> {
-        let update = SyncChange { due: Some(until), ..SyncChange::default() }.update(&due.sync);
-        let mine = [Condition::Equals("due_sk", due.due_sk.as_str().into())];
+    pub async fn take_due(&self, due: &Due, run: &RunId, until: Timestamp) -> Result<bool, StoreError> {
+        let taken = SyncChange { due: Some(until), ..SyncChange::default() };
+        if due.sync.current_run.is_none() {
+            let current_run = Some(Some(run.clone()));
+            let promise = SyncChange { current_run, state: Some((SyncState::Running, None)), ..taken.clone() };
+            if self.take(due, &promise, &[Condition::AttributeAbsent("current_run")]).await? {
+                return Ok(true);
+            }
+        }
+        self.take(due, &taken, &[]).await
+    }
+
+    async fn take(&self, due: &Due, change: &SyncChange, more: &[Condition]) -> Result<bool, StoreError> {
+        let update = change.update(&due.sync);
+        let mut mine = vec![Condition::Equals("due_sk", due.due_sk.as_str().into())];
+        mine.extend_from_slice(more);
         match self.update(&keys::sync(&due.sync.id), &update, &mine).await {
             Ok(_) => Ok(true),
             Err(TableError::Condition(_)) => Ok(false),

@@ -172,14 +172,14 @@ async fn a_due_sync_is_taken_once_a_round() {
     }
     let mut taken = 0;
     for shard in 0..keys::SHARDS {
-        let (due, more) = store.due_syncs(Kind::Contacts, shard, at(1), 100).await.unwrap();
-        assert!(!more);
+        let (due, next) = store.due_syncs(Kind::Contacts, shard, at(1), None, 100).await.unwrap();
+        assert_eq!(next, None);
         for due in due {
-            assert!(store.take_due(&due, at(300)).await.unwrap());
-            assert!(!store.take_due(&due, at(300)).await.unwrap(), "another fan-out came second");
+            assert!(store.take_due(&due, &RunId::new("s.1"), at(300)).await.unwrap());
+            assert!(!store.take_due(&due, &RunId::new("s.1"), at(300)).await.unwrap(), "another fan-out came second");
             taken += 1;
         }
-        assert_eq!(store.due_syncs(Kind::Contacts, shard, at(2), 100).await.unwrap().0, []);
+        assert_eq!(store.due_syncs(Kind::Contacts, shard, at(2), None, 100).await.unwrap().0, []);
     }
     assert_eq!(taken, 40);
 }
@@ -194,7 +194,9 @@ async fn a_run_is_joined_and_not_doubled() {
     assert_eq!(store.promise_run(&sync, &second, at(300)).await.unwrap(), first);
     let run = Run::begin(&sync.id, Trigger::Manual, RunState::Queued, at(0), "1");
     assert_eq!(run.id, first);
-    store.save_run(&run).await.unwrap();
+    store.save_promise(&run).await.unwrap();
+    let faster = Run { state: RunState::Done, ..run.clone() };
+    store.save_promise(&faster).await.unwrap();
     assert_eq!(store.run(&first).await.unwrap(), Some(run));
 }
 

@@ -301,7 +301,7 @@ async fn a_sync_token_that_expired_is_followed_by_a_full_listing_without_writes(
 
 async fn look(story: &Story) -> tandem_engine::Preview {
     let budget = tandem_engine::Budget::of(story.clock.clone(), std::time::Duration::from_secs(20));
-    story.engine.preview(&story.sync().await, &budget).await.unwrap()
+    story.engine.preview(&story.sync().await, &budget).await.expect("both sides answer")
 }
 
 #[tokio::test]

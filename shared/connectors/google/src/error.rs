@@ -159,6 +159,11 @@ pub(crate) fn refused(operation: &'static str, detail: &str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::Permanent, detail)
 }
 
+/// Something that a person chose is not there (any more).
+pub(crate) fn forbidden(operation: &'static str, detail: &str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Forbidden, detail)
+}
+
 /// A stored cursor that this release cannot read (or whose parameters it no longer sends): start anew.
 pub(crate) fn cursor_of_another_release(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::CursorExpired, "the stored position is of another release")

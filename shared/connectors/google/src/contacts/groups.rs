@@ -19,7 +19,16 @@ impl GoogleContacts {
         let Some(name) = names.first() else {
             return Err(error::refused("people.contactGroups.create", "no name is given for the group"));
         };
-        if let Some(group) = adoptable(&self.groups().await?, names) {
+        let all = self.groups().await?;
+        // A person chooses from `choices` by id; that group is taken as it is, and never made.
+        if let Some(chosen) = all.iter().find(|group| names.contains(&group.resource_name.as_str())) {
+            return Ok(ContainerId::new(&chosen.resource_name));
+        }
+        if name.starts_with("contactGroups/") {
+            let detail = "the chosen Google group is gone; choose another one";
+            return Err(error::forbidden("people.contactGroups.list", detail));
+        }
+        if let Some(group) = adoptable(&all, names) {
             return Ok(ContainerId::new(&group.resource_name));
         }
         match self.call::<Group>(groups::create(self.origin(), name)?).await {
