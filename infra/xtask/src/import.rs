@@ -57,7 +57,8 @@ struct Part {
 fn split(bytes: Vec<u8>) -> (&'static str, Vec<Part>) {
     let start = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     let vcard = start.len() >= 11 && start[..11].eq_ignore_ascii_case(b"BEGIN:VCARD");
-    let kind = if vcard { "text/vcard" } else { "text/csv" };
+    // A text type would pass through the gateway as text, and what is not UTF-8 would be lost on the way.
+    let kind = "application/octet-stream";
     if bytes.len() <= MOST_BYTES || bytes.contains(&0) {
         return (kind, vec![Part { body: bytes, lines_before: 0 }]);
     }
@@ -128,7 +129,7 @@ mod tests {
         let row = |n: usize| format!("{n},\"two\nlines {}\"\r\n", "x".repeat(1000));
         let text: String = std::iter::once("a,b\r\n".to_owned()).chain((0..300).map(row)).collect();
         let (kind, parts) = split(text.clone().into_bytes());
-        assert_eq!(kind, "text/csv");
+        assert_eq!(kind, "application/octet-stream");
         assert!(parts.len() > 2);
         let mut whole = String::from("a,b\r\n");
         for part in &parts {
@@ -147,7 +148,7 @@ mod tests {
         let card = |n: usize| format!("BEGIN:VCARD\r\nFN:{n} {}\r\nEND:VCARD\r\n", "x".repeat(1000));
         let text: String = (0..300).map(card).collect();
         let (kind, parts) = split(text.clone().into_bytes());
-        assert_eq!(kind, "text/vcard");
+        assert_eq!(kind, "application/octet-stream");
         assert!(
             parts.iter().all(|part| part.body.starts_with(b"BEGIN:VCARD") && part.body.ends_with(b"END:VCARD\r\n"))
         );

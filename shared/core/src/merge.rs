@@ -83,11 +83,15 @@ struct Both<'a> {
 type Targets = Vec<(Side, Option<Value>)>;
 
 impl Both<'_> {
-    fn changed(&self, side: Side) -> bool {
-        let now = match side {
+    fn value(&self, side: Side) -> Option<&Value> {
+        match side {
             Side::Left => self.left,
             Side::Right => self.right,
-        };
+        }
+    }
+
+    fn changed(&self, side: Side) -> bool {
+        let now = self.value(side);
         let before = self.base.and_then(|base| base.print(side, self.field));
         now.map(|value| self.key.print(value)).as_ref() != before
     }
@@ -108,6 +112,10 @@ impl Both<'_> {
 
     fn one_way(&self, to: Side, value: Option<&Value>) -> (Targets, bool) {
         let quiet = match self.base {
+            // A text that the source never had is somebody's own note there, and nothing of ours to empty.
+            Some(base) if value.is_none() && matches!(self.value(to), Some(Value::Text(_))) => {
+                base.print(to.other(), self.field).is_none()
+            }
             Some(_) => !self.changed(Side::Left) && !self.changed(Side::Right),
             None => value.is_none(),
         };

@@ -43,6 +43,9 @@ pub struct Observation {
     pub made_on: Option<Side>,
     /// Whether the right copy was in its container when both last agreed.
     pub agreed_scope: Scope,
+    /// The version of the remote copy as we last left or saw it: another one means that somebody touched it, be it in a
+    /// field that is not mapped. `None` = not known.
+    pub our_version: Option<Version>,
     /// The CRM's copy.
     pub left: Replica,
     /// The remote copy.
@@ -190,7 +193,7 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn step(&self, seen: Observation) -> Step {
-        let Observation { key, base, made_on, agreed_scope, left, right } = seen;
+        let Observation { key, base, made_on, agreed_scope, our_version, left, right } = seen;
         match (left, right) {
             (Replica::Absent | Replica::Gone, Replica::Absent | Replica::Gone) => {
                 Step::new(key, Outcome::Forget, Why::Deleted)
@@ -198,10 +201,11 @@ impl Planner<'_> {
             (Replica::Live(live), Replica::Absent) if base.is_none() => self.new_record(key, Side::Left, live),
             (Replica::Absent, Replica::Live(live)) if base.is_none() => self.new_record(key, Side::Right, live),
             (Replica::Live(live), Replica::Absent | Replica::Gone) => {
-                self.counterpart_gone(key, base, made_on, Side::Left, live)
+                self.counterpart_gone(key, base, made_on == Some(Side::Left), Side::Left, live)
             }
             (Replica::Absent | Replica::Gone, Replica::Live(live)) => {
-                self.counterpart_gone(key, base, made_on, Side::Right, live)
+                let untouched = our_version.is_none_or(|version| version == live.version);
+                self.counterpart_gone(key, base, made_on == Some(Side::Right) && untouched, Side::Right, live)
             }
             (Replica::Live(left), Replica::Live(right)) => {
                 self.both_live(key, base.as_ref(), agreed_scope, left, right)
@@ -230,7 +234,8 @@ impl Planner<'_> {
     }
 
     /// Linked once; `live` is what is left of it, on side `here`.
-    fn counterpart_gone(&self, key: RowKey, base: Option<Base>, made_on: Option<Side>, here: Side, live: Live) -> Step {
+    /// `ours`: we made this copy, and nobody has touched it since.
+    fn counterpart_gone(&self, key: RowKey, base: Option<Base>, ours: bool, here: Side, live: Live) -> Step {
         let there = here.other();
         let edited = base.as_ref().is_none_or(|base| self.edited(base, here, &live.fields));
         let restorable = live.scope == Scope::Inside
@@ -250,8 +255,7 @@ impl Planner<'_> {
             }
             OnDelete::Propagate if !self.policy.direction.may_write(here) => unlink(),
             OnDelete::Propagate => {
-                let ours = !self.policy.delete_only_own_copies || made_on == Some(here);
-                if !edited && ours {
+                if !edited && (ours || !self.policy.delete_only_own_copies) {
                     let act = Act::Delete { id: live.id, expect: live.version };
                     return Step::new(key, Outcome::Forget, Why::Deleted).on(here, act);
                 }

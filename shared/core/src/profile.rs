@@ -188,8 +188,13 @@ impl Profile {
                 remote: Field::named(row.remote),
                 direction: row.direction.unwrap_or(default),
             };
-            if is_list(&rule.crm) != is_list(&rule.remote) {
-                let message = format!("`{}` and `{}` are of different kinds.", rule.crm, rule.remote);
+            if !self.directions.contains(&rule.direction) && !self.directions.contains(&Direction::Both) {
+                let message = "This profile does not carry values that way.";
+                return Err(Invalid::new(at("direction"), message));
+            }
+            let lists = is_list(&rule.crm) || is_list(&rule.remote);
+            if lists && rule.crm != rule.remote {
+                let message = format!("`{}` and `{}` do not fit; a list maps to itself.", rule.crm, rule.remote);
                 return Err(Invalid::new(at("remote"), message));
             }
             if rules.iter().any(|other| other.crm == rule.crm || other.remote == rule.remote) {
@@ -407,6 +412,11 @@ mod tests {
             (json!({"match_on": ["shoe_size"]}), "settings.match_on"),
             (json!({"field_map": [{"crm": "emails", "remote": "first_name"}]}), "settings.field_map[0].remote"),
             (json!({"field_map": [{"crm": "shoe", "remote": "emails"}]}), "settings.field_map[0].crm"),
+            (json!({"field_map": [{"crm": "emails", "remote": "phones"}]}), "settings.field_map[0].remote"),
+            (
+                json!({"field_map": [{"crm": "emails", "remote": "emails", "direction": "both"}]}),
+                "settings.field_map[0].direction",
+            ),
             (json!({"phone_region": "XX"}), "settings.phone_region"),
             (json!({"limits": "vendor", "frequency_minutes": 5}), "settings.frequency_minutes"),
         ];

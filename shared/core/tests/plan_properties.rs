@@ -88,7 +88,7 @@ fn observation() -> impl Strategy<Value = Observation> {
     let agreed_scope = prop::sample::select(vec![Scope::Inside, Scope::Outside]);
     (base, made_on, agreed_scope, replica(), replica()).prop_map(|(base, made_on, agreed_scope, left, right)| {
         let base = base.map(|(left, right)| Base::of(&key(), &left, &right));
-        Observation { key: RowKey::new("row"), base, made_on, agreed_scope, left, right }
+        Observation { key: RowKey::new("row"), base, made_on, agreed_scope, our_version: None, left, right }
     })
 }
 
@@ -190,6 +190,7 @@ proptest! {
             base: Some(Base::of(&key(), &start, &start)),
             made_on: None,
             agreed_scope: Scope::Inside,
+            our_version: None,
             left: live(left, Scope::Inside, 1),
             right: live(right, Scope::Inside, 2),
         };
@@ -202,53 +203,50 @@ proptest! {
     }
 }
 
+/// `(what, base, left, right, expected)`; elements are `(label, value)`.
+type ListCase = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [(&'static str, &'static str)],
+    &'static [(&'static str, &'static str)],
+    &'static [(&'static str, &'static str)],
+);
+
+const LIST_CASES: &[ListCase] = &[
+    (
+        "each adds one",
+        &[("work", "a")],
+        &[("work", "a"), ("home", "b")],
+        &[("work", "a"), ("home", "c")],
+        &[("work", "a"), ("home", "b"), ("home", "c")],
+    ),
+    (
+        "one removes, one adds",
+        &[("work", "a"), ("home", "b")],
+        &[("work", "a")],
+        &[("work", "a"), ("home", "b"), ("x", "c")],
+        &[("work", "a"), ("x", "c")],
+    ),
+    ("both replace the same one: the CRM wins", &[("work", "a")], &[("work", "b")], &[("work", "c")], &[("work", "b")]),
+    ("both add the same one under other labels", &[], &[("work", "a")], &[("home", "a")], &[("work", "a")]),
+    ("both remove the same one", &[("work", "a"), ("home", "b")], &[("home", "b")], &[("home", "b")], &[("home", "b")]),
+    (
+        "order is no difference",
+        &[("work", "a"), ("home", "b")],
+        &[("home", "b"), ("work", "a")],
+        &[("work", "a"), ("home", "b")],
+        &[("home", "b"), ("work", "a")],
+    ),
+];
+
+fn listed(items: &[(&str, &str)]) -> Fields {
+    let items = items.iter().map(|(label, value)| Item::value(*label, *value)).collect();
+    [(field::LAST_NAME, Value::Text("P".into())), (field::EMAILS, Value::Items(items))].into_iter().collect()
+}
+
 /// A list on which both sides worked: element by element.
 #[test]
 fn lists_merge_element_by_element() {
-    let list = |items: &[(&str, &str)]| {
-        let items = items.iter().map(|(label, value)| Item::value(*label, *value)).collect();
-        [(field::LAST_NAME, Value::Text("P".into())), (field::EMAILS, Value::Items(items))]
-            .into_iter()
-            .collect::<Fields>()
-    };
-    let cases: [(&str, &[(&str, &str)], &[(&str, &str)], &[(&str, &str)], &[(&str, &str)]); 6] = [
-        (
-            "each adds one",
-            &[("work", "a")],
-            &[("work", "a"), ("home", "b")],
-            &[("work", "a"), ("home", "c")],
-            &[("work", "a"), ("home", "b"), ("home", "c")],
-        ),
-        (
-            "one removes, one adds",
-            &[("work", "a"), ("home", "b")],
-            &[("work", "a")],
-            &[("work", "a"), ("home", "b"), ("x", "c")],
-            &[("work", "a"), ("x", "c")],
-        ),
-        (
-            "both replace the same one: the CRM wins",
-            &[("work", "a")],
-            &[("work", "b")],
-            &[("work", "c")],
-            &[("work", "b")],
-        ),
-        ("both add the same one under other labels", &[], &[("work", "a")], &[("home", "a")], &[("work", "a")]),
-        (
-            "both remove the same one",
-            &[("work", "a"), ("home", "b")],
-            &[("home", "b")],
-            &[("home", "b")],
-            &[("home", "b")],
-        ),
-        (
-            "order is no difference",
-            &[("work", "a"), ("home", "b")],
-            &[("home", "b"), ("work", "a")],
-            &[("work", "a"), ("home", "b")],
-            &[("home", "b"), ("work", "a")],
-        ),
-    ];
     let rule = |field: Field| FieldRule { crm: field.clone(), remote: field, direction: Direction::Both };
     let policy = Policy {
         direction: Direction::Both,
@@ -264,15 +262,16 @@ fn lists_merge_element_by_element() {
         max_delete_percent: 50,
         first_limit: None,
     };
-    for (what, base, left, right, expected) in cases {
-        let base = list(base);
+    for (what, base, left, right, expected) in LIST_CASES {
+        let base = listed(base);
         let seen = Observation {
             key: RowKey::new("row"),
             base: Some(Base::of(&key(), &base, &base)),
             made_on: None,
             agreed_scope: Scope::Inside,
-            left: live(list(left), Scope::Inside, 1),
-            right: live(list(right), Scope::Inside, 1),
+            our_version: None,
+            left: live(listed(left), Scope::Inside, 1),
+            right: live(listed(right), Scope::Inside, 1),
         };
         let after = carried_out(seen.clone(), &one(&policy, seen)).expect("kept");
         let Replica::Live(left) = after.left else { panic!("stays") };

@@ -5,7 +5,7 @@ use crate::{Engine, EngineError};
 use serde::{Deserialize, Serialize};
 use tandem_core::contact;
 use tandem_core::plan::{Act, Why};
-use tandem_core::record::{Field, Fields, RunId, Scope, Side, UserId, Value};
+use tandem_core::record::{Field, Fields, RemoteId, RunId, Scope, Side, UserId, Value};
 use tandem_ports::infra::SecretOwner;
 use tandem_store::StoreError;
 use tandem_store::run::Run;
@@ -32,11 +32,11 @@ pub type ChangeView = Change;
 
 impl Session<'_> {
     /// The log entries of one side's act.
-    pub(crate) fn log(&self, item: &Item, side: Side) -> Vec<Change> {
+    pub(crate) fn log(&self, item: &Item, side: Side, written: Option<&RemoteId>) -> Vec<Change> {
         let before = item.copy(side).map(|copy| self.mapped(side, &copy.fields)).unwrap_or_default();
         let other = item.copy(side.other()).map(|copy| self.mapped(side.other(), &copy.fields)).unwrap_or_default();
         let title = contact::title(if before.is_empty() { &other } else { &before });
-        let record = item.copy(side).map(|copy| copy.id.to_string()).unwrap_or_default();
+        let record = written.or_else(|| item.row.id(side)).map(ToString::to_string).unwrap_or_default();
         let change = |action: &str, field: Option<Field>, before: Option<&Value>, after: Option<&Value>| Change {
             side,
             record: record.clone(),
@@ -57,7 +57,11 @@ impl Session<'_> {
                 each("create", fields.iter().map(|(field, _)| field.clone()).collect(), fields)
             }
             Some(Act::Delete { .. }) => {
-                each("delete", before.iter().map(|(field, _)| field.clone()).collect(), &Fields::new())
+                let mut all = each("delete", before.iter().map(|(field, _)| field.clone()).collect(), &Fields::new());
+                if all.is_empty() {
+                    all.push(change("delete", None, None, None));
+                }
+                all
             }
             Some(Act::Update { changed, fields, scope, .. }) => {
                 let mut all = each("update", changed.clone(), fields);

@@ -17,6 +17,12 @@ use tandem_store::sync::{Sync, SyncChange};
 impl Engine {
     /// Starts a run, or joins the one under way (which then goes round once more).
     pub async fn start_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
+        self.may_start(sync, trigger)?;
+        self.enqueue_run(sync, trigger).await
+    }
+
+    /// A sync that is switched off runs for nobody, and one with the vendor's limits for no person.
+    fn may_start(&self, sync: &Sync, trigger: Trigger) -> Result<(), EngineError> {
         if !sync.enabled {
             return Err(conflict("disabled", "This sync is switched off; switch it on first."));
         }
@@ -26,7 +32,7 @@ impl Engine {
             let message = format!("With `limits`: `vendor` this sync runs every {minutes} minutes and not by hand.");
             return Err(EngineError::Conflict { code: "manual_start_not_allowed", message });
         }
-        self.enqueue_run(sync, trigger).await
+        Ok(())
     }
 
     async fn enqueue_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
@@ -49,6 +55,9 @@ impl Engine {
 
     /// A person's word that the deletions which the guard holds are right.
     pub async fn confirm(&self, sync: &Sync) -> Result<RunId, EngineError> {
+        if !sync.enabled {
+            return Err(conflict("disabled", "This sync is switched off; switch it on first."));
+        }
         let held = self.store.count_in_state(&sync.id, RowState::Held, usize::MAX).await?;
         if held == 0 {
             return Err(conflict("nothing_held", "There is nothing to confirm: no deletion is held."));
@@ -60,6 +69,10 @@ impl Engine {
 
     /// Tries the failing records again, also those that have no tries left.
     pub async fn retry_failing(&self, sync: &Sync) -> Result<RunId, EngineError> {
+        self.may_start(sync, Trigger::Manual)?;
+        if self.store.count_in_state(&sync.id, RowState::Failing, 1).await? == 0 {
+            return Err(conflict("nothing_failing", "There is nothing to try again: no record is failing."));
+        }
         let mut after = None;
         loop {
             let (rows, next) = self.store.rows_in_state(&sync.id, RowState::Failing, after.as_ref(), 500).await?;

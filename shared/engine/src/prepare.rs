@@ -510,7 +510,10 @@ impl Session<'_> {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
             let item = Item { page: number, before, row, left, right, step, replanned: 0, done: vec![] };
-            items.push(if self.is_given_up(&item) { item.left_alone() } else { item });
+            // Each side went its own way, and stays so until both are there again.
+            let unlinked = item.row.state == RowState::Excluded && item.row.base.is_some();
+            let unlinked = unlinked && (item.row.left.is_none() || item.row.right.is_none());
+            items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
         }
         items
     }
@@ -552,6 +555,7 @@ impl Session<'_> {
             base: draft.row.base.clone(),
             made_on: draft.row.made_on,
             agreed_scope: draft.row.right_scope,
+            our_version: draft.row.right_version.clone(),
             left: replica(Side::Left),
             right: replica(Side::Right),
         }

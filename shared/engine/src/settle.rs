@@ -95,7 +95,7 @@ impl Session<'_> {
     ) -> Option<Row> {
         let mut effect = Effect { run: run.clone(), page: item.page, created: vec![], updated: vec![], paired: false };
         for Done { side, written } in done {
-            settled.changes.extend(self.log(item, *side));
+            settled.changes.extend(self.log(item, *side, written.as_ref().map(|written| &written.id)));
             match item.step.act(*side) {
                 Some(Act::Create { .. }) => {
                     effect.created.push(*side);

@@ -119,14 +119,13 @@ async fn an_edit_in_the_crm_or_of_its_company_travels() {
 }
 
 #[tokio::test]
-async fn s0_2_the_group_is_known_by_id_and_made_again_when_it_is_deleted() {
+async fn s0_2_a_quiet_run_leaves_the_group_alone() {
     let story = story().await;
     for n in 0..5 {
         story.crm_contact(contact("P", &format!("Person{n}"), &format!("p{n}@example.com"))).await;
     }
     story.run().await;
     let before = story.groups();
-    // A colleague's own group with a like name is nobody's business.
     let writes = story.google_writes();
     story.run().await;
     assert_eq!(story.google_writes(), writes);
@@ -152,6 +151,64 @@ async fn s0_21_a_deleted_contact_takes_our_untouched_copy_and_leaves_an_edited_o
     let group = story.groups()[0]["resourceName"].as_str().unwrap().to_owned();
     assert!(!Story::groups_of(&story.person("Copy")).contains(&group), "it only leaves the group");
     assert_eq!(story.run().await.counts.writes(), 0);
+}
+
+#[tokio::test]
+async fn s0_21_a_copy_with_a_private_note_stays_and_stays_for_good() {
+    let story = story().await;
+    let noted = story.crm_contact(contact("Noted", "Copy", "noted@example.com")).await;
+    for n in 0..6 {
+        story.crm_contact(contact("P", &format!("Person{n}"), &format!("p{n}@example.com"))).await;
+    }
+    story.run().await;
+    story.google_edit(&story.person("Copy"), json!({ "nicknames": [{ "value": "Nono" }] }));
+    let run = story.run().await;
+    assert_eq!(run.counts.writes(), 0, "a field that is not mapped is nobody's business: {run:?}");
+    story.crm_delete(Kind::Contact, &noted).await;
+    assert_eq!(story.run().await.counts.remote.deleted, 0);
+    assert_eq!(story.person("Copy")["nicknames"][0]["value"], "Nono");
+    // Other settings list everything again; what was let go stays let go.
+    let rows = json!([{ "crm": "first_name", "remote": "first_name" }, { "crm": "last_name", "remote": "last_name" },
+        { "crm": "emails", "remote": "emails" }]);
+    story.set("field_map", rows).await;
+    let run = story.run().await;
+    assert_eq!(run.counts.remote.deleted, 0, "{run:?}");
+    story.person("Copy");
+}
+
+#[tokio::test]
+async fn s0_6_a_note_that_the_crm_never_had_stays_in_google() {
+    let story = story().await;
+    let id = story.crm_contact(contact("Jan", "Peeters", "jan@example.com")).await;
+    story.run().await;
+    story.google_edit(&story.person("Peeters"), json!({ "biographies": [{ "value": "met in Ghent" }] }));
+    assert_eq!(story.run().await.counts.writes(), 0);
+    story.crm_edit(Kind::Contact, &id, json!({ "position": "CEO" })).await;
+    story.run().await;
+    assert_eq!(story.person("Peeters")["biographies"][0]["value"], "met in Ghent");
+    story.crm_edit(Kind::Contact, &id, json!({ "remarks": "ours" })).await;
+    story.run().await;
+    assert_eq!(story.person("Peeters")["biographies"][0]["value"], "ours");
+    story.crm_edit(Kind::Contact, &id, json!({ "remarks": null })).await;
+    story.run().await;
+    assert!(story.person("Peeters")["biographies"].as_array().is_none_or(Vec::is_empty), "emptied in the CRM");
+    assert_eq!(story.run().await.counts.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_group_chosen_by_its_id_is_used_and_one_that_is_gone_is_said() {
+    let story = story().await;
+    story.crm_contact(contact("Jan", "Peeters", "jan@example.com")).await;
+    story.run().await;
+    let group = story.groups()[0]["resourceName"].as_str().unwrap().to_owned();
+    story.starts_over(json!({ "remote_group": group })).await;
+    let run = story.run().await;
+    assert_eq!((run.counts.remote.paired, story.groups().len()), (1, 1), "{run:?}");
+    story.starts_over(json!({ "remote_group": "contactGroups/gone" })).await;
+    let run = story.run().await;
+    assert_eq!(run.state, RunState::Failed, "{run:?}");
+    assert!(run.error.unwrap().message.contains("choose another"));
+    assert_eq!(story.groups().len(), 1, "none is made of an id");
 }
 
 #[tokio::test]

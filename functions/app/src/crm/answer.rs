@@ -1,8 +1,10 @@
 //! Answers and errors in the API's one form.
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tandem_builtin::{CrmError, Record};
 
@@ -45,6 +47,24 @@ impl From<CrmError> for Failure {
             }
         };
         Self::new(status, code, message)
+    }
+}
+
+/// A whole body; one that is too large answers in the API's form.
+pub(super) struct Body(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        Bytes::from_request(request, state).await.map(Body).map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let message =
+                    "the body is larger than 6 MB; send it in parts (`cargo xtask import` does that for a file)";
+                Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+            }
+            _ => Failure::new(StatusCode::BAD_REQUEST, "bad_body", "the body could not be read"),
+        })
     }
 }
 

@@ -1,12 +1,11 @@
 //! `GET`, `POST`, `PATCH` and `DELETE` of every type of record, and the change feed.
-use super::answer::{self, Failure};
+use super::answer::{self, Body, Failure};
 use super::schemas::{self, ChangeItem, ChangePage, RecordList};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as UrlQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bytes::Bytes;
 use serde::Deserialize;
 use tandem_builtin::users::User;
 use tandem_builtin::{Crm, CrmError, Kind, Query, Record};
@@ -66,7 +65,7 @@ async fn list(
     Ok(Json(RecordList { items, next: page.next }).into_response())
 }
 
-async fn create((Extension(crm), Extension(actor)): Parts, kind: Kind, body: Bytes) -> Result<Response, Failure> {
+async fn create((Extension(crm), Extension(actor)): Parts, kind: Kind, Body(body): Body) -> Result<Response, Failure> {
     let record = crm.create(&actor, kind, &answer::object(&body)?).await?;
     Ok(answer::record(StatusCode::CREATED, &record))
 }
@@ -80,7 +79,7 @@ async fn update(
     kind: Kind,
     id: String,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Failure> {
     let expect = answer::expected(&headers)?;
     let record = crm.update(&actor, kind, &id, expect, &answer::object(&body)?).await?;
@@ -118,7 +117,7 @@ macro_rules! record_routes {
             async fn create_one(
                 crm: Extension<Crm>,
                 actor: Extension<User>,
-                body: Bytes,
+                Body(body): Body,
             ) -> Result<Response, Failure> {
                 create((crm, actor), $kind, body).await
             }
@@ -144,7 +143,7 @@ macro_rules! record_routes {
                 actor: Extension<User>,
                 Path(id): Path<String>,
                 headers: HeaderMap,
-                body: Bytes,
+                Body(body): Body,
             ) -> Result<Response, Failure> {
                 update((crm, actor), $kind, id, headers, body).await
             }

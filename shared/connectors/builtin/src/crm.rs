@@ -128,7 +128,9 @@ impl Crm {
             let head = ledger.head().await?;
             let before = of_kind(&ledger, kind, id).await?;
             check_version(&before, expect)?;
-            let body = validate::changed_body(&before, input)?;
+            let merged =
+                if kind == Kind::User { Some(crate::users::with_all_rights(&before.body, input)?) } else { None };
+            let body = validate::changed_body(&before, merged.as_ref().unwrap_or(input))?;
             if body == before.body {
                 return Ok(before);
             }

@@ -48,6 +48,36 @@ pub struct Rights {
     denied: BTreeMap<&'static str, Vec<Action>>,
 }
 
+/// A change of a user in which `rights` names what changes: what it does not name stays as it is. Rights that were
+/// taken away must not come back because somebody set another one.
+pub(crate) fn with_all_rights(
+    before: &Map<String, Value>,
+    input: &Map<String, Value>,
+) -> Result<Map<String, Value>, CrmError> {
+    let mut input = input.clone();
+    let Some(change) = input.get("rights") else { return Ok(input) };
+    if change.is_null() {
+        return Err(CrmError::invalid("rights", "rights cannot be emptied; name what changes"));
+    }
+    // Judged as it was sent, so that a mistake is named where it was made.
+    Rights::read(change)?;
+    let mut all = before.get("rights").cloned().unwrap_or_else(|| Rights::default().to_json());
+    overlay(&mut all, change);
+    input.insert("rights".to_owned(), all);
+    Ok(input)
+}
+
+fn overlay(onto: &mut Value, change: &Value) {
+    match (onto, change) {
+        (Value::Object(onto), Value::Object(change)) => {
+            for (name, value) in change {
+                overlay(onto.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (onto, change) => *onto = change.clone(),
+    }
+}
+
 impl Rights {
     /// Reads `{"export":true,"modules":{"contacts":{"view":true,…}}}`; what is left out is allowed.
     pub(crate) fn read(value: &Value) -> Result<Rights, CrmError> {
