@@ -65,8 +65,8 @@ async fn list(
     Ok(Json(RecordList { items, next: page.next }).into_response())
 }
 
-async fn create((Extension(crm), Extension(actor)): Parts, kind: Kind, Body(body): Body) -> Result<Response, Failure> {
-    let record = crm.create(&actor, kind, &answer::object(&body)?).await?;
+async fn create((Extension(crm), Extension(actor)): Parts, kind: Kind, body: Body) -> Result<Response, Failure> {
+    let record = crm.create(&actor, kind, &answer::object(&body.0)?).await?;
     Ok(answer::record(StatusCode::CREATED, &record))
 }
 
@@ -79,10 +79,10 @@ async fn update(
     kind: Kind,
     id: String,
     headers: HeaderMap,
-    Body(body): Body,
+    body: Body,
 ) -> Result<Response, Failure> {
     let expect = answer::expected(&headers)?;
-    let record = crm.update(&actor, kind, &id, expect, &answer::object(&body)?).await?;
+    let record = crm.update(&actor, kind, &id, expect, &answer::object(&body.0)?).await?;
     Ok(answer::record(StatusCode::OK, &record))
 }
 
@@ -117,7 +117,7 @@ macro_rules! record_routes {
             async fn create_one(
                 crm: Extension<Crm>,
                 actor: Extension<User>,
-                Body(body): Body,
+                body: Body,
             ) -> Result<Response, Failure> {
                 create((crm, actor), $kind, body).await
             }
@@ -143,7 +143,7 @@ macro_rules! record_routes {
                 actor: Extension<User>,
                 Path(id): Path<String>,
                 headers: HeaderMap,
-                Body(body): Body,
+                body: Body,
             ) -> Result<Response, Failure> {
                 update((crm, actor), $kind, id, headers, body).await
             }
