@@ -161,6 +161,9 @@ pub struct Base {
 impl Base {
     /// The base of two sides that agree now.
     pub fn of(key: &FingerprintKey, left: &Fields, right: &Fields) -> Base {
+        if left == right {
+            return Base { version: CANONICAL_VERSION, left: key.prints(left), right: BTreeMap::new() };
+        }
         let (left, right) = (key.prints(left), key.prints(right));
         let fields = left.0.keys().chain(right.0.keys());
         let differing = fields.filter(|field| left.get(field) != right.get(field));

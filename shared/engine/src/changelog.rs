@@ -34,8 +34,8 @@ impl Session<'_> {
     /// The log entries of one side's act.
     pub(crate) fn log(&self, item: &Item, side: Side, written: Option<&RemoteId>) -> Vec<Change> {
         let before = item.copy(side).map(|copy| self.mapped(side, &copy.fields)).unwrap_or_default();
-        let other = item.copy(side.other()).map(|copy| self.mapped(side.other(), &copy.fields)).unwrap_or_default();
-        let title = contact::title(if before.is_empty() { &other } else { &before });
+        let named = item.copy(side).or_else(|| item.copy(side.other()));
+        let title = named.map(|copy| contact::title(&copy.fields)).unwrap_or_default();
         let record = written.or_else(|| item.row.id(side)).map(ToString::to_string).unwrap_or_default();
         let change = |action: &str, field: Option<Field>, before: Option<&Value>, after: Option<&Value>| Change {
             side,

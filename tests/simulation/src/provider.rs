@@ -283,6 +283,10 @@ impl Provider {
 }
 
 impl State {
+    fn marked(&self, marker: &Marker) -> Option<String> {
+        let marked = |(_, record): &(&String, &Record)| !record.deleted && record.marker.as_ref() == Some(marker);
+        self.records.iter().find(marked).map(|(id, _)| id.clone())
+    }
     fn fresh_id(&mut self, name: &str) -> String {
         self.next += 1;
         format!("{name}-{:05}", self.next)
@@ -437,9 +441,11 @@ impl Connector for Opened {
         }
         let mut written = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let mut marked = state.records.iter().filter(|_| self.capabilities().idempotent_creates);
-            let known = marked.find(|(_, record)| !record.deleted && record.marker.as_ref() == Some(&draft.marker));
-            let id = match known.map(|(id, _)| id.clone()) {
+            let known = match self.capabilities().idempotent_creates {
+                true => state.marked(&draft.marker),
+                false => None,
+            };
+            let id = match known {
                 Some(id) => id,
                 None => {
                     let id = state.fresh_id(self.provider.name);
