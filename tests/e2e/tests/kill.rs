@@ -13,8 +13,8 @@ const CONTACTS: usize = 10_000;
 const PART: usize = 500;
 /// The worker is killed as soon as the run has got beyond these.
 const KILLS: [u64; 2] = [2_000, 6_000];
-/// How long the run may take, with two leases of dead holders to wait for, of two minutes each.
-const MOST: Duration = Duration::from_secs(360);
+/// How long the run may take: two leases of dead holders to wait for, of two minutes each, and a slow machine.
+const MOST: Duration = Duration::from_secs(900);
 const LOOK: Duration = Duration::from_millis(100);
 /// How often the run is asked to go on; by itself it would when the schedule finds it due, five minutes later at most.
 const NUDGE: Duration = Duration::from_secs(5);
