@@ -5,6 +5,7 @@
 //! recognised contact takes what the file says more and loses nothing, so the same file twice makes no doubles.
 mod cards;
 mod decode;
+mod quotes;
 mod table;
 
 use crate::companies::Companies;

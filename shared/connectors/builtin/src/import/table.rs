@@ -1,5 +1,5 @@
 //! CSV files: which column is what, in the headings of Google Contacts, Outlook, Teamleader and our own names.
-use super::{BadLine, Row, Rows};
+use super::{BadLine, Row, Rows, quotes};
 use crate::error::CrmError;
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -223,7 +223,8 @@ fn delimiter(text: &str) -> (u8, usize) {
 pub(super) fn rows(text: String) -> Result<Rows, CrmError> {
     let (delimiter, start) = delimiter(&text);
     let passed = text[..start].matches('\n').count() as u64;
-    let bytes = text.into_bytes().split_off(start);
+    let mut bytes = text.into_bytes().split_off(start);
+    let unclosed = quotes::close(&mut bytes, delimiter);
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(Cursor::new(bytes));
     let unreadable = || {
         CrmError::invalid(
@@ -249,7 +250,10 @@ pub(super) fn rows(text: String) -> Result<Rows, CrmError> {
             Err(BadLine { line, reason: "this line cannot be read".to_owned() })
         }
     };
-    Ok(Box::new(reader.into_records().filter(|record| !is_blank(record)).map(row)))
+    let bad = unclosed.into_iter().map(move |line| {
+        Err(BadLine { line: line + passed, reason: "a quote (\") is opened and never closed in this line".to_owned() })
+    });
+    Ok(Box::new(reader.into_records().filter(|record| !is_blank(record)).map(row).chain(bad)))
 }
 
 fn is_blank(record: &Result<csv::StringRecord, csv::Error>) -> bool {
