@@ -6,7 +6,7 @@
 
 /// Empties each line with an unclosed quote (so that the lines after it keep their numbers) and names those lines,
 /// counted from 1.
-pub(super) fn close(text: &mut Vec<u8>, delimiter: u8) -> Vec<u64> {
+pub(super) fn close(text: &mut [u8], delimiter: u8) -> Vec<u64> {
     let (mut bad, mut line, mut start) = (Vec::new(), 1, 0);
     while start < text.len() {
         let end = match record_end(text, start, delimiter) {
