@@ -70,9 +70,6 @@ impl Engine {
     /// Tries the failing records again, also those that have no tries left.
     pub async fn retry_failing(&self, sync: &Sync) -> Result<RunId, EngineError> {
         self.may_start(sync, Trigger::Manual)?;
-        if self.store.count_in_state(&sync.id, RowState::Failing, 1).await? == 0 {
-            return Err(conflict("nothing_failing", "There is nothing to try again: no record is failing."));
-        }
         let mut after = None;
         loop {
             let (rows, next) = self.store.rows_in_state(&sync.id, RowState::Failing, after.as_ref(), 500).await?;

@@ -101,7 +101,7 @@ mod tests {
             match sync.as_str() {
                 "panic" => panic!("boom"),
                 "fail" => Err(EngineError::Unavailable("later".into())),
-                "deadline" if deadline.as_second() != 50 => Err(EngineError::Unavailable("no reserve".into())),
+                "deadline" if deadline.as_second() != 20 => Err(EngineError::Unavailable("no reserve".into())),
                 _ => Ok(()),
             }
         }
