@@ -8,6 +8,7 @@ mod changelog;
 mod desk;
 mod execute;
 mod fanout;
+mod hold;
 mod job;
 mod pipeline;
 mod prepare;
