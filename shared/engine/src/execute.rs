@@ -1,4 +1,4 @@
-//! Carries out one batch on one side: quick repeats, adoption after a lost answer, isolation of a poisoned record.
+//! Carries out one batch on one side: quick repeats where a repeat is safe, isolation of a poisoned record.
 use crate::prepare::Item;
 use crate::session::{Session, Stop, cause, stop_for};
 use std::time::Duration;

@@ -373,14 +373,9 @@ pub(crate) fn interval(sync: &Sync) -> Duration {
     Duration::from_secs(60 * u64::from(settings.map_or(60, |settings| settings.frequency_minutes)))
 }
 
-/// A run id that nobody else makes: time-ordered, and random where the caller has no fence.
-pub(crate) fn unique(now: Timestamp, salt: &str) -> String {
-    format!("{:013x}-{salt}", now.as_millisecond())
-}
-
-/// A promised run's id.
+/// A run to be promised, and its id: ordered by time; `salt` tells who promises.
 pub(crate) fn promise(sync: &Sync, trigger: Trigger, now: Timestamp, salt: &str) -> (Run, RunId) {
-    let run = Run::begin(&sync.id, trigger, RunState::Queued, now, &unique(now, salt));
+    let run = Run::begin(&sync.id, trigger, RunState::Queued, now, &format!("{:013x}-{salt}", now.as_millisecond()));
     let id = run.id.clone();
     (run, id)
 }
