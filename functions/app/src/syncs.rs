@@ -17,7 +17,6 @@ use tandem_core::profile::{self, PROFILES, Profile};
 use tandem_core::record::{RunId, SyncId};
 use tandem_core::schedule::next_slot;
 use tandem_engine::{Budget, Preview};
-use tandem_ports::connector::Choice;
 use tandem_ports::infra::Kind;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::sync::{Sync, SyncState};
@@ -239,7 +238,7 @@ pub(crate) async fn choices(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
     Path(id): Path<String>,
-) -> Result<Json<BTreeMap<String, Vec<Choice>>>, ApiError> {
+) -> Result<Json<BTreeMap<String, serde_json::Value>>, ApiError> {
     let sync = own(&state, &user, &id).await?;
     Ok(Json(state.engine.choices(&sync).await?))
 }

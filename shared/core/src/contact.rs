@@ -4,6 +4,7 @@
 //! everything between works on [`Fields`].
 use crate::normalise::{self, Region};
 use crate::record::{Field, Fields, Item, Value};
+use crate::schema::{FieldSchema, FieldType};
 use std::collections::BTreeMap;
 
 /// Canonical field names of a contact. They are the built-in CRM's names too.
@@ -45,6 +46,15 @@ pub mod field {
 pub const COMPANY_PHONE: &str = "company";
 /// The parts of a postal address, in the order people write them.
 pub const ADDRESS_PARTS: [&str; 5] = ["street", "postal_code", "city", "region", "country"];
+
+/// What a contact takes along from its company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carry {
+    /// The company's name only.
+    Name,
+    /// Its name and its first phone number, labelled `company`, where the contact has no such number of its own.
+    NameAndPhone,
+}
 
 /// An e-mail address or phone number with its label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,6 +191,25 @@ impl Contact {
             custom: fields.iter().filter_map(custom).collect(),
         }
     }
+}
+
+/// These standard fields as a side that sets no limits has them.
+pub fn schema(fields: &[Field]) -> Vec<FieldSchema> {
+    let holds = |name: &Field| match name {
+        name if [field::EMAILS, field::PHONES, field::ADDRESSES].contains(name) => FieldType::List,
+        name if *name == field::BIRTHDAY => FieldType::Date,
+        _ => FieldType::Text,
+    };
+    fields.iter().map(|name| FieldSchema::new(name.clone(), people_say(name.as_str()), holds(name))).collect()
+}
+
+/// `first_name` → `First name`.
+fn people_say(name: &str) -> String {
+    let mut words = name.replace('_', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
 }
 
 /// What people call a record with these fields; never empty.

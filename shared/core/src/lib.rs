@@ -14,3 +14,4 @@ pub mod profile;
 pub mod record;
 pub mod reduce;
 pub mod schedule;
+pub mod schema;

@@ -2,6 +2,7 @@
 use crate::job::promise;
 use crate::session::Stop;
 use crate::{Engine, EngineError, Opening};
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_core::profile::{self, Limits, Profile, Settings};
@@ -100,8 +101,9 @@ impl Engine {
         }
     }
 
-    /// What a sync's settings can be chosen from.
-    pub async fn choices(&self, sync: &Sync) -> Result<BTreeMap<String, Vec<Choice>>, EngineError> {
+    /// What a sync's settings can be chosen from: by setting a list of `id` and `name`; the fields of each side
+    /// (`crm_fields`, `remote_fields`) with their types and limits.
+    pub async fn choices(&self, sync: &Sync) -> Result<BTreeMap<String, Json>, EngineError> {
         let (profile, settings) = rules(sync)?;
         let (crm, remote) = self.connections(sync).await?;
         let mut all = BTreeMap::new();
@@ -109,11 +111,9 @@ impl Engine {
             let ask = Opening { connection, profile, settings: &settings, side, container: None };
             let connector = self.connectors.open(ask).await.map_err(|error| refused(side, &error))?;
             let choices = connector.choices().await.map_err(|error| refused(side, &error))?;
-            for (setting, some) in choices {
-                // Both sides may have fields; each says its own.
-                let name = if setting == "fields" { format!("{}_fields", side.word()) } else { setting.to_owned() };
-                all.insert(name, some);
-            }
+            all.extend(choices.into_iter().map(|(setting, some)| (setting.to_owned(), json!(some))));
+            let fields = connector.schema().await.map_err(|error| refused(side, &error))?;
+            all.insert(format!("{}_fields", side.word()), json!(fields));
         }
         Ok(all)
     }

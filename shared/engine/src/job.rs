@@ -8,7 +8,7 @@ use tandem_core::record::{RunId, Side};
 use tandem_core::schedule;
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::StoreError;
-use tandem_store::checkpoint::{Checkpoint, Hold, Opening, Stage, Walk};
+use tandem_store::checkpoint::{Checkpoint, Hold, Opening, Purpose, Stage, Walk};
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::lease::{Acquired, Lease};
 use tandem_store::run::{Run, RunError, RunState};
@@ -198,7 +198,7 @@ impl Engine {
             let progress = checkpoint.side_mut(side);
             progress.bounds = bounds;
             if began {
-                progress.list_again();
+                progress.list_again(Purpose::Read);
                 // Another segment is another first run, as long as none was completed.
                 if !checkpoint.first_done {
                     checkpoint.created_first = 0;

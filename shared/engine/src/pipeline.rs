@@ -10,7 +10,7 @@ use tandem_core::plan::{Act, Reason};
 use tandem_core::record::{RemoteId, RowKey, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
-use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Stage, Walk};
+use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Purpose, Stage, Walk};
 use tandem_store::link::RowChange;
 use tandem_store::run::{Run, RunState};
 
@@ -100,7 +100,7 @@ impl Session<'_> {
             }
         }
         if let Some(side) = flow.relist {
-            progress.checkpoint.side_mut(side).list_again();
+            progress.checkpoint.side_mut(side).list_again(Purpose::Read);
             self.keep(progress, vec![]).await?;
         }
         match flow.stop {
@@ -321,8 +321,8 @@ impl Session<'_> {
         }
         // A new container: every record is outside it. Whatever was planned for the old one is planned again.
         progress.checkpoint.container = found;
-        progress.checkpoint.right.list_again();
-        progress.checkpoint.left.list_again();
+        progress.checkpoint.right.list_again(Purpose::Read);
+        progress.checkpoint.left.list_again(Purpose::Read);
         self.keep(progress, vec![]).await?;
         Err(Stop::Again)
     }
@@ -447,8 +447,6 @@ impl Session<'_> {
                 store.save_seen(&self.sync.id, *side, at, ids, self.engine.clock.now()).await?;
                 progress.seen_parts += 1;
             }
-        }
-        for page in &closing {
             self.note_page(page, progress);
         }
         // A page without anything to write is committed with the run's end: a run with nothing to do stays cheap.

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
 use tandem_core::matching::{self, Match};
 use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
-use tandem_core::record::{Field, Fields, RemoteId, RowKey, Scope, Side};
+use tandem_core::record::{Field, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
 use tandem_ports::connector::{Change, Fetched, Next};
-use tandem_store::checkpoint::{Checkpoint, Stage, Walk, seen_hash};
+use tandem_store::checkpoint::{Checkpoint, Purpose, Stage, Walk, seen_hash};
 use tandem_store::link::{Row, RowState};
 
 /// Tries of a refused record as it is.
@@ -83,6 +83,8 @@ pub(crate) struct Page {
 pub(crate) enum Advance {
     /// A side's stage, and whether its feed is read to the end.
     Side { side: Side, stage: Stage, caught_up: bool },
+    /// The feed says that it does not tell everything: the side is listed, to find what has left.
+    FindLosses { side: Side },
     /// A walk over rows.
     Walk { task: Task, to: Option<Walk> },
 }
@@ -96,6 +98,7 @@ impl Advance {
                 progress.stage = stage.clone();
                 progress.caught_up = *caught_up;
             }
+            Advance::FindLosses { side } => checkpoint.side_mut(*side).list_again(Purpose::FindLosses),
             Advance::Walk { task: Task::Adopt, to } => checkpoint.adopting.clone_from(to),
             Advance::Walk { task: Task::Retry, to } => checkpoint.retrying.clone_from(to),
             Advance::Walk { task: Task::Retire, to } => checkpoint.retiring.clone_from(to),
@@ -155,11 +158,13 @@ impl Session<'_> {
         let connector = self.connector(side);
         let page = self.patiently(side, || connector.changes(from.as_ref())).await?;
         let relisting = listing && progress.generation > 0;
-        let (stage, caught_up) = match page.next {
-            Next::More(cursor) if listing => (Stage::Listing { page: Some(cursor) }, false),
-            Next::More(cursor) => (Stage::Following { cursor }, false),
-            Next::CaughtUp(cursor) if relisting => (Stage::Sweeping { after: None, then: cursor }, false),
-            Next::CaughtUp(cursor) => (Stage::Following { cursor }, true),
+        let at = |stage, caught_up| Advance::Side { side, stage, caught_up };
+        let advance = match page.next {
+            Next::More(cursor) if listing => at(Stage::Listing { page: Some(cursor) }, false),
+            Next::More(cursor) => at(Stage::Following { cursor }, false),
+            Next::CaughtUp(cursor) if relisting => at(Stage::Sweeping { after: None, then: cursor }, false),
+            Next::CaughtUp(cursor) => at(Stage::Following { cursor }, true),
+            Next::Relist => Advance::FindLosses { side },
         };
         // One record may occur more than once; the last state counts.
         let mut latest: HashMap<RemoteId, Change> = HashMap::with_capacity(page.changes.len());
@@ -167,7 +172,7 @@ impl Session<'_> {
         for change in page.changes {
             let id = match &change {
                 Change::Upsert(fetched) => fetched.id.clone(),
-                Change::Tombstone { id } | Change::Unreadable { id, .. } => id.clone(),
+                Change::Tombstone { id } | Change::Seen { id, .. } | Change::Unreadable { id, .. } => id.clone(),
             };
             if latest.insert(id.clone(), change).is_none() {
                 order.push(id);
@@ -177,10 +182,11 @@ impl Session<'_> {
         let seen = relisting.then(|| (side, order.clone()));
         let mut counts = Counts::default();
         counts.side(side).read = order.len() as u64;
-        let items = self.items(side, changes, listing, number, &mut counts).await?;
+        let purpose = listing.then_some(progress.purpose);
+        let items = self.items(side, changes, purpose, number, &mut counts).await?;
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
         let total = page.total.filter(|_| side == Side::Left && listing);
-        Ok(Page { items, advance: Advance::Side { side, stage, caught_up }, counts, seen, done, total })
+        Ok(Page { items, advance, counts, seen, done, total })
     }
 
     /// Rows that a complete listing did not show: each is looked up, and only a proved absence counts.
@@ -233,12 +239,14 @@ impl Session<'_> {
         &self,
         side: Side,
         changes: Vec<Change>,
-        listing: bool,
+        listing: Option<Purpose>,
         number: u64,
         counts: &mut Counts,
     ) -> Result<Vec<Item>, ReadFailure> {
         let ids: Vec<RemoteId> = changes.iter().map(|change| change_id(change).clone()).collect();
         let rows = self.engine.store.rows_by_id(&self.sync.id, side, &ids).await?;
+        let changes = self.read_seen(side, changes, &rows, listing).await?;
+        let listing = listing.is_some();
         let mut drafts = Vec::new();
         let mut unreadable = Vec::new();
         for (change, row) in changes.into_iter().zip(rows) {
@@ -248,6 +256,7 @@ impl Session<'_> {
                     drafts.extend(self.changed_draft(side, *fetched, row));
                 }
                 Change::Tombstone { .. } => drafts.extend(row.map(|row| Draft::gone(row, side))),
+                Change::Seen { .. } => {}
                 Change::Unreadable { id, reason } => {
                     let row = row.clone().unwrap_or_else(|| Row::first_seen(side, &id));
                     unreadable.push(self.unreadable(row, reason, number));
@@ -262,6 +271,33 @@ impl Session<'_> {
         let mut items = self.planned(drafts, number);
         items.extend(unreadable);
         Ok(items)
+    }
+
+    /// Reads the records that a listing only showed to be there, but for those that are no news: where the listing is to
+    /// find losses, a record in the version we know.
+    async fn read_seen(
+        &self,
+        side: Side,
+        mut changes: Vec<Change>,
+        rows: &[Option<Row>],
+        listing: Option<Purpose>,
+    ) -> Result<Vec<Change>, ReadFailure> {
+        let known = |row: &Option<Row>, version: &Version| {
+            row.as_ref().is_some_and(|row| row.version(side) == Some(version) && row.state != RowState::Failing)
+        };
+        let unread = |(change, row): (&Change, &Option<Row>)| match change {
+            Change::Seen { version, .. } if listing == Some(Purpose::FindLosses) && known(row, version) => None,
+            Change::Seen { id, .. } => Some(id.clone()),
+            Change::Upsert(_) | Change::Tombstone { .. } | Change::Unreadable { .. } => None,
+        };
+        let ids: Vec<RemoteId> = changes.iter().zip(rows).filter_map(unread).collect();
+        let mut read = ids.iter().cloned().zip(self.fetch(side, &ids).await?).collect::<HashMap<_, _>>();
+        for change in &mut changes {
+            if let Some((id, fetched)) = read.remove_entry(change_id(change)) {
+                *change = fetched.map_or(Change::Tombstone { id }, |fetched| Change::Upsert(Box::new(fetched)));
+            }
+        }
+        Ok(changes)
     }
 
     /// A changed record, unless nothing about it is news.
@@ -590,7 +626,7 @@ impl Session<'_> {
 fn change_id(change: &Change) -> &RemoteId {
     match change {
         Change::Upsert(fetched) => &fetched.id,
-        Change::Tombstone { id } | Change::Unreadable { id, .. } => id,
+        Change::Tombstone { id } | Change::Seen { id, .. } | Change::Unreadable { id, .. } => id,
     }
 }
 

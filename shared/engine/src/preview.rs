@@ -107,7 +107,7 @@ impl Engine {
             let page = match session.prepare(&task, &ahead, ahead.pages, &waiting).await {
                 Ok(page) => page,
                 Err(ReadFailure::CursorExpired(side)) => {
-                    ahead.side_mut(side).list_again();
+                    ahead.side_mut(side).list_again(tandem_store::checkpoint::Purpose::Read);
                     continue;
                 }
                 Err(ReadFailure::Stop(Stop::Held { deletes, .. })) => {

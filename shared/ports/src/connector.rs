@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
+use tandem_core::schema::FieldSchema;
 
 /// The provider's opaque mark in its change feed. Stored as it came, never looked into outside its connector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,14 @@ impl fmt::Debug for Fetched {
 pub enum Change {
     /// Created or changed, or (in a full listing) just there.
     Upsert(Box<Fetched>),
+    /// There, in this version; what it says was not read. The engine reads it by [`Connector::get`], unless it only looks
+    /// for what has left and knows this version already. For providers whose listing shows less than the record.
+    Seen {
+        /// Which record.
+        id: RemoteId,
+        /// The version that [`Fetched::version`] of this state would have.
+        version: Version,
+    },
     /// Proved gone: the provider says so. A record that merely is not listed is no tombstone.
     Tombstone {
         /// Which record.
@@ -78,6 +87,9 @@ pub enum Next {
     More(Cursor),
     /// Caught up; start here next time.
     CaughtUp(Cursor),
+    /// Caught up with all that the feed tells, but it does not tell everything: records may have left without a word
+    /// (deleted, or gone from a list). The engine lists the side again and looks up what is no longer there.
+    Relist,
 }
 
 /// A record to create.
@@ -149,15 +161,19 @@ pub type Outcomes<T> = Vec<Result<T>>;
 pub struct Capabilities {
     /// Records can be created, updated and deleted.
     pub writable: bool,
-    /// The feed itself reports deletions; otherwise only a complete listing shows them.
+    /// The feed itself reports deletions; otherwise only a complete listing shows them, and the feed asks for one by
+    /// [`Next::Relist`] when something may have gone.
     pub reports_tombstones: bool,
     /// Updates honour [`Patch::expect`].
     pub conditional_updates: bool,
     /// Deletes honour [`Deletion::expect`].
     pub conditional_deletes: bool,
     /// Creating the same marker twice makes one record. Without it the engine writes an intent first and adopts by
-    /// [`Connector::find_marked`].
+    /// [`Connector::find_made`].
     pub idempotent_creates: bool,
+    /// [`Draft::marker`] and [`Patch::marker`] are kept on the record and shown as [`Fetched::marker`]. Without it a record
+    /// that we made is known by what it says alone.
+    pub keeps_markers: bool,
     /// Cursors may expire and are then reported as `CursorExpired`.
     pub cursors_expire: bool,
     /// The feed may show, for a while, a state from before our own last write (People: "several minutes").
@@ -212,14 +228,19 @@ pub trait Connector: Send + Sync {
     /// Deletes records. Deleting what is already gone succeeds. At most [`Capabilities::delete_batch`].
     async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>>;
 
-    /// Finds records by marker after a lost answer, reading what the provider holds now and not the lagging feed.
-    /// Records without one of these markers are left out. Needed only without `idempotent_creates`.
-    async fn find_marked(&self, markers: &[Marker]) -> Result<Vec<Fetched>>;
+    /// Finds what was made of these drafts after a lost answer, reading what the provider holds now and not the lagging
+    /// feed: by marker, or, where the provider keeps none, a record made lately that says the same. Each record with the
+    /// marker of its draft; drafts that nothing was made of are left out. Needed only without `idempotent_creates`.
+    async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>>;
 
     /// Makes sure that the container exists: the one with this id, else one that we made before (known by our own
     /// mark on it, or by one of `names`), else a new one called `names[0]`. `None` where the kind has none.
     async fn ensure_container(&self, id: Option<&ContainerId>, names: &[&str]) -> Result<Option<ContainerId>>;
 
-    /// What settings can be chosen from, by setting: `remote_group`, `crm_list`, `fields`, ….
+    /// The fields that can be mapped, as this account has them: standard ones, then custom ones (`custom.<name>`).
+    /// What is written is judged by them before it is sent ([`tandem_core::schema::check`]).
+    async fn schema(&self) -> Result<Vec<FieldSchema>>;
+
+    /// What settings can be chosen from, by setting: `remote_group`, `crm_list`, …. Fields are in [`schema`](Self::schema).
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>>;
 }

@@ -2,4 +2,5 @@
 pub mod connector;
 pub mod error;
 pub mod infra;
+pub mod oauth;
 pub mod table;

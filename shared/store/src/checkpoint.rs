@@ -50,6 +50,9 @@ pub struct SideProgress {
     /// Whether the feed was read to its end in the run under way.
     #[serde(default)]
     pub caught_up: bool,
+    /// What the listing is for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// The settings that bound this side when the listing began: other settings mean a new listing.
     #[serde(default)]
     pub bounds: String,
@@ -62,14 +65,27 @@ impl Default for SideProgress {
             generation: 0,
             seen_parts: 0,
             caught_up: false,
+            purpose: Purpose::Read,
             bounds: String::new(),
         }
     }
 }
 
+/// What a full listing is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Everything is looked at: a first run, other settings, a lost cursor.
+    #[default]
+    Read,
+    /// Only what has left counts; a record in the version we know is not read again.
+    FindLosses,
+}
+
 impl SideProgress {
     /// Starts listing everything again.
-    pub fn list_again(&mut self) {
+    pub fn list_again(&mut self, purpose: Purpose) {
+        self.purpose = purpose;
         self.generation += 1;
         self.seen_parts = 0;
         self.stage = Stage::Listing { page: None };

@@ -147,6 +147,13 @@ impl Row {
         }
     }
 
+    /// The version that we last saw or wrote on a side.
+    pub fn version(&self, side: Side) -> Option<&Version> {
+        match side {
+            Side::Left => self.left_version.as_ref(),
+            Side::Right => self.right_version.as_ref(),
+        }
+    }
     /// Its id on a side.
     pub fn id(&self, side: Side) -> Option<&RemoteId> {
         match side {

@@ -75,17 +75,29 @@ async fn drain<H: Harness>(h: &H, from: Option<&Cursor>) -> (Seen, Cursor, usize
     let mut seen = Seen::new();
     let mut at = from.cloned();
     for pages in 1..1_000 {
+        let mut unread = Vec::new();
         let page = h.connector().changes(at.as_ref()).await.expect("the listing succeeds");
         for change in page.changes {
             match change {
                 Change::Upsert(fetched) => seen.insert(fetched.id.clone(), Some(*fetched)),
                 Change::Tombstone { id } => seen.insert(id, None),
+                Change::Seen { id, version } => {
+                    unread.push((id.clone(), version));
+                    seen.insert(id, None)
+                }
                 Change::Unreadable { reason, .. } => panic!("unreadable: {reason}"),
             };
+        }
+        for (id, version) in unread {
+            let fetched = one(h, &id).await;
+            assert!(fetched.as_ref().is_none_or(|fetched| fetched.version == version), "seen in the version it has");
+            seen.insert(id, fetched);
         }
         match page.next {
             Next::More(cursor) => at = Some(cursor),
             Next::CaughtUp(cursor) => return (seen, cursor, pages),
+            // What is not in a complete listing is for the reader to notice.
+            Next::Relist => at = None,
         }
     }
     panic!("the listing never ends");
@@ -216,6 +228,9 @@ pub async fn a_deletion_is_reported<H: Harness>() {
         assert!(matches!(seen.get(&id), Some(None)), "a tombstone");
     } else {
         assert!(!matches!(seen.get(&id), Some(Some(_))), "at least it is not said to be there");
+        // A feed that does not tell asks for a listing, at once or when it is read next.
+        let page = h.connector().changes(Some(&cursor)).await.expect("the feed is read");
+        assert_eq!(page.next, Next::Relist, "a silent loss asks for a listing");
     }
 }
 
@@ -259,7 +274,7 @@ pub async fn a_created_record_reads_back<H: Harness>() {
     let written = only(outcomes).expect("created");
     let read = live(&h, &written.id).await;
     assert!(read.fields == draft.fields, "{:?} and {:?}", read.fields, draft.fields);
-    assert_eq!(read.marker.as_ref(), Some(&draft.marker));
+    assert_eq!(read.marker.as_ref(), Some(&draft.marker).filter(|_| h.connector().capabilities().keeps_markers));
     assert_eq!(read.version, written.version);
     assert_eq!(read.scope, Scope::Inside);
     assert!(written.shown.is_none_or(|shown| shown == read.fields));
@@ -304,10 +319,10 @@ pub async fn a_create_with_a_lost_answer_is_found<H: Harness>() {
     if h.connector().capabilities().idempotent_creates {
         only(h.connector().create(std::slice::from_ref(&draft)).await.expect("the batch")).expect("again");
     } else {
-        let other = Marker::new("another");
-        let found = h.connector().find_marked(&[other, draft.marker.clone()]).await.expect("the search succeeds");
+        let other = Draft { marker: Marker::new("another"), fields: h.sample(8) };
+        let found = h.connector().find_made(&[other, draft.clone()]).await.expect("the search succeeds");
         assert_eq!(found.len(), 1, "the record and not the user's");
-        assert!(found[0].fields == draft.fields && found[0].marker.as_ref() == Some(&draft.marker));
+        assert!(found[0].1.fields == draft.fields && found[0].0 == draft.marker);
     }
     assert_eq!(h.records(), 2);
 }
@@ -320,7 +335,7 @@ pub async fn a_create_that_never_arrived_is_not_found<H: Harness>() {
     let lost = h.connector().create(std::slice::from_ref(&draft)).await;
     assert_eq!(kind(lost.and_then(only)), ErrorKind::Retryable);
     if !h.connector().capabilities().idempotent_creates {
-        assert!(h.connector().find_marked(&[draft.marker]).await.expect("the search succeeds").is_empty());
+        assert!(h.connector().find_made(&[draft]).await.expect("the search succeeds").is_empty());
     }
     assert_eq!(h.records(), 0);
 }
@@ -436,7 +451,7 @@ pub async fn a_marker_can_be_put_on_a_record<H: Harness>() {
     let marked = Patch { marker: Some(marker.clone()), ..patch(&read, Vec::new(), read.fields.clone()) };
     only(h.connector().update(&[marked]).await.expect("the batch succeeds")).expect("marked");
     let after = live(&h, &id).await;
-    assert_eq!(after.marker, Some(marker));
+    assert_eq!(after.marker, Some(marker).filter(|_| h.connector().capabilities().keeps_markers));
     assert!(after.fields == read.fields);
 }
 
@@ -587,6 +602,23 @@ pub async fn an_empty_batch_asks_for_nothing<H: Harness>() {
     assert!(h.connector().delete(&[]).await.expect("nothing to delete").is_empty());
 }
 
+/// The schema names every field of a record once, has a label for each, and admits what the side itself shows.
+pub async fn the_schema_says_what_it_takes<H: Harness>() {
+    let h = H::start().await;
+    let schema = h.connector().schema().await.expect("the schema is read");
+    let mut names: Vec<&Field> = schema.iter().map(|field| &field.name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), schema.len(), "each field once");
+    assert!(schema.iter().all(|field| !field.label.is_empty()));
+    let sample = h.sample(1);
+    let written: Vec<Field> = sample.iter().map(|(name, _)| name.clone()).collect();
+    for name in written.iter().filter(|name| !name.as_str().starts_with("custom.")) {
+        assert!(names.contains(&name), "{name} is in the schema");
+    }
+    tandem_core::schema::check(&schema, &sample, &written).expect("what the side shows fits the side");
+}
+
 /// One `#[tokio::test]` a promise.
 #[macro_export]
 macro_rules! connector_conformance {
@@ -603,7 +635,7 @@ macro_rules! connector_conformance {
             a_conditional_delete_spares_an_edited_record, a_record_outside_the_container_is_outside,
             a_container_is_made_once, a_renamed_container_stays_the_same, a_deleted_container_is_made_anew,
             a_container_with_a_lost_answer_is_found, faults_are_named, a_revoked_grant_is_named,
-            an_empty_batch_asks_for_nothing
+            an_empty_batch_asks_for_nothing, the_schema_says_what_it_takes
         );
     };
     (@each $harness:ty: $($promise:ident),+) => {

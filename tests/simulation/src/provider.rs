@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tandem_core::record::{ContainerId, Fields, Marker, RemoteId, Scope, Version};
+use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, Change, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Next, Outcomes, Patch,
     Written,
@@ -35,6 +36,7 @@ pub fn like_a_crm() -> Character {
             conditional_updates: true,
             conditional_deletes: true,
             idempotent_creates: true,
+            keeps_markers: true,
             cursors_expire: false,
             delta_lags: false,
             sequential_writes: false,
@@ -58,6 +60,7 @@ pub fn like_people() -> Character {
             conditional_updates: true,
             conditional_deletes: false,
             idempotent_creates: false,
+            keeps_markers: true,
             cursors_expire: true,
             delta_lags: true,
             sequential_writes: true,
@@ -526,15 +529,17 @@ impl Connector for Opened {
         self.leave(lose, done)
     }
 
-    async fn find_marked(&self, markers: &[Marker]) -> Result<Vec<Fetched>> {
-        let lose = self.enter("find_marked", false).await?;
+    async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
+        let lose = self.enter("find_made", false).await?;
         let state = self.provider.lock();
-        let marked = |record: &Record| !record.deleted && record.marker.as_ref().is_some_and(|m| markers.contains(m));
+        let made = |marker: &Marker| drafts.iter().any(|draft| draft.marker == *marker);
+        let marked = |record: &Record| record.marker.clone().filter(|marker| !record.deleted && made(marker));
         let found = state
             .records
             .iter()
-            .filter(|(_, record)| marked(record))
-            .map(|(id, record)| self.provider.fetched(id, record, self.container.as_ref()))
+            .filter_map(|(id, record)| {
+                Some((marked(record)?, self.provider.fetched(id, record, self.container.as_ref())))
+            })
             .collect();
         drop(state);
         self.leave(lose, found)
@@ -565,6 +570,9 @@ impl Connector for Opened {
         self.leave(lose, Some(ContainerId::new(id)))
     }
 
+    async fn schema(&self) -> Result<Vec<FieldSchema>> {
+        Ok(tandem_core::contact::schema(&tandem_core::contact::field::ALL))
+    }
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
         let state = self.provider.lock();
         let choice = |(id, name): (&String, &String)| Choice { id: id.clone(), name: name.clone() };

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, ContainerId, Marker, RemoteId, Scope, Side, SyncId, UserId, Version};
+use tandem_core::schema::FieldSchema;
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening};
 use tandem_ports::connector::{
     Capabilities, Change, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Next, Outcomes, Patch,
@@ -81,11 +82,14 @@ impl Connector for MadeUp {
     async fn delete(&self, _: &[Deletion]) -> Result<Outcomes<()>> {
         Err(ConnectorError::new("made up", "delete", ErrorKind::Permanent, "nothing is deleted here"))
     }
-    async fn find_marked(&self, _: &[Marker]) -> Result<Vec<Fetched>> {
+    async fn find_made(&self, _: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
         Ok(vec![])
     }
     async fn ensure_container(&self, _: Option<&ContainerId>, _: &[&str]) -> Result<Option<ContainerId>> {
         Ok(Some(ContainerId::new("group")))
+    }
+    async fn schema(&self) -> Result<Vec<FieldSchema>> {
+        Ok(tandem_core::contact::schema(&tandem_core::contact::field::ALL))
     }
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
         Ok(vec![])

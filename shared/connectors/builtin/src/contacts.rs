@@ -7,17 +7,18 @@ use crate::error::{CrmError, PROVIDER, classify};
 use crate::filter::Filter;
 use crate::ledger::Ledger;
 use crate::map;
-pub use crate::map::Carry;
 use crate::record::Record;
-use crate::schema::Kind;
+use crate::schema::{FieldDefinition, Kind, Shape};
 use crate::users::{Action, User};
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use tandem_core::contact::field;
+pub use tandem_core::contact::Carry;
+use tandem_core::contact::{self, field};
 use tandem_core::normalise::Region;
-use tandem_core::record::{ContainerId, Marker, RemoteId, Scope, Version};
+use tandem_core::record::{ContainerId, Field, Marker, RemoteId, Scope, Version};
+use tandem_core::schema::{FieldSchema, FieldType};
 use tandem_ports::connector::{
     Capabilities, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Outcomes, Patch, Written,
 };
@@ -156,6 +157,7 @@ impl Connector for BuiltinContacts {
             conditional_updates: true,
             conditional_deletes: true,
             idempotent_creates: true,
+            keeps_markers: true,
             cursors_expire: false,
             delta_lags: false,
             sequential_writes: false,
@@ -212,20 +214,20 @@ impl Connector for BuiltinContacts {
         Ok(outcomes)
     }
 
-    async fn find_marked(&self, markers: &[Marker]) -> Result<Vec<Fetched>> {
+    async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
         let find = async {
             self.may_read()?;
-            let texts: Vec<&str> = markers.iter().map(Marker::as_str).collect();
+            let texts: Vec<&str> = drafts.iter().map(|draft| draft.marker.as_str()).collect();
             let ids: Vec<String> = self.ledger.marked(&texts).await?.into_iter().flatten().collect();
             let mut found = Vec::new();
             for batch in ids.chunks(BATCH) {
                 found.extend(self.read(batch).await?.into_iter().flatten());
             }
             // A mark may outlive its record, or point to one that was marked anew.
-            found.retain(|fetched| fetched.marker.as_ref().is_some_and(|marker| markers.contains(marker)));
-            Ok(found)
+            let marked = found.into_iter().filter_map(|fetched: Fetched| Some((fetched.marker.clone()?, fetched)));
+            Ok(marked.filter(|(marker, _)| texts.contains(&marker.as_str())).collect())
         };
-        find.await.map_err(|error: CrmError| classify("contacts.find_marked", error))
+        find.await.map_err(|error: CrmError| classify("contacts.find_made", error))
     }
 
     async fn ensure_container(&self, id: Option<&ContainerId>, _names: &[&str]) -> Result<Option<ContainerId>> {
@@ -240,19 +242,36 @@ impl Connector for BuiltinContacts {
         check.await.map(Some).map_err(|error| classify("contacts.ensure_container", error))
     }
 
+    async fn schema(&self) -> Result<Vec<FieldSchema>> {
+        let read = async {
+            self.actor.require(Kind::Contact, Action::View)?;
+            let standard = contact::schema(&field::ALL).into_iter().map(|known| match limit(&known.name) {
+                (mandatory, most) => FieldSchema { mandatory, max_length: most, ..known },
+            });
+            Ok(standard.chain(self.free_fields().await?).collect())
+        };
+        read.await.map_err(|error| classify("contacts.schema", error))
+    }
+
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
         let read = async {
             self.actor.require(Kind::Contact, Action::View)?;
             let mut lists = self.filters(Kind::Segment).await?;
             lists.extend(self.filters(Kind::ListView).await?);
-            let mut fields: Vec<Choice> = field::ALL
-                .iter()
-                .map(|field| Choice { id: field.as_str().to_owned(), name: people_say(field.as_str()) })
-                .collect();
-            fields.extend(self.free_fields().await?);
-            Ok(vec![("crm_list", lists), ("fields", fields)])
+            Ok(vec![("crm_list", lists)])
         };
         read.await.map_err(|error| classify("contacts.choices", error))
+    }
+}
+
+/// Whether the CRM demands this field of a contact, and how much of it it takes.
+fn limit(name: &Field) -> (bool, Option<usize>) {
+    match Kind::Contact.definition().field(name.as_str()) {
+        Some(FieldDefinition { shape: Shape::Line(most) | Shape::Lines(most), mandatory, .. }) => {
+            (*mandatory, Some(*most))
+        }
+        Some(field) => (field.mandatory, None),
+        None => (false, None),
     }
 }
 
@@ -267,7 +286,7 @@ impl BuiltinContacts {
     }
 
     /// The free fields that the oldest 200 contacts use.
-    async fn free_fields(&self) -> Result<Vec<Choice>, CrmError> {
+    async fn free_fields(&self) -> Result<Vec<FieldSchema>, CrmError> {
         let (rows, _) = self.ledger.rows(Kind::Contact, 0, 200).await?;
         let ids: Vec<&str> = rows.iter().map(|(_, id, _)| id.as_str()).collect();
         let mut names = BTreeSet::new();
@@ -275,15 +294,7 @@ impl BuiltinContacts {
             let custom = record.body.get("custom").and_then(Value::as_object);
             names.extend(custom.into_iter().flat_map(|custom| custom.keys().cloned()));
         }
-        Ok(names.into_iter().map(|name| Choice { id: format!("custom.{name}"), name }).collect())
+        let free = |name: String| FieldSchema::new(Field::named(format!("custom.{name}")), name, FieldType::Text);
+        Ok(names.into_iter().map(free).collect())
     }
-}
-
-/// `first_name` → `First name`.
-fn people_say(field: &str) -> String {
-    let mut words = field.replace('_', " ");
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    words
 }

@@ -1,18 +1,9 @@
 //! A stored contact as the canonical [`Contact`], and canonical fields as input for a stored contact. Pure.
 use crate::record::{self, Record};
 use serde_json::{Map, Value, json};
-use tandem_core::contact::{ADDRESS_PARTS, Address, COMPANY_PHONE, Contact, Labelled, field};
+use tandem_core::contact::{ADDRESS_PARTS, Address, COMPANY_PHONE, Carry, Contact, Labelled, field};
 use tandem_core::normalise::{self, Region};
 use tandem_core::record::{Field, Fields, Item};
-
-/// What a contact takes along from its company.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carry {
-    /// The company's name only.
-    Name,
-    /// Its name and its first phone number, labelled `company`, where the contact has no such number of its own.
-    NameAndPhone,
-}
 
 /// The canonical contact of a record. A company that is gone counts as none.
 pub(crate) fn contact(record: &Record, company: Option<&Record>, carry: Carry, region: Region) -> Contact {

@@ -12,8 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
+use tandem_core::contact::{self, field};
 use tandem_core::normalise::Region;
 use tandem_core::record::{ContainerId, Marker, RemoteId, Scope, Version};
+use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, Change, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Next, Outcomes, Patch,
     Written,
@@ -156,6 +158,7 @@ impl Connector for GoogleContacts {
             conditional_updates: true,
             conditional_deletes: false,
             idempotent_creates: false,
+            keeps_markers: true,
             cursors_expire: true,
             delta_lags: true,
             sequential_writes: true,
@@ -217,15 +220,15 @@ impl Connector for GoogleContacts {
     }
 
     /// Reads the whole list anew: `people.searchContacts` finds no `clientData`, and the delta lags.
-    async fn find_marked(&self, markers: &[Marker]) -> Result<Vec<Fetched>> {
-        let wanted: HashSet<&str> = markers.iter().map(Marker::as_str).collect();
+    async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
+        let wanted: HashSet<&str> = drafts.iter().map(|draft| draft.marker.as_str()).collect();
         let mut found = Vec::new();
         let mut page: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let call = people::list(self.origin(), self.page_size, page.as_deref(), None, false)?;
             let answer: Connections = self.call(call).await?;
             let ours = answer.connections.into_iter().filter(|p| p.marker().is_some_and(|m| wanted.contains(m)));
-            found.extend(ours.filter_map(|person| self.fetched(person)));
+            found.extend(ours.filter_map(|person| self.fetched(person)).filter_map(|f| Some((f.marker.clone()?, f))));
             page = answer.next_page_token;
             if page.is_none() {
                 return Ok(found);
@@ -236,6 +239,11 @@ impl Connector for GoogleContacts {
 
     async fn ensure_container(&self, id: Option<&ContainerId>, names: &[&str]) -> Result<Option<ContainerId>> {
         self.ensure_group(id, names).await.map(Some)
+    }
+
+    async fn schema(&self) -> Result<Vec<FieldSchema>> {
+        // Google demands no field and states no limits; custom fields are made by naming them.
+        Ok(contact::schema(&field::ALL))
     }
 
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {

@@ -1,0 +1,177 @@
+//! What a side can hold: its fields with their types and limits, and whether a record fits before it is sent.
+use crate::plan::Reason;
+use crate::record::{Field, Fields, Value};
+use serde::{Deserialize, Serialize};
+
+/// What kind of value a field holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FieldType {
+    /// Text.
+    Text,
+    /// `YYYY-MM-DD` (or `--MM-DD` where the side knows no year).
+    Date,
+    /// `YYYY-MM-DDThh:mm:ssZ`.
+    DateTime,
+    /// A number in plain decimal.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// One of these values; a few sides take several, separated by `;`.
+    Picklist {
+        /// The values that the side takes.
+        values: Vec<String>,
+        /// Several at once, separated by `;`.
+        #[serde(default)]
+        several: bool,
+    },
+    /// A list of labelled values: e-mail addresses, phone numbers, postal addresses.
+    List,
+}
+
+/// One field of a side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldSchema {
+    /// Canonical name: a standard one, or `custom.<name>`. What a field map names.
+    #[serde(rename = "id")]
+    pub name: Field,
+    /// What people call it.
+    #[serde(rename = "name")]
+    pub label: String,
+    /// What it holds.
+    pub holds: FieldType,
+    /// Most characters of a text (of one element of a list).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+    /// A record without it is refused.
+    #[serde(default)]
+    pub mandatory: bool,
+    /// The side takes no value for it.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+impl FieldSchema {
+    /// A writable, optional field without a length limit.
+    pub fn new(name: Field, label: impl Into<String>, holds: FieldType) -> FieldSchema {
+        FieldSchema { name, label: label.into(), holds, max_length: None, mandatory: false, read_only: false }
+    }
+    /// With a length limit in characters.
+    pub fn at_most(self, characters: usize) -> FieldSchema {
+        FieldSchema { max_length: Some(characters), ..self }
+    }
+    /// As a field that every record must have.
+    pub fn required(self) -> FieldSchema {
+        FieldSchema { mandatory: true, ..self }
+    }
+    /// As a field that cannot be written.
+    pub fn locked(self) -> FieldSchema {
+        FieldSchema { read_only: true, ..self }
+    }
+}
+
+/// Whether a record fits the side that it is to be written to. `written` are the fields of this write (all of them for
+/// a new record). The reason names the field and what would be right, and no value.
+pub fn check(schema: &[FieldSchema], fields: &Fields, written: &[Field]) -> Result<(), Reason> {
+    for field in schema {
+        let value = fields.get(&field.name);
+        if field.mandatory && value.is_none() {
+            return Err(Reason::new("missing_fields", format!("`{}` is mandatory there and empty here.", field.label)));
+        }
+        let Some(value) = value.filter(|_| written.contains(&field.name)) else { continue };
+        if let Err(what) = fits(field, value) {
+            return Err(Reason::new("unfit_field", format!("`{}` {what}", field.label)));
+        }
+    }
+    Ok(())
+}
+
+fn fits(field: &FieldSchema, value: &Value) -> Result<(), String> {
+    let longest = match value {
+        Value::Text(text) => text.chars().count(),
+        Value::Items(items) => {
+            items.iter().flat_map(|item| item.parts.values()).map(|part| part.chars().count()).max().unwrap_or(0)
+        }
+    };
+    if let Some(most) = field.max_length.filter(|most| longest > *most) {
+        return Err(format!("is too long: {longest} characters, and at most {most} fit."));
+    }
+    let Value::Text(text) = value else { return Ok(()) };
+    match &field.holds {
+        FieldType::Text | FieldType::List => Ok(()),
+        FieldType::Date if is_date(text) => Ok(()),
+        FieldType::Date => Err("must be a date such as 2026-11-25.".to_owned()),
+        FieldType::DateTime if text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
+        FieldType::DateTime => Err("must be a time such as 2026-11-25T09:00:00Z.".to_owned()),
+        FieldType::Number if text.parse::<f64>().is_ok_and(f64::is_finite) => Ok(()),
+        FieldType::Number => Err("must be a number.".to_owned()),
+        FieldType::Boolean if ["true", "false"].contains(&text.as_str()) => Ok(()),
+        FieldType::Boolean => Err("must be `true` or `false`.".to_owned()),
+        FieldType::Picklist { values, several } => {
+            let mut chosen: Box<dyn Iterator<Item = &str>> = if *several {
+                Box::new(text.split(';').map(str::trim))
+            } else {
+                Box::new(std::iter::once(text.as_str()))
+            };
+            match chosen.all(|one| values.iter().any(|value| value == one)) {
+                true => Ok(()),
+                false => Err("is none of the values that the list there has.".to_owned()),
+            }
+        }
+    }
+}
+
+fn is_date(text: &str) -> bool {
+    crate::normalise::date(text) == text && text.len() >= 7 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contact::field;
+
+    fn text(name: &Field, value: &str) -> Fields {
+        Fields::from_iter([(name.clone(), Value::Text(value.to_owned()))])
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_is_named_by_field_before_it_is_sent() {
+        let vip = Field::named("custom.vip");
+        let gold = FieldType::Picklist { values: vec!["gold".into(), "silver".into()], several: false };
+        let colours = FieldType::Picklist { values: vec!["red".into(), "blue".into()], several: true };
+        let cases = [
+            (FieldSchema::new(field::LAST_NAME, "Last name", FieldType::Text).required(), text(&vip, "x"), false),
+            (
+                FieldSchema::new(field::LAST_NAME, "Last name", FieldType::Text).at_most(3),
+                text(&field::LAST_NAME, "Jané"),
+                false,
+            ),
+            (
+                FieldSchema::new(field::LAST_NAME, "Last name", FieldType::Text).at_most(4),
+                text(&field::LAST_NAME, "Jané"),
+                true,
+            ),
+            (FieldSchema::new(vip.clone(), "VIP", gold.clone()), text(&vip, "bronze"), false),
+            (FieldSchema::new(vip.clone(), "VIP", gold), text(&vip, "gold"), true),
+            (FieldSchema::new(vip.clone(), "VIP", colours), text(&vip, "red; blue"), true),
+            (FieldSchema::new(vip.clone(), "VIP", FieldType::Number), text(&vip, "twelve"), false),
+            (FieldSchema::new(vip.clone(), "VIP", FieldType::Boolean), text(&vip, "yes"), false),
+            (FieldSchema::new(vip.clone(), "VIP", FieldType::Date), text(&vip, "2026-02-30"), false),
+            (FieldSchema::new(vip.clone(), "VIP", FieldType::Date), text(&vip, "--02-29"), true),
+        ];
+        for (schema, fields, fit) in cases {
+            let written: Vec<Field> = fields.iter().map(|(name, _)| name.clone()).collect();
+            let judged = check(std::slice::from_ref(&schema), &fields, &written);
+            assert_eq!(judged.is_ok(), fit, "{schema:?}");
+            if let Err(reason) = judged {
+                assert!(reason.message.contains(&schema.label), "{reason:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_written_is_judged() {
+        let long = FieldSchema::new(field::REMARKS, "Remarks", FieldType::Text).at_most(1);
+        check(&[long], &text(&field::REMARKS, "old and long"), &[field::LAST_NAME]).unwrap();
+    }
+}
