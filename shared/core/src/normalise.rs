@@ -75,6 +75,11 @@ pub fn date(raw: &str) -> String {
     parse_date(head).unwrap_or(line)
 }
 
+/// Whether a text is a date in the form that [`date`] gives.
+pub fn is_date(text: &str) -> bool {
+    parse_date(text).as_deref() == Some(text)
+}
+
 fn parse_date(head: &str) -> Option<String> {
     if let Some(rest) = head.strip_prefix("--") {
         let (month, day) = rest.split_once('-').or_else(|| rest.is_char_boundary(2).then(|| rest.split_at(2)))?;

@@ -99,7 +99,7 @@ fn fits(field: &FieldSchema, value: &Value) -> Result<(), String> {
     let Value::Text(text) = value else { return Ok(()) };
     match &field.holds {
         FieldType::Text | FieldType::List => Ok(()),
-        FieldType::Date if is_date(text) => Ok(()),
+        FieldType::Date if crate::normalise::is_date(text) => Ok(()),
         FieldType::Date => Err("must be a date such as 2026-11-25.".to_owned()),
         FieldType::DateTime if text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
         FieldType::DateTime => Err("must be a time such as 2026-11-25T09:00:00Z.".to_owned()),
@@ -119,10 +119,6 @@ fn fits(field: &FieldSchema, value: &Value) -> Result<(), String> {
             }
         }
     }
-}
-
-fn is_date(text: &str) -> bool {
-    crate::normalise::date(text) == text && text.len() >= 7 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ async fn everything_asked() -> Vec<Request<Bytes>> {
     let Next::CaughtUp(cursor) = next else { panic!("the loop ends caught up") };
     google.changes(Some(&cursor)).await.expect("a delta");
     let found = google.find_made(std::slice::from_ref(&draft)).await.expect("found");
-    let ids: Vec<_> = found.iter().map(|fetched| fetched.id.clone()).collect();
+    let ids: Vec<_> = found.iter().map(|(_, fetched)| fetched.id.clone()).collect();
     let read = google.get(&ids).await.expect("read");
     let read: Vec<_> = read.into_iter().flatten().collect();
     assert_eq!(read.len(), 2);
