@@ -124,6 +124,7 @@ async fn builtin(state: &AppState, user: &User) -> Result<Connection, ApiError> 
         scopes: Vec::new(),
         tokens: None,
         tokens_version: 0,
+        rests_until: None,
         created_at: state.clock.now(),
     };
     state.store.create_connection(&connection).await?;

@@ -1,15 +1,15 @@
 //! How a record of one side is recognised as one of the other before they are linked.
 use crate::contact::field;
 use crate::policy::MatchKey;
-use crate::record::Fields;
+use crate::record::{Fields, Side};
 
-/// The texts by which a record may be recognised, strongest first. Hashed before they are stored.
-pub fn match_keys(fields: &Fields, match_on: &[MatchKey]) -> Vec<String> {
+/// The texts by which a record of a side may be recognised, strongest first. Hashed before they are stored.
+pub fn match_keys(side: Side, fields: &Fields, match_on: &[MatchKey]) -> Vec<String> {
     let mut keys = Vec::new();
     for by in match_on {
         let found: Vec<String> = match by {
             MatchKey::Email => values(fields, &field::EMAILS, None, "email"),
-            MatchKey::WorkEmail => values(fields, &field::EMAILS, Some("work"), "email"),
+            MatchKey::WorkEmail => work_email(side, fields),
             MatchKey::Phone => values(fields, &field::PHONES, None, "phone"),
             MatchKey::Name => name(fields).into_iter().collect(),
         };
@@ -25,6 +25,16 @@ pub fn match_keys(fields: &Fields, match_on: &[MatchKey]) -> Vec<String> {
 fn values(fields: &Fields, list: &crate::record::Field, label: Option<&str>, kind: &str) -> Vec<String> {
     let items = fields.items(list).iter().filter(|item| label.is_none_or(|label| item.label == label));
     items.map(|item| format!("{kind}:{}", item.as_value())).collect()
+}
+
+/// The address labelled `work`; in the CRM, where people label less, else the main one.
+fn work_email(side: Side, fields: &Fields) -> Vec<String> {
+    let mut found = values(fields, &field::EMAILS, Some("work"), "email");
+    if found.is_empty() && side == Side::Left {
+        found = values(fields, &field::EMAILS, None, "email");
+        found.truncate(1);
+    }
+    found
 }
 
 fn name(fields: &Fields) -> Option<String> {

@@ -97,14 +97,13 @@ impl Both<'_> {
     }
 
     fn target(&self, direction: Direction, winner: Side) -> (Targets, bool) {
-        let to = |side: Side, value: Option<&Value>| (vec![(side, value.cloned())], false);
         match direction {
             Direction::CrmToRemote => self.one_way(Side::Right, self.left),
             Direction::RemoteToCrm => self.one_way(Side::Left, self.right),
             Direction::Both => match (self.base, self.changed(Side::Left), self.changed(Side::Right)) {
                 (Some(_), false, false) => (vec![], false),
-                (Some(_), true, false) => to(Side::Right, self.left),
-                (Some(_), false, true) => to(Side::Left, self.right),
+                (Some(_), true, false) => self.follow(Side::Left),
+                (Some(_), false, true) => self.follow(Side::Right),
                 (Some(_), true, true) | (None, _, _) => self.both_changed(winner),
             },
         }
@@ -119,7 +118,79 @@ impl Both<'_> {
             Some(_) => !self.changed(Side::Left) && !self.changed(Side::Right),
             None => value.is_none(),
         };
-        if quiet { (vec![], false) } else { (vec![(to, value.cloned())], false) }
+        if quiet {
+            return (vec![], false);
+        }
+        let target = match (value, self.value(to)) {
+            (Some(Value::Items(here)), Some(Value::Items(there))) => {
+                Some(Value::Items(self.with_their_own(to, here, there)))
+            }
+            (Some(Value::Items(_) | Value::Text(_)) | None, _) => value.cloned(),
+        };
+        (vec![(to, target)], false)
+    }
+
+    /// The list of the leading side, with what the following side had of its own when both agreed (or has now, where they
+    /// never did): we did not bring it, so it is not ours to take away.
+    fn with_their_own(&self, to: Side, here: &[Item], there: &[Item]) -> Vec<Item> {
+        let own = |item: &&Item| match self.base.and_then(|base| base.print(to, self.field).map(|print| (base, print)))
+        {
+            Some((base, Print::Many(then))) => {
+                let print = item_print(self.key, item);
+                let led = match base.print(to.other(), self.field) {
+                    Some(Print::Many(led)) => led.clone(),
+                    Some(Print::One(_)) | None => Vec::new(),
+                };
+                then.contains(&print) && !pair_up(&led, then).iter().any(|(_, paired)| *paired == print)
+            }
+            Some((_, Print::One(_))) => false,
+            None => self.base.is_none(),
+        };
+        let mut result = here.to_vec();
+        for item in there.iter().filter(own) {
+            if !result.iter().any(|known| known.parts == item.parts) {
+                result.push(item.clone());
+            }
+        }
+        result
+    }
+
+    /// Only `from` changed. Where the other side holds elements of a list that this one cannot (they differed when both
+    /// agreed), only what changed follows: an element removed here goes there, an element added here comes there.
+    fn follow(&self, from: Side) -> (Targets, bool) {
+        let (to, value) = (from.other(), self.value(from));
+        let agreed =
+            self.base.is_some_and(|base| base.print(Side::Left, self.field) == base.print(Side::Right, self.field));
+        let (Some(Value::Items(there)), false) = (self.value(to), agreed) else {
+            return (vec![(to, value.cloned())], false);
+        };
+        let here = match value {
+            Some(Value::Items(items)) => items.as_slice(),
+            Some(Value::Text(_)) | None => &[],
+        };
+        (vec![(to, Some(Value::Items(self.carry_over(from, here, there))))], false)
+    }
+
+    /// The list of the other side after what changed in `here` since the agreement is applied to it.
+    fn carry_over(&self, from: Side, here: &[Item], there: &[Item]) -> Vec<Item> {
+        let base = |side| match self.base.and_then(|base| base.print(side, self.field)) {
+            Some(Print::Many(many)) => many.clone(),
+            Some(Print::One(_)) | None => Vec::new(),
+        };
+        let (was_here, was_there) = (base(from), base(from.other()));
+        let now: Vec<String> = here.iter().map(|item| item_print(self.key, item)).collect();
+        // What both showed alike is one element; what one of them spells its own way is paired by its place among these.
+        let pairs = pair_up(&was_here, &was_there);
+        let removed: Vec<&String> =
+            pairs.iter().filter(|(here, _)| !now.contains(here)).map(|(_, there)| there).collect();
+        let kept = there.iter().filter(|item| !removed.contains(&&item_print(self.key, item))).cloned();
+        let mut result: Vec<Item> = kept.collect();
+        for (item, print) in here.iter().zip(&now) {
+            if !was_here.contains(print) && !result.iter().any(|known| known.parts == item.parts) {
+                result.push(item.clone());
+            }
+        }
+        result
     }
 
     fn both_changed(&self, winner: Side) -> (Targets, bool) {
@@ -159,8 +230,29 @@ impl Both<'_> {
             Some(Print::Many(many)) => Some(many.clone()),
             Some(Print::One(_)) | None => None,
         };
-        let (left, right) = (many(Side::Left)?, many(Side::Right)?);
-        (left.len() == right.len()).then(|| left.into_iter().zip(right).collect())
+        Some(pair_up(&many(Side::Left)?, &many(Side::Right)?))
+    }
+}
+
+/// The elements that both sides showed when they agreed, as pairs of prints: equal ones first; the others by their order
+/// where as many are left on each side. What only one side could hold is in no pair.
+fn pair_up(left: &[String], right: &[String]) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> =
+        left.iter().filter(|print| right.contains(print)).map(|print| (print.clone(), print.clone())).collect();
+    let rest = |of: &[String], other: &[String]| -> Vec<String> {
+        of.iter().filter(|print| !other.contains(print)).cloned().collect()
+    };
+    let (l, r) = (rest(left, right), rest(right, left));
+    if l.len() == r.len() {
+        pairs.extend(l.into_iter().zip(r));
+    }
+    pairs
+}
+
+fn item_print(key: &FingerprintKey, item: &Item) -> String {
+    match key.print(&Value::Items(vec![item.clone()])) {
+        Print::Many(mut one) => one.pop().unwrap_or_default(),
+        Print::One(one) => one,
     }
 }
 
@@ -172,10 +264,7 @@ fn merge_items(
     (left, right): (&[Item], &[Item]),
     winner: Side,
 ) -> (Vec<Item>, bool) {
-    let print = |item: &Item| match key.print(&Value::Items(vec![item.clone()])) {
-        Print::Many(mut one) => one.pop().unwrap_or_default(),
-        Print::One(one) => one,
-    };
+    let print = |item: &Item| item_print(key, item);
     let left_prints: Vec<String> = left.iter().map(print).collect();
     let right_prints: Vec<String> = right.iter().map(print).collect();
     let (mut kept, mut left_added, mut right_added) = (Vec::new(), Vec::new(), Vec::new());

@@ -72,13 +72,33 @@ pub enum Eligibility {
     Relaxed,
 }
 
+/// Most records that one run carries to one side, as the product has it that the profile is named after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunLimits {
+    /// In the first run.
+    pub first: u64,
+    /// What happens when there are more.
+    pub over: OverFirst,
+    /// In every later run; the rest follows in the run after it.
+    pub later: Option<u64>,
+}
+
+/// What happens when there is more than the first run may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverFirst {
+    /// A person must choose less.
+    Pause,
+    /// The rest follows in later runs.
+    GoOn,
+}
+
 /// By what a record of one side is recognised as one of the other, after our own marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MatchKey {
     /// Any e-mail address.
     Email,
-    /// The e-mail address labelled `work`.
+    /// The e-mail address labelled `work`; in the CRM, where none is, the main one.
     WorkEmail,
     /// Any phone number.
     Phone,
@@ -122,8 +142,8 @@ pub struct Policy {
     pub match_on: Vec<MatchKey>,
     /// The share of linked records that one plan may delete, in percent.
     pub max_delete_percent: u8,
-    /// Most records created by the first pass (`limits: vendor`).
-    pub first_limit: Option<u64>,
+    /// Most records that one run carries across (`limits: vendor`).
+    pub run_limits: Option<RunLimits>,
 }
 
 impl Policy {

@@ -2,7 +2,9 @@
 use crate::contact::field;
 use crate::error::Invalid;
 use crate::normalise::Region;
-use crate::policy::{Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, Policy};
+use crate::policy::{
+    Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, OverFirst, Policy, RunLimits,
+};
 use crate::record::{Field, Side};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,12 +23,12 @@ pub enum Limits {
 /// The caps of the product that a profile is named after (`limits: vendor`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VendorLimits {
-    /// Most records the first pass creates.
-    pub first_run: u64,
+    /// Most records that a run carries across.
+    pub run: RunLimits,
     /// Whether a person may start a run.
     pub manual_start: bool,
-    /// The one frequency, in minutes.
-    pub frequency_minutes: u32,
+    /// The one frequency, in minutes, where the product has only one.
+    pub frequency_minutes: Option<u32>,
 }
 
 /// The rules of one integration.
@@ -70,27 +72,84 @@ pub struct Profile {
     pub vendor: VendorLimits,
 }
 
+const DELETIONS: &[OnDelete] = &[OnDelete::Propagate, OnDelete::Unlink, OnDelete::Restore];
+
 /// All profiles of this release.
-pub const PROFILES: &[Profile] = &[Profile {
-    id: "teamleader-google-contacts",
-    name: "Teamleader Focus → Google Contacts",
-    kind: "contacts",
-    crm: &["builtin"],
-    remote: &["google"],
-    directions: &[Direction::CrmToRemote],
-    conflicts: &[Conflict::Crm],
-    on_crm_delete: &[OnDelete::Propagate, OnDelete::Unlink],
-    on_remote_delete: &[OnDelete::Restore, OnDelete::Unlink],
-    on_crm_leave: OnLeave::Detach,
-    on_remote_leave: OnLeave::Restore,
-    delete_only_own_copies: true,
-    group_names: &["Teamleader Focus", "Teamleader"],
-    carry_company: true,
-    eligibility: Eligibility::Strict,
-    match_on: &[MatchKey::Email],
-    frequency_minutes: 60,
-    vendor: VendorLimits { first_run: 10_000, manual_start: false, frequency_minutes: 60 },
-}];
+pub const PROFILES: &[Profile] = &[
+    Profile {
+        id: "teamleader-google-contacts",
+        name: "Teamleader Focus → Google Contacts",
+        kind: "contacts",
+        crm: &["builtin", "teamleader"],
+        remote: &["google"],
+        directions: &[Direction::CrmToRemote],
+        conflicts: &[Conflict::Crm],
+        on_crm_delete: &[OnDelete::Propagate, OnDelete::Unlink],
+        on_remote_delete: &[OnDelete::Restore, OnDelete::Unlink],
+        on_crm_leave: OnLeave::Detach,
+        on_remote_leave: OnLeave::Restore,
+        delete_only_own_copies: true,
+        group_names: &["Teamleader Focus", "Teamleader"],
+        carry_company: true,
+        eligibility: Eligibility::Strict,
+        match_on: &[MatchKey::Email],
+        frequency_minutes: 60,
+        vendor: VendorLimits {
+            run: RunLimits { first: 10_000, over: OverFirst::Pause, later: None },
+            manual_start: false,
+            frequency_minutes: Some(60),
+        },
+    },
+    Profile {
+        id: "zoho-google-contacts",
+        name: "Zoho CRM ↔ Google Contacts",
+        kind: "contacts",
+        crm: &["builtin", "zoho"],
+        remote: &["google"],
+        directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
+        conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
+        on_crm_delete: DELETIONS,
+        on_remote_delete: DELETIONS,
+        on_crm_leave: OnLeave::Unlink,
+        on_remote_leave: OnLeave::Unlink,
+        delete_only_own_copies: false,
+        group_names: &["Zoho CRM"],
+        carry_company: false,
+        eligibility: Eligibility::Relaxed,
+        match_on: &[MatchKey::WorkEmail],
+        frequency_minutes: 60,
+        vendor: VendorLimits {
+            run: RunLimits { first: 10_000, over: OverFirst::GoOn, later: Some(500) },
+            manual_start: true,
+            frequency_minutes: None,
+        },
+    },
+    Profile {
+        id: "sell-google-contacts",
+        name: "Zendesk Sell ↔ Google Contacts",
+        kind: "contacts",
+        crm: &["builtin", "sell"],
+        remote: &["google"],
+        directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
+        conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
+        on_crm_delete: DELETIONS,
+        on_remote_delete: DELETIONS,
+        on_crm_leave: OnLeave::Unlink,
+        on_remote_leave: OnLeave::Unlink,
+        delete_only_own_copies: false,
+        group_names: &["Base CRM"],
+        carry_company: false,
+        eligibility: Eligibility::Relaxed,
+        match_on: &[MatchKey::Email],
+        frequency_minutes: 60,
+        vendor: VendorLimits {
+            // Google's own limit; Sell has none.
+            run: RunLimits { first: 25_000, over: OverFirst::GoOn, later: None },
+            manual_start: true,
+            frequency_minutes: None,
+        },
+    },
+];
 
 /// A profile by id.
 pub fn profile(id: &str) -> Option<&'static Profile> {
@@ -134,7 +193,7 @@ impl Profile {
         let read = Reader { given };
         read.refuse_unknown()?;
         let limits = read.value("limits", "`none` or `vendor`")?.unwrap_or(Limits::None);
-        let fixed = (limits == Limits::Vendor).then_some(self.vendor.frequency_minutes);
+        let fixed = self.vendor.frequency_minutes.filter(|_| limits == Limits::Vendor);
         let settings = Settings {
             direction: read.one_of("direction", self.directions)?,
             conflict: read.one_of("conflict", self.conflicts)?,
@@ -219,7 +278,7 @@ impl Profile {
             eligibility: settings.eligibility,
             match_on: settings.match_on.clone(),
             max_delete_percent: settings.max_delete_percent,
-            first_limit: (settings.limits == Limits::Vendor).then_some(self.vendor.first_run),
+            run_limits: (settings.limits == Limits::Vendor).then_some(self.vendor.run),
         }
     }
 
@@ -265,7 +324,8 @@ impl Profile {
     /// The product's caps, for the catalogue.
     pub fn vendor_limits(&self) -> Value {
         json!({
-            "first_run": self.vendor.first_run,
+            "first_run": self.vendor.run.first,
+            "later_runs": self.vendor.run.later,
             "manual_start": self.vendor.manual_start,
             "frequency_minutes": self.vendor.frequency_minutes,
         })

@@ -70,15 +70,15 @@ impl FieldSchema {
     }
 }
 
-/// Whether a record fits the side that it is to be written to. `written` are the fields of this write (all of them for
-/// a new record). The reason names the field and what would be right, and no value.
-pub fn check(schema: &[FieldSchema], fields: &Fields, written: &[Field]) -> Result<(), Reason> {
-    for field in schema {
+/// Whether a record fits the side that it is to be written to. `written` are the fields that an update writes; `None`
+/// for a new record. The reason names the field and what would be right, and no value.
+pub fn check(schema: &[FieldSchema], fields: &Fields, written: Option<&[Field]>) -> Result<(), Reason> {
+    for field in schema.iter().filter(|field| written.is_none_or(|written| written.contains(&field.name))) {
         let value = fields.get(&field.name);
         if field.mandatory && value.is_none() {
             return Err(Reason::new("missing_fields", format!("`{}` is mandatory there and empty here.", field.label)));
         }
-        let Some(value) = value.filter(|_| written.contains(&field.name)) else { continue };
+        let Some(value) = value else { continue };
         if let Err(what) = fits(field, value) {
             return Err(Reason::new("unfit_field", format!("`{}` {what}", field.label)));
         }
@@ -156,8 +156,7 @@ mod tests {
             (FieldSchema::new(vip.clone(), "VIP", FieldType::Date), text(&vip, "--02-29"), true),
         ];
         for (schema, fields, fit) in cases {
-            let written: Vec<Field> = fields.iter().map(|(name, _)| name.clone()).collect();
-            let judged = check(std::slice::from_ref(&schema), &fields, &written);
+            let judged = check(std::slice::from_ref(&schema), &fields, None);
             assert_eq!(judged.is_ok(), fit, "{schema:?}");
             if let Err(reason) = judged {
                 assert!(reason.message.contains(&schema.label), "{reason:?}");
@@ -168,6 +167,11 @@ mod tests {
     #[test]
     fn only_what_is_written_is_judged() {
         let long = FieldSchema::new(field::REMARKS, "Remarks", FieldType::Text).at_most(1);
-        check(&[long], &text(&field::REMARKS, "old and long"), &[field::LAST_NAME]).unwrap();
+        let remarks = text(&field::REMARKS, "old and long");
+        check(std::slice::from_ref(&long), &remarks, Some(&[field::LAST_NAME])).unwrap();
+        check(&[long], &remarks, Some(&[field::REMARKS])).unwrap_err();
+        let name = FieldSchema::new(field::LAST_NAME, "Last name", FieldType::Text).required();
+        check(std::slice::from_ref(&name), &remarks, Some(&[field::REMARKS])).unwrap();
+        check(&[name], &remarks, Some(&[field::LAST_NAME])).unwrap_err();
     }
 }

@@ -77,7 +77,7 @@ prop_compose! {
             eligibility,
             match_on: vec![MatchKey::Email],
             max_delete_percent: 50,
-            first_limit: None,
+            run_limits: None,
         }
     }
 }
@@ -260,7 +260,7 @@ fn lists_merge_element_by_element() {
         eligibility: Eligibility::Relaxed,
         match_on: vec![],
         max_delete_percent: 50,
-        first_limit: None,
+        run_limits: None,
     };
     for (what, base, left, right, expected) in LIST_CASES {
         let base = listed(base);

@@ -29,7 +29,7 @@ impl Engine {
         }
         let (profile, settings) = rules(sync)?;
         if trigger == Trigger::Manual && settings.limits == Limits::Vendor && !profile.vendor.manual_start {
-            let minutes = profile.vendor.frequency_minutes;
+            let minutes = settings.frequency_minutes;
             let message = format!("With `limits`: `vendor` this sync runs every {minutes} minutes and not by hand.");
             return Err(EngineError::Conflict { code: "manual_start_not_allowed", message });
         }
@@ -151,10 +151,12 @@ pub(crate) fn refused(side: Side, error: &tandem_ports::error::ConnectorError) -
 /// A stop as an answer to a person.
 pub(crate) fn of_stop(stop: Stop, side: Side) -> EngineError {
     match stop {
-        Stop::Wait { after, message } => {
+        Stop::Wait { after, message, .. } => {
             EngineError::Throttled { retry_after: after.unwrap_or(Duration::from_secs(30)), message }
         }
-        Stop::Paused { code: "missing_right", message, .. } => EngineError::Forbidden { message },
+        Stop::Paused { code: "missing_right", message, .. } | Stop::Barred { message, .. } => {
+            EngineError::Forbidden { message }
+        }
         Stop::Paused { reconnect: Some(side), message, .. } => EngineError::Reconnect { side, message },
         Stop::Paused { code, message, .. } => EngineError::Conflict { code, message },
         Stop::Broken(error) => error.into(),

@@ -3,6 +3,7 @@ use crate::prepare::Item;
 use crate::session::{Session, Stop, cause, stop_for};
 use std::time::Duration;
 use tandem_core::plan::Act;
+use tandem_core::policy::Direction;
 use tandem_core::record::{Field, Side};
 use tandem_ports::connector::{Deletion, Draft, Patch, Written};
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
@@ -88,6 +89,11 @@ impl Session<'_> {
                     }
                     self.engine.clock.sleep(Duration::from_millis(250 << attempt)).await;
                 }
+                // A side that may not be written leaves the other direction as it is.
+                ErrorKind::Forbidden if self.policy.direction == Direction::Both => {
+                    let stop = Stop::Barred { side, message: error.detail.clone() };
+                    return Attempt::Stop(stop, Vec::new());
+                }
                 ErrorKind::Throttled { .. } | ErrorKind::AuthRevoked | ErrorKind::Forbidden => {
                     return Attempt::Stop(stop_for(side, &error), Vec::new());
                 }
@@ -106,7 +112,9 @@ impl Session<'_> {
     /// The marker of the copy that this item makes on `side`: it names the record on the other side.
     pub fn marker_of(&self, item: &Item, side: Side) -> Option<tandem_core::record::Marker> {
         let origin = side.other();
-        let id = item.copy(origin).map(|copy| &copy.id).or_else(|| item.row.id(origin))?;
+        let made = item.done.iter().find(|done| done.side == origin).and_then(|done| done.written.as_ref());
+        let made = made.map(|written| &written.id);
+        let id = item.copy(origin).map(|copy| &copy.id).or_else(|| item.row.id(origin)).or(made)?;
         Some(self.marker(origin, id))
     }
 

@@ -48,7 +48,7 @@ impl Session<'_> {
         let mut ahead = checkpoint.clone();
         held.extend(self.note_held(page).await?);
         page.advance.apply(&mut ahead);
-        while let Some(task) = next_task(&ahead).filter(|task| *task != Task::Retire) {
+        while let Some(task) = next_task(&ahead, &[]).filter(|task| *task != Task::Retire) {
             if self.budget.spent() {
                 break;
             }

@@ -4,7 +4,7 @@ use crate::{Budget, Engine, EngineError};
 use jiff::Timestamp;
 use std::time::Duration;
 use tandem_core::profile;
-use tandem_core::record::{RunId, Side};
+use tandem_core::record::{ConnectionId, RunId, Side};
 use tandem_core::schedule;
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::StoreError;
@@ -60,7 +60,7 @@ impl Engine {
 
     async fn with_lease(&self, lease: Lease, opening: Opening, job: &Job, budget: &Budget) -> Result<(), EngineError> {
         let Opening { mut sync, checkpoint, crm, remote } = opening;
-        let mut progress = Progress { checkpoint, lease, budget, intents: 0, container_checked: false };
+        let mut progress = Progress { checkpoint, lease, budget, intents: 0, container_checked: false, put_off: false };
         if !sync.enabled {
             let state = Some((SyncState::Idle, None));
             let mut change = SyncChange { state, current_run: Some(None), ..SyncChange::default() };
@@ -125,8 +125,11 @@ impl Engine {
                 run.id = id;
             }
             checkpoint.run = Some(run);
-            checkpoint.left.caught_up = false;
-            checkpoint.right.caught_up = false;
+            for side in [Side::Left, Side::Right] {
+                checkpoint.side_mut(side).caught_up = false;
+                // A right that was missing may have come.
+                checkpoint.side_mut(side).barred = None;
+            }
             // Deletions that a run did not get to still wait.
             checkpoint.pending_deletes |= checkpoint.retiring.take().is_some();
             if std::mem::take(&mut checkpoint.retry_failing) {
@@ -144,7 +147,8 @@ impl Engine {
         remote: Option<&Connection>,
         progress: &mut Progress<'_>,
     ) -> Result<(), Stop> {
-        let (crm, remote) = (usable(Side::Left, crm)?, usable(Side::Right, remote)?);
+        let now = self.clock.now();
+        let (crm, remote) = (usable(Side::Left, crm, now)?, usable(Side::Right, remote, now)?);
         let Some(profile) = profile::profile(&sync.profile) else {
             let message = format!("This release has no profile `{}`.", sync.profile);
             return Err(Stop::Paused { code: "unknown_profile", message, reconnect: None });
@@ -229,9 +233,19 @@ impl Engine {
             Ok(()) => {
                 checkpoint.first_done = true;
                 checkpoint.confirmed = None;
-                at_rest(RunState::Done, SyncState::Idle, None, None)
+                let barred =
+                    [Side::Left, Side::Right].into_iter().find_map(|side| checkpoint.side(side).barred.clone());
+                let (code, message) = match barred {
+                    Some(message) => {
+                        let message = format!("Nothing is written there as long as a right is missing: {message}");
+                        ("missing_right", Some(message))
+                    }
+                    None => ("limit_reached", progress.put_off.then(|| LIMIT_REACHED.to_owned())),
+                };
+                let error = message.as_deref().and_then(|message| error(code, message));
+                at_rest(RunState::Done, SyncState::Idle, error, message)
             }
-            Err(Stop::OutOfBudget | Stop::Again) => Rest {
+            Err(Stop::OutOfBudget | Stop::Again | Stop::Barred { .. }) => Rest {
                 run: RunState::Running,
                 sync: SyncState::Running,
                 error: None,
@@ -239,10 +253,14 @@ impl Engine {
                 due: now + self.config.watchdog,
                 next: Some(Duration::ZERO),
             },
-            Err(Stop::Wait { after, message }) => {
+            Err(Stop::Wait { after, account, message }) => {
                 checkpoint.attempt = attempt + 1;
                 let jitter = u8::try_from(now.as_millisecond() % 256).unwrap_or(0);
                 let after = after.unwrap_or_else(|| schedule::backoff(attempt, jitter)).max(Duration::from_secs(1));
+                if let Some(side) = account {
+                    // The account's other syncs need not ask to be told the same.
+                    self.store.rest_connection(connection_of(sync, side), now + after).await?;
+                }
                 Rest {
                     run: RunState::Waiting,
                     sync: SyncState::Waiting,
@@ -270,8 +288,7 @@ impl Engine {
             }
             Err(Stop::Paused { code, message, reconnect }) => {
                 if let Some(side) = reconnect {
-                    let connection = if side == Side::Left { &sync.crm } else { &sync.remote };
-                    self.store.mark_reconnect_needed(connection).await?;
+                    self.store.mark_reconnect_needed(connection_of(sync, side)).await?;
                 }
                 let mut rest = at_rest(RunState::Failed, SyncState::Paused, error(code, &message), Some(message));
                 if ["reconnect_needed", "connection_removed"].contains(&code) {
@@ -346,8 +363,22 @@ fn take_served(checkpoint: &mut Checkpoint, over: bool) -> Vec<(Side, u64, u64)>
     served
 }
 
-fn usable(side: Side, connection: Option<&Connection>) -> Result<&Connection, Stop> {
+fn connection_of(sync: &Sync, side: Side) -> &ConnectionId {
+    if side == Side::Left { &sync.crm } else { &sync.remote }
+}
+
+/// What the vendor's limits leave for later is said, as people would look for it.
+const LIMIT_REACHED: &str =
+    "As many contacts as the product carries in one run were carried; the rest follows in the next run.";
+
+fn usable(side: Side, connection: Option<&Connection>, now: Timestamp) -> Result<&Connection, Stop> {
     let which = if side == Side::Left { "CRM" } else { "remote" };
+    if let Some((until, connection)) =
+        connection.and_then(|one| Some((one.rests_until?, one))).filter(|(at, _)| *at > now)
+    {
+        let after = Duration::try_from(until.duration_since(now)).ok();
+        return Err(Stop::Wait { after, account: None, message: format!("Waiting for {}.", connection.provider) });
+    }
     match connection {
         Some(connection) if connection.state == ConnectionState::Connected => Ok(connection),
         Some(connection) => Err(Stop::Paused {

@@ -10,6 +10,7 @@ mod execute;
 mod fanout;
 mod hold;
 mod job;
+mod pairing;
 mod pipeline;
 mod prepare;
 mod preview;

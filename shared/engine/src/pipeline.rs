@@ -7,6 +7,7 @@ use crate::session::{Progress, ReadFailure, Session, Stop, Task, next_task};
 use crate::settle::{Done, Ending, Settled};
 use std::collections::{HashSet, VecDeque};
 use tandem_core::plan::{Act, Reason};
+use tandem_core::policy::OverFirst;
 use tandem_core::record::{RemoteId, RowKey, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
@@ -60,8 +61,10 @@ struct Flow {
     /// Where reading goes on: the checkpoint as it will be when everything in flow is durable.
     ahead: Checkpoint,
     next_page: u64,
-    /// Records created by pages in flow and before, for the vendor's first-run limit.
-    creates: u64,
+    /// Records written on the CRM and on the remote side in this run, with those in flow: for the vendor's limits.
+    carried: [u64; 2],
+    /// What the vendor's limits leave for the next run.
+    put_off: Vec<Task>,
     stop: Option<Stop>,
     /// The next batch, its intent written.
     staged: Option<Batch>,
@@ -78,7 +81,7 @@ struct Flow {
 impl Session<'_> {
     /// Works until the sync has caught up, or something stops it. Whatever was done is committed either way.
     pub async fn run(&self, progress: &mut Progress<'_>) -> Result<(), Stop> {
-        let mut flow = Flow::new(&progress.checkpoint);
+        let mut flow = Flow::new(&progress.checkpoint, self.carried(&progress.checkpoint));
         loop {
             let step = self.tick(&mut flow, progress).await;
             if let Err(stop) = step {
@@ -88,7 +91,7 @@ impl Session<'_> {
             if matches!(flow.stop, Some(Stop::Broken(_))) {
                 break;
             }
-            if flow.is_drained() && !self.begin_retiring(&mut flow, progress) {
+            if flow.is_drained() && !self.begin_last_walk(&mut flow, progress) {
                 break;
             }
         }
@@ -99,6 +102,12 @@ impl Session<'_> {
                 run_of(progress).counts.add(&Counts { crm: SideCounts::default(), ..page.counts });
             }
         }
+        if let Some(Stop::Barred { side, message }) = &flow.stop {
+            progress.checkpoint.side_mut(*side).barred = Some(message.clone());
+            self.keep(progress, vec![]).await?;
+            return Err(Stop::Again);
+        }
+        progress.put_off = !flow.put_off.is_empty();
         if let Some(side) = flow.relist {
             progress.checkpoint.side_mut(side).list_again(Purpose::Read);
             self.keep(progress, vec![]).await?;
@@ -124,21 +133,29 @@ impl Session<'_> {
         settled
     }
 
-    /// Everything is read and written: now the deletions that waited. Answers whether there are any.
-    fn begin_retiring(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> bool {
-        if flow.stop.is_some() || !progress.checkpoint.pending_deletes {
+    /// Everything is read and written: now the remote records that are in the CRM under no name, and then the deletions
+    /// that waited. Answers whether there is anything left to do.
+    fn begin_last_walk(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> bool {
+        if flow.stop.is_some() || !flow.put_off.is_empty() {
             return false;
         }
+        let adopts = progress.checkpoint.candidates && self.policy.direction.may_write(Side::Left);
+        let retires = !adopts && progress.checkpoint.pending_deletes;
         for checkpoint in [&mut flow.ahead, &mut progress.checkpoint] {
-            checkpoint.pending_deletes = false;
-            checkpoint.retiring = Some(Walk::default());
+            if adopts {
+                checkpoint.candidates = false;
+                checkpoint.adopting = Some(Walk::default());
+            } else if retires {
+                checkpoint.pending_deletes = false;
+                checkpoint.retiring = Some(Walk::default());
+            }
         }
-        true
+        adopts || retires
     }
 
     /// One beat: write a batch, read a page, commit what is finished, all at once.
     async fn tick(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> Result<(), Stop> {
-        let task = flow.wants_page().then(|| next_task(&flow.ahead)).flatten();
+        let task = flow.wants_page().then(|| next_task(&flow.ahead, &flow.put_off)).flatten();
         let task = task.filter(|task| self.may_begin(flow, task));
         if task.is_some() && progress.budget.spent() {
             flow.stop.get_or_insert(Stop::OutOfBudget);
@@ -206,22 +223,32 @@ impl Session<'_> {
         }
         let now = self.engine.clock.now();
         let run = run_of(progress).id.clone();
+        let before = flow.ahead.clone();
         page.advance.apply(&mut flow.ahead);
-        self.after_listing(&page.advance, &mut flow.ahead);
         let retiring = matches!(page.advance, Advance::Walk { task: Task::Retire, .. });
-        flow.pages.push_back(OpenPage::of(flow.next_page, &page));
+        let number = flow.next_page;
+        flow.pages.push_back(OpenPage::of(number, &page));
         flow.next_page += 1;
         for item in page.items {
             if flow.stop.is_some() {
                 // The first-run limit was reached within this page: the page stays open and is read again.
                 break;
             }
-            if item.step.deletes() && !retiring {
+            if let Some((side, reason)) = barred(&item, &before) {
+                let settled = self.settle(item, Ending::Barred { side, reason }, &run, now);
+                flow.finish(settled);
+            } else if item.step.deletes() && !retiring {
                 flow.waits.insert(item.row.key.clone());
                 let settled = self.settle(item, Ending::Waits, &run, now);
                 flow.finish(settled);
             } else if item.step.writes() {
-                self.admit(flow, item, progress);
+                match self.admit(flow, &item, progress.checkpoint.first_done) {
+                    Admission::Granted => flow.ready.push(item),
+                    Admission::NextRun => flow.put_off(number, &before),
+                    Admission::Refused { limit } => {
+                        flow.stop.get_or_insert(Stop::FirstLimit { limit });
+                    }
+                }
             } else {
                 let settled = self.settle(item, Ending::Done(vec![]), &run, now);
                 flow.finish(settled);
@@ -229,25 +256,36 @@ impl Session<'_> {
         }
     }
 
-    /// Takes a record in for writing, unless it would pass the vendor's first-run limit.
-    fn admit(&self, flow: &mut Flow, item: Item, progress: &Progress<'_>) {
-        if matches!(item.step.act(Side::Right), Some(Act::Create { .. })) && !progress.checkpoint.first_done {
-            if let Some(limit) = self.policy.first_limit.filter(|limit| flow.creates >= *limit) {
-                flow.stop.get_or_insert(Stop::FirstLimit { limit });
-                return;
-            }
-            flow.creates += 1;
+    /// What counts against the vendor's limits so far, in the CRM and at the remote: what this run has written, or, where
+    /// the first limit makes a person choose less, what was exported since the first run began.
+    fn carried(&self, checkpoint: &Checkpoint) -> [u64; 2] {
+        if !checkpoint.first_done && self.policy.run_limits.is_some_and(|limits| limits.over == OverFirst::Pause) {
+            return [0, checkpoint.created_first];
         }
-        flow.ready.push(item);
+        let counts = checkpoint.run.as_ref().map(|run| run.counts).unwrap_or_default();
+        [counts.crm, counts.remote].map(|side| side.created + side.updated)
     }
 
-    /// When the first listing of the CRM is complete, what is left unpaired on the remote side is carried over.
-    fn after_listing(&self, advance: &Advance, ahead: &mut Checkpoint) {
-        let Advance::Side { side: Side::Left, stage: Stage::Following { .. }, .. } = advance else { return };
-        if !ahead.first_done && self.policy.direction.may_write(Side::Left) && ahead.adopting.is_none() {
-            ahead.adopting = Some(Walk::default());
-            ahead.first_done = true;
+    /// Whether the vendor's limits let this run write one more record.
+    fn admit(&self, flow: &mut Flow, item: &Item, first_done: bool) -> Admission {
+        let Some(limits) = self.policy.run_limits else { return Admission::Granted };
+        let limit = if first_done { limits.later } else { Some(limits.first) };
+        let over = !first_done && limits.over == OverFirst::Pause;
+        // A limit that makes a person choose less is one on what is exported anew.
+        let counts = |side: &Side| match item.step.act(*side) {
+            Some(Act::Create { .. }) => true,
+            Some(Act::Update { .. }) => !over,
+            Some(Act::Delete { .. }) | None => false,
+        };
+        let sides: Vec<usize> =
+            [Side::Left, Side::Right].into_iter().filter(counts).map(|side| side as usize).collect();
+        if let Some(limit) = limit.filter(|limit| sides.iter().any(|side| flow.carried[*side] >= *limit)) {
+            return if over { Admission::Refused { limit } } else { Admission::NextRun };
         }
+        for side in sides {
+            flow.carried[side] += 1;
+        }
+        Admission::Granted
     }
 
     /// The next batch, if enough waits for it.
@@ -456,7 +494,6 @@ impl Session<'_> {
     fn note_page(&self, page: &OpenPage, progress: &mut Progress<'_>) {
         let checkpoint = &mut progress.checkpoint;
         page.advance.apply(checkpoint);
-        self.after_listing(&page.advance, checkpoint);
         checkpoint.pages = page.number + 1;
         checkpoint.candidates |= page.candidate;
         checkpoint.pending_deletes |= page.waits;
@@ -510,6 +547,19 @@ pub(crate) fn stop_of(failure: ReadFailure) -> Stop {
     }
 }
 
+/// What the vendor's limits say to one more record.
+enum Admission {
+    Granted,
+    NextRun,
+    Refused { limit: u64 },
+}
+
+/// The side that this record would be written to although writing there is refused, and why.
+fn barred(item: &Item, checkpoint: &Checkpoint) -> Option<(Side, String)> {
+    let acts = [Side::Left, Side::Right].into_iter().filter(|side| item.step.act(*side).is_some());
+    acts.into_iter().find_map(|side| Some((side, checkpoint.side(side).barred.clone()?)))
+}
+
 /// The act that an item still needs: the CRM's first.
 fn next_act(item: &Item) -> Option<(Side, &Act)> {
     let undone = |side: &Side| item.done.iter().all(|done| done.side != *side);
@@ -544,14 +594,15 @@ impl OpenPage {
 }
 
 impl Flow {
-    fn new(checkpoint: &Checkpoint) -> Flow {
+    fn new(checkpoint: &Checkpoint, carried: [u64; 2]) -> Flow {
         Flow {
             pages: VecDeque::new(),
             ready: Vec::new(),
             finished: Finished::default(),
             ahead: checkpoint.clone(),
             next_page: checkpoint.pages,
-            creates: checkpoint.created_first,
+            carried,
+            put_off: Vec::new(),
             stop: None,
             staged: None,
             waits: HashSet::new(),
@@ -574,7 +625,7 @@ impl Flow {
             // The batch that is ready still goes out; the rest would run into the function's time-out.
             Some(Stop::OutOfBudget) => self.ready.clear(),
             Some(Stop::Again) if self.relist.is_some() => {}
-            Some(Stop::Again | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => {
+            Some(Stop::Again | Stop::Barred { .. } | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => {
                 self.ready.clear();
                 // Its intent stays open, and is settled by the next session.
                 self.staged = None;
@@ -594,7 +645,19 @@ impl Flow {
         match &self.stop {
             // Pages that cannot be finished stay open; they are read again.
             Some(_) => empty,
-            None => empty && self.pages.is_empty() && next_task(&self.ahead).is_none(),
+            None => empty && self.pages.is_empty() && next_task(&self.ahead, &self.put_off).is_none(),
+        }
+    }
+
+    /// The rest of this page is for the next run: its cursor stays where it is, and its task is not taken up again.
+    fn put_off(&mut self, number: u64, before: &Checkpoint) {
+        let Some(page) = self.pages.iter_mut().find(|open| open.number == number) else { return };
+        page.open -= 1;
+        if !matches!(page.advance, Advance::Nothing) {
+            page.advance = Advance::Nothing;
+            page.done = 0;
+            self.ahead.clone_from(before);
+            self.put_off.extend(self.reading.clone());
         }
     }
 

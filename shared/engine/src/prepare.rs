@@ -1,12 +1,12 @@
 //! From a page of changes to planned items: rows, counterparts, matching, plan. Reads only.
-use crate::session::{Candidates, ReadFailure, Session, Stop, Task};
+use crate::session::{ReadFailure, Session, Stop, Task};
 use crate::settle::Done;
 use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
-use tandem_core::matching::{self, Match};
 use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
 use tandem_core::record::{Field, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
+use tandem_core::schema::check;
 use tandem_ports::connector::{Change, Fetched, Next};
 use tandem_store::checkpoint::{Checkpoint, Purpose, Stage, Walk, seen_hash};
 use tandem_store::link::{Row, RowState};
@@ -81,6 +81,8 @@ pub(crate) struct Page {
 /// How the checkpoint moves on after a page.
 #[derive(Clone, Debug)]
 pub(crate) enum Advance {
+    /// Not at all: the page is read again, in the next run.
+    Nothing,
     /// A side's stage, and whether its feed is read to the end.
     Side { side: Side, stage: Stage, caught_up: bool },
     /// The feed says that it does not tell everything: the side is listed, to find what has left.
@@ -93,6 +95,7 @@ impl Advance {
     /// Moves the checkpoint on.
     pub fn apply(&self, checkpoint: &mut Checkpoint) {
         match self {
+            Advance::Nothing => {}
             Advance::Side { side, stage, caught_up } => {
                 let progress = checkpoint.side_mut(*side);
                 progress.stage = stage.clone();
@@ -108,14 +111,14 @@ impl Advance {
 }
 
 /// A record of a page before it is planned.
-struct Draft {
-    before: Vec<Row>,
-    row: Row,
-    left: Option<Fetched>,
-    right: Option<Fetched>,
+pub(crate) struct Draft {
+    pub(crate) before: Vec<Row>,
+    pub(crate) row: Row,
+    pub(crate) left: Option<Fetched>,
+    pub(crate) right: Option<Fetched>,
     gone: Option<Side>,
     /// Why it must not be created on the other side, if it must not.
-    verdict: Option<Reason>,
+    pub(crate) verdict: Option<Reason>,
 }
 
 impl Session<'_> {
@@ -218,10 +221,15 @@ impl Session<'_> {
         walk: Option<&Walk>,
         number: u64,
     ) -> Result<Page, ReadFailure> {
-        let after = walk.and_then(|walk| walk.after.as_ref());
-        let (rows, next) = self.engine.store.rows_in_state(&self.sync.id, state, after, ROWS_A_PAGE).await?;
+        let remembered = if *task == Task::Adopt { self.take_remembered(ROWS_A_PAGE) } else { Vec::new() };
+        let (rows, to) = if remembered.is_empty() {
+            let after = walk.and_then(|walk| walk.after.as_ref());
+            let (rows, next) = self.engine.store.rows_in_state(&self.sync.id, state, after, ROWS_A_PAGE).await?;
+            (rows, next.map(|key| Walk { after: Some(key) }))
+        } else {
+            (remembered, walk.cloned())
+        };
         let items = self.looked_up(rows, number).await?;
-        let to = next.map(|key| Walk { after: Some(key) });
         let advance = Advance::Walk { task: task.clone(), to };
         Ok(Page { items, advance, counts: Counts::default(), seen: None, done: 0, total: None })
     }
@@ -232,7 +240,40 @@ impl Session<'_> {
         for side in [Side::Left, Side::Right] {
             self.read_copies(side, &mut drafts).await?;
         }
-        Ok(self.planned(drafts, number))
+        for there in [Side::Left, Side::Right] {
+            self.pair_with(there, &mut drafts).await?;
+            self.read_copies(there, &mut drafts).await?;
+        }
+        let mut items = self.planned(drafts, number);
+        self.judge(&mut items).await?;
+        Ok(items)
+    }
+
+    /// What does not fit the side that it is to be written to is not sent there, and says which field does not fit.
+    async fn judge(&self, items: &mut [Item]) -> Result<(), ReadFailure> {
+        for side in [Side::Left, Side::Right] {
+            let sends = |item: &Item| matches!(item.step.act(side), Some(Act::Create { .. } | Act::Update { .. }));
+            if !items.iter().any(sends) {
+                continue;
+            }
+            let schema = self.schema(side).await?;
+            for item in items.iter_mut() {
+                let verdict = match item.step.act(side) {
+                    Some(Act::Create { fields }) => check(&schema, &self.policy.to_side(side, fields), None),
+                    Some(Act::Update { fields, changed, .. }) => {
+                        let names: Vec<Field> = changed.iter().map(|field| self.policy.name_on(side, field)).collect();
+                        check(&schema, &self.policy.to_side(side, fields), Some(&names))
+                    }
+                    Some(Act::Delete { .. }) | None => Ok(()),
+                };
+                if let Err(reason) = verdict {
+                    item.step.left = None;
+                    item.step.right = None;
+                    item.step.outcome = Outcome::Exclude(reason);
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn items(
@@ -246,14 +287,13 @@ impl Session<'_> {
         let ids: Vec<RemoteId> = changes.iter().map(|change| change_id(change).clone()).collect();
         let rows = self.engine.store.rows_by_id(&self.sync.id, side, &ids).await?;
         let changes = self.read_seen(side, changes, &rows, listing).await?;
-        let listing = listing.is_some();
         let mut drafts = Vec::new();
         let mut unreadable = Vec::new();
         for (change, row) in changes.into_iter().zip(rows) {
             match change {
                 Change::Upsert(fetched) => {
                     self.count_effect(row.as_ref(), number, counts);
-                    drafts.extend(self.changed_draft(side, *fetched, row));
+                    drafts.extend(self.changed_draft(side, *fetched, row, listing));
                 }
                 Change::Tombstone { .. } => drafts.extend(row.map(|row| Draft::gone(row, side))),
                 Change::Seen { .. } => {}
@@ -263,12 +303,13 @@ impl Session<'_> {
                 }
             }
         }
-        if self.connector(side).capabilities().delta_lags && !listing {
+        if self.connector(side).capabilities().delta_lags && listing.is_none() {
             self.refresh(side, &mut drafts).await?;
         }
-        self.pair(side, listing, &mut drafts).await?;
+        self.pair(side, &mut drafts).await?;
         self.read_copies(side.other(), &mut drafts).await?;
         let mut items = self.planned(drafts, number);
+        self.judge(&mut items).await?;
         items.extend(unreadable);
         Ok(items)
     }
@@ -301,24 +342,26 @@ impl Session<'_> {
     }
 
     /// A changed record, unless nothing about it is news.
-    fn changed_draft(&self, side: Side, fetched: Fetched, row: Option<Row>) -> Option<Draft> {
+    fn changed_draft(&self, side: Side, fetched: Fetched, row: Option<Row>, listing: Option<Purpose>) -> Option<Draft> {
         let Some(row) = row else {
             // Somebody's private remote contacts are none of our business unless they are in our group or carry our mark.
             let ours = side == Side::Left || fetched.scope == Scope::Inside || fetched.marker.is_some();
             return ours.then(|| Draft::seen(Row::first_seen(side, &fetched.id), side, fetched, Vec::new()));
         };
-        let quiet = row.state == RowState::InSync && !self.is_news(side, &fetched, &row);
+        // When everything is looked at (other fields may be mapped now), a version that we know tells nothing.
+        let echo = listing != Some(Purpose::Read) && row.version(side) == Some(&fetched.version);
+        let quiet = row.state == RowState::InSync && !self.is_news(side, &fetched, &row, echo);
         (!quiet).then(|| Draft::seen(row.clone(), side, fetched, vec![row]))
     }
 
-    fn is_news(&self, side: Side, fetched: &Fetched, row: &Row) -> bool {
+    /// `echo`: it is in the version that we last saw or wrote, so that what it says is known (our own write comes back as a
+    /// change).
+    fn is_news(&self, side: Side, fetched: &Fetched, row: &Row, echo: bool) -> bool {
         let Some(base) = row.base.as_ref().filter(|base| base.is_current()) else { return true };
         let scope = if side == Side::Right { row.right_scope } else { Scope::Inside };
         if fetched.scope != scope {
             return true;
         }
-        // Our own write comes back as a change: it has the version that the write answered.
-        let echo = side == Side::Right && row.right_version.as_ref() == Some(&fetched.version);
         let fields = self.mapped(side, &fetched.fields);
         let key = &self.sync.fingerprint_key;
         !echo && self.policy.fields.iter().any(|rule| base.changed(key, side, &rule.crm, &fields))
@@ -361,7 +404,7 @@ impl Session<'_> {
         }
         drafts.retain(|draft| match draft.copy(side) {
             Some(copy) if draft.row.state == RowState::InSync && !draft.before.is_empty() => {
-                self.is_news(side, copy, &draft.row)
+                self.is_news(side, copy, &draft.row, draft.row.version(side) == Some(&copy.version))
             }
             Some(_) | None => true,
         });
@@ -391,148 +434,6 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Looks for the other half of records that were never linked.
-    async fn pair(&self, side: Side, listing: bool, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
-        if side == Side::Right {
-            self.follow_renames(drafts).await?;
-            // They become candidates; a CRM record finds them when it comes by.
-            for draft in drafts.iter_mut().filter(|draft| draft.row.base.is_none() && draft.row.left.is_none()) {
-                let Some(copy) = &draft.right else { continue };
-                draft.row.match_keys = self.candidate_keys(copy);
-                draft.verdict = listing.then(unmatched);
-            }
-            return Ok(());
-        }
-        let unlinked = |draft: &Draft| draft.row.right.is_none() && draft.row.base.is_none() && draft.left.is_some();
-        if !drafts.iter().any(unlinked) {
-            return Ok(());
-        }
-        self.load_candidates().await?;
-        let mut paired = Vec::new();
-        for (index, draft) in drafts.iter_mut().enumerate().filter(|(_, draft)| unlinked(draft)) {
-            let Some(copy) = draft.left.as_ref().filter(|copy| copy.scope == Scope::Inside) else { continue };
-            match self.take_candidate(&self.keys_of(copy)) {
-                Match::None => {}
-                Match::One(key) => paired.push((index, key)),
-                Match::Ambiguous(many) => draft.verdict = Some(ambiguous(many)),
-            }
-        }
-        let keys: Vec<RowKey> = paired.iter().map(|(_, key)| key.clone()).collect();
-        let rows = match &self.dry {
-            Some(rows) => {
-                let rows = rows.lock().expect("not poisoned");
-                keys.iter().map(|key| rows.get(key).cloned()).collect()
-            }
-            None => self.engine.store.rows_by_key(&self.sync.id, &keys).await?,
-        };
-        for ((index, _), candidate) in paired.into_iter().zip(rows) {
-            let Some(candidate) = candidate.filter(|row| row.state == RowState::Unpaired) else { continue };
-            drafts[index].row.right.clone_from(&candidate.right);
-            drafts[index].before.push(candidate);
-        }
-        Ok(())
-    }
-
-    /// A remote record that carries our marker under a new id, while the old id is gone, is the same record: People
-    /// gives merged and moved contacts new resource names.
-    async fn follow_renames(&self, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
-        let origin = |draft: &Draft| {
-            let unknown = draft.row.base.is_none() && draft.row.left.is_none();
-            let marker = draft.right.as_ref().filter(|_| unknown)?.marker.as_ref()?;
-            let id = marker.as_str().strip_prefix(self.left_account.as_str())?.strip_prefix(':')?;
-            Some(RemoteId::new(id))
-        };
-        let marked: Vec<(usize, RemoteId)> =
-            drafts.iter().enumerate().filter_map(|(index, draft)| Some((index, origin(draft)?))).collect();
-        let ids: Vec<RemoteId> = marked.iter().map(|(_, id)| id.clone()).collect();
-        let rows = self.engine.store.rows_by_id(&self.sync.id, Side::Left, &ids).await?;
-        let linked: Vec<(usize, Row, RemoteId)> = marked
-            .into_iter()
-            .zip(rows)
-            .filter_map(|((index, _), row)| row.and_then(|row| Some((index, row.clone(), row.right?))))
-            .collect();
-        let old: Vec<RemoteId> = linked.iter().map(|(_, _, old)| old.clone()).collect();
-        let still_there = self.fetch(Side::Right, &old).await?;
-        for ((index, row, _), _) in linked.into_iter().zip(still_there).filter(|(_, copy)| copy.is_none()) {
-            let draft = &mut drafts[index];
-            draft.row = Row { right: draft.row.right.take(), ..row.clone() };
-            draft.before = vec![row];
-        }
-        Ok(())
-    }
-
-    fn keys_of(&self, left: &Fetched) -> Vec<String> {
-        let marker = format!("marker:{}", self.marker(Side::Left, &left.id));
-        let found = matching::match_keys(&self.mapped(Side::Left, &left.fields), &self.policy.match_on);
-        std::iter::once(marker).chain(found).map(|key| self.sync.fingerprint_key.hash(&key)).collect()
-    }
-
-    fn candidate_keys(&self, right: &Fetched) -> Vec<String> {
-        let marker = right.marker.iter().map(|marker| format!("marker:{marker}"));
-        // A record outside our group is recognised by our marker alone.
-        let found = match right.scope {
-            Scope::Inside => matching::match_keys(&self.mapped(Side::Right, &right.fields), &self.policy.match_on),
-            Scope::Outside => Vec::new(),
-        };
-        let mut keys: Vec<String> = marker.chain(found).map(|key| self.sync.fingerprint_key.hash(&key)).collect();
-        keys.dedup();
-        keys
-    }
-
-    async fn load_candidates(&self) -> Result<(), ReadFailure> {
-        if self.candidates.lock().expect("not poisoned").is_some() {
-            return Ok(());
-        }
-        let mut loaded = Candidates::new();
-        let mut after = None;
-        loop {
-            let (some, next) = self.engine.store.candidates(&self.sync.id, after).await?;
-            for (hash, key) in some {
-                loaded.entry(hash).or_default().push(key);
-            }
-            match next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        *self.candidates.lock().expect("not poisoned") = Some(loaded);
-        Ok(())
-    }
-
-    /// The one candidate under the strongest key that has any; it is taken, so that no second record gets it.
-    fn take_candidate(&self, keys: &[String]) -> Match<RowKey> {
-        let mut guard = self.candidates.lock().expect("not poisoned");
-        let Some(candidates) = guard.as_mut().filter(|candidates| !candidates.is_empty()) else { return Match::None };
-        for key in keys {
-            match matching::judge(candidates.get(key).cloned().unwrap_or_default()) {
-                Match::None => {}
-                Match::One(row) => {
-                    candidates.retain(|_, rows| {
-                        rows.retain(|other| *other != row);
-                        !rows.is_empty()
-                    });
-                    return Match::One(row);
-                }
-                Match::Ambiguous(many) => return Match::Ambiguous(many),
-            }
-        }
-        Match::None
-    }
-
-    /// In a dry look nothing is stored: an unpaired remote record is remembered for the CRM's pages that follow.
-    pub fn remember_candidate(&self, item: &Item) {
-        let Some(rows) = self.dry.as_ref().filter(|_| item.before.is_empty() && item.row.left.is_none()) else {
-            return;
-        };
-        let row = Row { state: RowState::Unpaired, ..item.row.clone() };
-        rows.lock().expect("not poisoned").insert(row.key.clone(), row);
-        let mut guard = self.candidates.lock().expect("not poisoned");
-        let candidates = guard.get_or_insert_with(Candidates::new);
-        for hash in &item.row.match_keys {
-            candidates.entry(hash.clone()).or_default().push(item.row.key.clone());
-        }
-    }
-
     fn planned(&self, drafts: Vec<Draft>, number: u64) -> Vec<Item> {
         let mut items = Vec::with_capacity(drafts.len());
         for draft in drafts {
@@ -544,6 +445,7 @@ impl Session<'_> {
             if let Some(reason) = verdict.filter(|_| creates) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
+            self.mark_origin(&mut step, right.as_ref());
             let item = Item { page: number, before, row, left, right, step, replanned: 0, done: vec![] };
             // Each side went its own way, and stays so until both are there again.
             let unlinked = item.row.state == RowState::Excluded && item.row.base.is_some();
@@ -551,6 +453,19 @@ impl Session<'_> {
             items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
         }
         items
+    }
+
+    /// A record that we are about to make in a CRM that keeps no marker: the mark goes onto its remote origin, so that the
+    /// two are known for a pair when this sync is forgotten, also without an e-mail address.
+    fn mark_origin(&self, step: &mut Step, right: Option<&Fetched>) {
+        let unmarked = right.filter(|copy| copy.marker.is_none() && step.right.is_none());
+        let made = matches!(step.left, Some(Act::Create { .. }));
+        let (Some(copy), true) = (unmarked, made && self.policy.direction.may_write(Side::Right)) else { return };
+        if !self.left.capabilities().keeps_markers {
+            let (id, expect) = (copy.id.clone(), copy.version.clone());
+            let fields = self.mapped(Side::Right, &copy.fields);
+            step.right = Some(Act::Update { id, expect, changed: Vec::new(), fields, scope: None });
+        }
     }
 
     /// Refused three times as it is: not tried again before it changes, or a person asks.
@@ -630,14 +545,6 @@ fn change_id(change: &Change) -> &RemoteId {
     }
 }
 
-fn ambiguous(many: usize) -> Reason {
-    Reason::new("ambiguous", format!("{many} remote contacts look like this one; link it by hand or make them differ."))
-}
-
-fn unmatched() -> Reason {
-    Reason::new("unmatched", "Not yet matched with a CRM record.")
-}
-
 impl Draft {
     fn of_row(row: Row) -> Draft {
         Draft { before: vec![row.clone()], row, left: None, right: None, gone: None, verdict: None }
@@ -652,7 +559,7 @@ impl Draft {
         draft.gone = Some(side);
         draft
     }
-    fn copy(&self, side: Side) -> Option<&Fetched> {
+    pub(crate) fn copy(&self, side: Side) -> Option<&Fetched> {
         match side {
             Side::Left => self.left.as_ref(),
             Side::Right => self.right.as_ref(),

@@ -90,7 +90,7 @@ impl Engine {
         let mut preview = Preview { complete: true, ..Preview::default() };
         let mut waiting = HashSet::new();
         let mut reasons: BTreeMap<String, ExcludedCount> = BTreeMap::new();
-        while let Some(task) = next_task(&ahead) {
+        while let Some(task) = next_task(&ahead, &[]) {
             if budget.spent() {
                 preview.complete = false;
                 break;

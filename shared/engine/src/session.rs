@@ -8,6 +8,7 @@ use std::time::Duration;
 use tandem_core::policy::Policy;
 use tandem_core::profile::{Profile, Settings};
 use tandem_core::record::{ContainerId, Marker, RemoteId, RowKey, Side};
+use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{Connector, Fetched};
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_store::StoreError;
@@ -26,6 +27,8 @@ pub(crate) enum Stop {
     Wait {
         /// How long, where it says; else the backoff's turn.
         after: Option<Duration>,
+        /// The side whose account must rest, whichever sync it is used by.
+        account: Option<Side>,
         /// For people.
         message: String,
     },
@@ -45,10 +48,17 @@ pub(crate) enum Stop {
         /// The connection that needs its user, if that is why.
         reconnect: Option<Side>,
     },
-    /// The first run's vendor limit is reached.
+    /// The first run's vendor limit is reached, and a person must choose less.
     FirstLimit {
         /// The limit.
         limit: u64,
+    },
+    /// Writing to this side is refused: the session begins again without.
+    Barred {
+        /// Which side.
+        side: Side,
+        /// Which right is missing, for people.
+        message: String,
     },
     /// What the session goes by has changed: begin again.
     Again,
@@ -66,7 +76,8 @@ impl From<StoreError> for Stop {
 pub(crate) fn stop_for(side: Side, error: &ConnectorError) -> Stop {
     match error.kind {
         ErrorKind::Throttled { retry_after } => {
-            Stop::Wait { after: retry_after, message: format!("Waiting for {}: {}", error.provider, error.detail) }
+            let message = format!("Waiting for {}: {}", error.provider, error.detail);
+            Stop::Wait { after: retry_after, account: Some(side), message }
         }
         ErrorKind::AuthRevoked => Stop::Paused {
             code: "reconnect_needed",
@@ -75,10 +86,12 @@ pub(crate) fn stop_for(side: Side, error: &ConnectorError) -> Stop {
         },
         ErrorKind::Forbidden => Stop::Paused { code: "missing_right", message: error.detail.clone(), reconnect: None },
         ErrorKind::Retryable => {
-            Stop::Wait { after: None, message: format!("{} did not answer; trying again.", error.provider) }
+            let message = format!("{} did not answer; trying again.", error.provider);
+            Stop::Wait { after: None, account: None, message }
         }
         ErrorKind::CursorExpired | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Permanent => Stop::Wait {
             after: None,
+            account: None,
             message: format!("{} refused {}: {}", error.provider, error.operation, error.detail),
         },
     }
@@ -99,6 +112,8 @@ pub(crate) struct Session<'a> {
     pub left_account: String,
     pub right_account: String,
     pub candidates: Mutex<Option<Candidates>>,
+    /// What each side can hold, once somebody was about to write there.
+    pub schemas: Mutex<HashMap<Side, Arc<[FieldSchema]>>>,
     /// Until when this session may begin new work.
     pub budget: &'a Budget,
     /// How many records are linked, once somebody had to count them.
@@ -133,6 +148,7 @@ impl<'a> Session<'a> {
             left_account: format!("{}:{}", crm.provider, crm.account.id),
             right_account: format!("{}:{}", remote.provider, remote.account.id),
             candidates: Mutex::new(None),
+            schemas: Mutex::default(),
             budget,
             linked: Mutex::new(None),
             dry: None,
@@ -185,6 +201,18 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// What a side can hold; read once a session.
+    pub async fn schema(&self, side: Side) -> Result<Arc<[FieldSchema]>, ReadFailure> {
+        let known = self.schemas.lock().expect("not poisoned").get(&side).cloned();
+        if let Some(schema) = known {
+            return Ok(schema);
+        }
+        let connector = self.connector(side);
+        let schema: Arc<[FieldSchema]> = self.patiently(side, || connector.schema()).await?.into();
+        self.schemas.lock().expect("not poisoned").insert(side, Arc::clone(&schema));
+        Ok(schema)
+    }
+
     /// Records of a side by id, in that order, in as many calls as its limit demands.
     pub async fn fetch(&self, side: Side, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>, ReadFailure> {
         let connector = self.connector(side);
@@ -234,7 +262,7 @@ pub(crate) enum Task {
     Page(Side),
     /// Rows that a complete listing did not show.
     Sweep(Side),
-    /// Unpaired remote records, to be carried to the CRM.
+    /// Unpaired remote records, to be carried to the CRM once everything in the CRM is known.
     Adopt,
     /// Failing records, to be tried again.
     Retry,
@@ -242,28 +270,21 @@ pub(crate) enum Task {
     Retire,
 }
 
-/// What is to be done next in this run, as the checkpoint has it; `None` when both sides have caught up.
-/// The remote side goes first, so that what is there already is known before anything is made.
-pub(crate) fn next_task(checkpoint: &Checkpoint) -> Option<Task> {
-    for side in [Side::Right, Side::Left] {
-        match checkpoint.side(side).stage {
-            Stage::Listing { .. } => return Some(Task::Page(side)),
-            Stage::Sweeping { .. } => return Some(Task::Sweep(side)),
-            Stage::Following { .. } => {}
-        }
-    }
-    if checkpoint.adopting.is_some() {
-        return Some(Task::Adopt);
-    }
-    if checkpoint.retrying.is_some() {
-        return Some(Task::Retry);
-    }
-    for side in [Side::Right, Side::Left] {
-        if !checkpoint.side(side).caught_up {
-            return Some(Task::Page(side));
-        }
-    }
-    checkpoint.retiring.is_some().then_some(Task::Retire)
+/// What is to be done next in this run, as the checkpoint has it; `None` when both sides have caught up. `put_off` is left
+/// for the next run. The remote side goes first, so that what is there already is known before anything is made.
+pub(crate) fn next_task(checkpoint: &Checkpoint, put_off: &[Task]) -> Option<Task> {
+    let sides = [Side::Right, Side::Left];
+    let listed = sides.map(|side| match checkpoint.side(side).stage {
+        Stage::Listing { .. } => Some(Task::Page(side)),
+        Stage::Sweeping { .. } => Some(Task::Sweep(side)),
+        Stage::Following { .. } => None,
+    });
+    let retry = checkpoint.retrying.is_some().then_some(Task::Retry);
+    let followed = sides.map(|side| (!checkpoint.side(side).caught_up).then_some(Task::Page(side)));
+    let adopt = checkpoint.adopting.is_some().then_some(Task::Adopt);
+    let retire = checkpoint.retiring.is_some().then_some(Task::Retire);
+    let all = listed.into_iter().chain([retry]).chain(followed).chain([adopt, retire]);
+    all.flatten().find(|task| !put_off.contains(task))
 }
 
 /// What a session has and moves on.
@@ -275,4 +296,6 @@ pub(crate) struct Progress<'a> {
     pub intents: u64,
     /// Whether the container was looked up in this session, before the first write into it.
     pub container_checked: bool,
+    /// Whether the vendor's limits have left something for the next run.
+    pub put_off: bool,
 }

@@ -40,6 +40,8 @@ pub(crate) enum Ending {
     Done(Vec<Done>),
     /// A provider refused it.
     Refused { side: Side, error: ConnectorError },
+    /// Nothing may be written on that side: it is tried again in the next run.
+    Barred { side: Side, reason: String },
     /// Its deletion waits.
     Waits,
 }
@@ -66,6 +68,13 @@ impl Session<'_> {
         let after = match ending {
             Ending::Done(done) => self.finished(&item, row, &done, (run, now), &mut settled),
             Ending::Refused { side, error } => Some(self.refused(&item, row, side, &error, &mut settled)),
+            Ending::Barred { side, reason } => {
+                settled.counts.side(side).failing += 1;
+                settled.retry = true;
+                row.state = RowState::Failing;
+                row.reason = Some(Reason::new("missing_right", reason));
+                Some(row)
+            }
             Ending::Waits => {
                 settled.waits = true;
                 row.state = RowState::Held;

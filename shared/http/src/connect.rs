@@ -135,6 +135,7 @@ impl Connect {
             scopes: Vec::new(),
             tokens: None,
             tokens_version: 0,
+            rests_until: None,
             created_at: now,
         };
         let verifier = self.authority.secrets.seal(&owner(&connection), departure.verifier.as_bytes()).await?;

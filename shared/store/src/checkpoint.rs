@@ -47,6 +47,9 @@ pub struct SideProgress {
     /// Parts of the seen-set written in this listing.
     #[serde(default)]
     pub seen_parts: u64,
+    /// Why nothing may be written on this side in the run under way: the right that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barred: Option<String>,
     /// Whether the feed was read to its end in the run under way.
     #[serde(default)]
     pub caught_up: bool,
@@ -64,6 +67,7 @@ impl Default for SideProgress {
             stage: Stage::Listing { page: None },
             generation: 0,
             seen_parts: 0,
+            barred: None,
             caught_up: false,
             purpose: Purpose::Read,
             bounds: String::new(),
@@ -121,7 +125,7 @@ pub struct Checkpoint {
     /// Whether deletions wait for the end of the run.
     #[serde(default)]
     pub pending_deletes: bool,
-    /// Creates since the first run began, for the vendor's first-run limit.
+    /// Creates since the first run began, for a first limit that makes a person choose less.
     #[serde(default)]
     pub created_first: u64,
     /// A person's word that up to this many deletions are right.

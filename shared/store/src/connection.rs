@@ -52,6 +52,9 @@ pub struct Connection {
     /// Grows with every change of the tokens: a refresh writes only over the version it read.
     #[serde(default)]
     pub tokens_version: i64,
+    /// The provider asked for rest: no sync asks anything of this account before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rests_until: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -132,6 +135,17 @@ impl Store {
         match self.update(&keys::connection(id), &update, &connected).await.map_err(StoreError::from) {
             Ok(_) => Ok(true),
             Err(StoreError::Stale) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes that the provider asked for rest on this account. A connection that is gone or not connected needs no note.
+    pub async fn rest_connection(&self, id: &ConnectionId, until: Timestamp) -> Result<(), StoreError> {
+        let set = serde_json::Map::from_iter([("rests_until".to_owned(), serde_json::json!(until))]);
+        let update = Update { set, add: vec![] };
+        let connected = [Condition::Equals("state", serde_json::json!(ConnectionState::Connected))];
+        match self.update(&keys::connection(id), &update, &connected).await.map_err(StoreError::from) {
+            Ok(_) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error),
         }
     }

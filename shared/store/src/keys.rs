@@ -108,6 +108,10 @@ pub fn row(sync: &SyncId, key: &RowKey) -> Key {
 pub fn row_key(side: Side, id: &RemoteId) -> RowKey {
     RowKey::new(format!("{}:{id}", side.word()))
 }
+/// Whether a row was first seen on this side.
+pub fn first_seen(key: &RowKey, side: Side) -> bool {
+    key.as_str().strip_prefix(side.word()).is_some_and(|rest| rest.starts_with(':'))
+}
 /// Leads from a side's id to its row, where the row's key comes from the other side.
 pub fn alias(sync: &SyncId, side: Side, id: &RemoteId) -> Key {
     Key::new(rows_pk(sync), format!("alias:{}:{id}", side.word()))
@@ -116,7 +120,7 @@ pub fn alias(sync: &SyncId, side: Side, id: &RemoteId) -> Key {
 pub fn state(sync: &SyncId, state: &str, key: &RowKey) -> Key {
     Key::new(rows_pk(sync), format!("state:{state}:{key}"))
 }
-/// Lists an unpaired remote record under one of its match keys.
+/// Lists a record that is on one side only under one of its match keys.
 pub fn candidate(sync: &SyncId, hash: &str, id: &RemoteId) -> Key {
     Key::new(rows_pk(sync), format!("match:{hash}:{id}"))
 }

@@ -80,7 +80,7 @@ pub struct Row {
     /// Whether the right record was in the container when both last agreed.
     #[serde(default = "inside", skip_serializing_if = "is_inside")]
     pub right_scope: Scope,
-    /// The match keys (hashes) it is listed under while unpaired.
+    /// The match keys (hashes) it is listed under while it is on one side only and was never linked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub match_keys: Vec<String>,
     /// When both sides last agreed.
@@ -178,8 +178,8 @@ impl Row {
         if self.state != RowState::InSync {
             puts.push(item(keys::state(sync, self.state.word(), &self.key), &json!({})));
         }
-        if let (RowState::Unpaired, Some(right)) = (self.state, &self.right) {
-            let listed = self.match_keys.iter().map(|hash| keys::candidate(sync, hash, right));
+        if let (None, None, Some(id)) | (None, Some(id), None) = (&self.base, &self.left, &self.right) {
+            let listed = self.match_keys.iter().map(|hash| keys::candidate(sync, hash, id));
             puts.extend(listed.map(|key| item(key, &json!({ "key": self.key }))));
         }
         puts.into_iter().map(|put| (put.key.clone(), Write::Put(put))).collect()
@@ -279,7 +279,7 @@ impl Store {
         }
     }
 
-    /// A page of the unpaired remote records by match key hash: `(hash, row)`, and where to go on.
+    /// A page of the records that are on one side only, by match key hash: `(hash, row)`, and where to go on.
     pub async fn candidates(
         &self,
         sync: &SyncId,

@@ -146,6 +146,7 @@ async fn only_one_refreshes_and_only_over_the_tokens_it_read() {
         scopes: vec![],
         tokens: None,
         tokens_version: 0,
+        rests_until: None,
         created_at: at(0),
     };
     store.create_connection(&mine).await.unwrap();

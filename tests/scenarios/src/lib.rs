@@ -111,6 +111,7 @@ impl Story {
                 scopes: vec![],
                 tokens: None,
                 tokens_version: 0,
+                rests_until: None,
                 created_at: self.clock.now(),
             };
             self.store.create_connection(&connection).await.expect("a new connection");

@@ -122,6 +122,7 @@ impl World {
                 scopes: vec![],
                 tokens: None,
                 tokens_version: 0,
+                rests_until: None,
                 created_at: self.clock.now(),
             };
             self.store.create_connection(&connection).await.expect("a quiet table");

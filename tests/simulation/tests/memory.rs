@@ -159,6 +159,7 @@ async fn a_hundred_thousand_contacts_pass_through_a_worker_of_128_mb() {
             scopes: vec![],
             tokens: None,
             tokens_version: 0,
+            rests_until: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
         };
         store.create_connection(&connection).await.expect("a quiet table");
