@@ -5,14 +5,14 @@ use crate::execute::{Batch, Executed, Verb};
 use crate::prepare::{Advance, Item, Page};
 use crate::session::{Progress, ReadFailure, Session, Stop, Task, next_task};
 use crate::settle::{Done, Ending, Settled};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use tandem_core::plan::{Act, Reason};
 use tandem_core::policy::OverFirst;
 use tandem_core::record::{RemoteId, RowKey, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
 use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Purpose, Stage, Walk};
-use tandem_store::link::RowChange;
+use tandem_store::link::{Row, RowChange};
 use tandem_store::run::{Run, RunState};
 
 /// Conflicts on one record within a page: read and planned again this often.
@@ -68,6 +68,8 @@ struct Flow {
     stop: Option<Stop>,
     /// The next batch, its intent written.
     staged: Option<Batch>,
+    /// Records of each open intent that are not finished yet.
+    open_intents: HashMap<u64, usize>,
     /// Rows whose deletion was put off in this session.
     waits: HashSet<RowKey>,
     /// What is being read.
@@ -91,7 +93,7 @@ impl Session<'_> {
             if matches!(flow.stop, Some(Stop::Broken(_))) {
                 break;
             }
-            if flow.is_drained() && !self.begin_last_walk(&mut flow, progress) {
+            if flow.is_drained() && !self.begin_last_walk(&mut flow, progress).await? {
                 break;
             }
         }
@@ -135,9 +137,9 @@ impl Session<'_> {
 
     /// Everything is read and written: now the remote records that are in the CRM under no name, and then the deletions
     /// that waited. Answers whether there is anything left to do.
-    fn begin_last_walk(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> bool {
+    async fn begin_last_walk(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> Result<bool, Stop> {
         if flow.stop.is_some() || !flow.put_off.is_empty() {
-            return false;
+            return Ok(false);
         }
         let adopts = progress.checkpoint.candidates && self.policy.direction.may_write(Side::Left);
         let retires = !adopts && progress.checkpoint.pending_deletes;
@@ -150,7 +152,13 @@ impl Session<'_> {
                 checkpoint.retiring = Some(Walk::default());
             }
         }
-        adopts || retires
+        if adopts || retires {
+            // Durable before the first row leaves the state that the walk goes by: a record that is refused on the way, and
+            // whose refusal is not counted before a crash, is found again among the failing ones.
+            progress.checkpoint.retry_failing = true;
+            self.keep(progress, vec![]).await?;
+        }
+        Ok(adopts || retires)
     }
 
     /// One beat: write a batch, read a page, commit what is finished, all at once.
@@ -389,8 +397,12 @@ impl Session<'_> {
         if let Some(stop) = stop {
             flow.stop.get_or_insert(stop);
         }
+        if let Some(intent) = intent.filter(|_| complete) {
+            flow.open_intents.insert(intent, answered.len());
+        }
         let mut again = Vec::new();
         for (mut item, outcome) in answered {
+            item.intents.extend(intent.filter(|_| complete));
             match outcome {
                 Ok(written) => {
                     let done = Done { side, written };
@@ -412,9 +424,6 @@ impl Session<'_> {
                 Err(error) => flow.finish(self.settle(item, Ending::Refused { side, error }, &run, now)),
             }
         }
-        if complete {
-            flow.finished.intents.extend(intent);
-        }
         if !again.is_empty() {
             self.replan(flow, again, progress).await?;
         }
@@ -425,24 +434,14 @@ impl Session<'_> {
     async fn replan(&self, flow: &mut Flow, items: Vec<Item>, progress: &mut Progress<'_>) -> Result<(), Stop> {
         let now = self.engine.clock.now();
         let run = run_of(progress).id.clone();
-        let tries: Vec<(u64, u8, Vec<_>)> =
-            items.iter().map(|item| (item.page, item.replanned + 1, item.before.clone())).collect();
-        let rows = items
-            .into_iter()
-            .map(|mut item| {
-                for side in [Side::Left, Side::Right] {
-                    let id = item.copy(side).map(|copy| copy.id.clone());
-                    match side {
-                        Side::Left => item.row.left = id.or(item.row.left),
-                        Side::Right => item.row.right = id.or(item.row.right),
-                    }
-                }
-                item.row
-            })
+        let tries: Vec<_> = items
+            .iter()
+            .map(|item| (item.page, item.replanned + 1, item.before.clone(), item.intents.clone()))
             .collect();
+        let rows = items.into_iter().map(|item| self.as_far_as_done(flow, item)).collect();
         let fresh = self.looked_up(rows, 0).await.map_err(stop_of)?;
-        for (item, (page, replanned, before)) in fresh.into_iter().zip(tries) {
-            let item = Item { page, replanned, before, ..item };
+        for (item, (page, replanned, before, intents)) in fresh.into_iter().zip(tries) {
+            let item = Item { page, replanned, before, intents, ..item };
             if item.step.deletes() {
                 flow.finish(self.settle(item, Ending::Waits, &run, now));
             } else if item.step.writes() {
@@ -452,6 +451,35 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The row of a record whose other act met a conflict: what was done of it stays done, is logged and counted.
+    fn as_far_as_done(&self, flow: &mut Flow, mut item: Item) -> Row {
+        for side in [Side::Left, Side::Right] {
+            let id = item.copy(side).map(|copy| copy.id.clone());
+            match side {
+                Side::Left => item.row.left = id.or(item.row.left),
+                Side::Right => item.row.right = id.or(item.row.right),
+            }
+        }
+        for Done { side, written } in std::mem::take(&mut item.done) {
+            let Some(written) = written else { continue };
+            flow.finished.changes.extend(self.log(&item, side, Some(&written.id)));
+            match item.step.act(side) {
+                // Counted when the record is finished, as one that we made.
+                Some(Act::Create { .. }) => item.row.made_on = Some(side),
+                Some(Act::Update { .. }) => {
+                    let page = flow.pages.iter_mut().find(|open| open.number == item.page);
+                    page.into_iter().for_each(|page| page.counts.side(side).updated += 1);
+                }
+                Some(Act::Delete { .. }) | None => {}
+            }
+            match side {
+                Side::Left => item.row.left = Some(written.id),
+                Side::Right => item.row.right = Some(written.id),
+            }
+        }
+        item.row
     }
 
     /// Makes finished records durable: rows, then the intents that led to them, then the log; and then moves the cursor
@@ -605,6 +633,7 @@ impl Flow {
             put_off: Vec::new(),
             stop: None,
             staged: None,
+            open_intents: HashMap::new(),
             waits: HashSet::new(),
             reading: None,
             relist: None,
@@ -669,7 +698,16 @@ impl Flow {
     }
 
     fn finish(&mut self, settled: Settled) {
-        let Settled { identities, page, rows, counts, changes, waits, candidate, retry } = settled;
+        let Settled { identities, intents, page, rows, counts, changes, waits, candidate, retry } = settled;
+        for intent in intents {
+            if let Some(open) = self.open_intents.get_mut(&intent) {
+                *open -= 1;
+                if *open == 0 {
+                    self.open_intents.remove(&intent);
+                    self.finished.intents.push(intent);
+                }
+            }
+        }
         self.finished.identities.extend(identities);
         self.finished.rows.extend(rows);
         self.finished.changes.extend(changes);

@@ -36,6 +36,8 @@ pub(crate) struct Item {
     pub replanned: u8,
     /// The acts that are done already.
     pub done: Vec<Done>,
+    /// The intents that its creates were written under; each stays open until all its records are durable.
+    pub intents: Vec<u64>,
 }
 
 impl Item {
@@ -446,7 +448,8 @@ impl Session<'_> {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
             self.mark_origin(&mut step, right.as_ref());
-            let item = Item { page: number, before, row, left, right, step, replanned: 0, done: vec![] };
+            let item =
+                Item { page: number, before, row, left, right, step, replanned: 0, done: vec![], intents: vec![] };
             // Each side went its own way, and stays so until both are there again.
             let unlinked = item.row.state == RowState::Excluded && item.row.base.is_some();
             let unlinked = unlinked && (item.row.left.is_none() || item.row.right.is_none());
@@ -516,7 +519,17 @@ impl Session<'_> {
         let outcome = Outcome::Exclude(Reason::new("unreadable", reason));
         let why = tandem_core::plan::Why::NewRecord;
         let step = Step { key, left: None, right: None, outcome, conflicts: Vec::new(), why };
-        Item { page: number, before: vec![row.clone()], row, left: None, right: None, step, replanned: 0, done: vec![] }
+        Item {
+            page: number,
+            before: vec![row.clone()],
+            row,
+            left: None,
+            right: None,
+            step,
+            replanned: 0,
+            done: vec![],
+            intents: vec![],
+        }
     }
 
     /// What a dead worker wrote for this record in a page that it did not live to count.

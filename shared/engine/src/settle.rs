@@ -22,6 +22,8 @@ pub(crate) struct Done {
 pub(crate) struct Settled {
     /// Everything by which a page could mean this record.
     pub identities: Vec<String>,
+    /// The intents that its creates were written under.
+    pub intents: Vec<u64>,
     pub page: u64,
     pub rows: Vec<RowChange>,
     pub counts: Counts,
@@ -51,6 +53,7 @@ impl Session<'_> {
     pub fn settle(&self, item: Item, ending: Ending, run: &RunId, now: Timestamp) -> Settled {
         let mut settled = Settled {
             identities: item.identities().collect(),
+            intents: item.intents.clone(),
             page: item.page,
             rows: Vec::new(),
             counts: Counts::default(),

@@ -25,6 +25,17 @@ pub struct Character {
     pub page: usize,
     /// Whether records live in a container that must be made first.
     pub has_container: bool,
+    /// What its listing and feed show.
+    pub shows: Shows,
+}
+
+/// What a listing and a feed show of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// All of it.
+    Records,
+    /// That it is there, in which version.
+    Stubs,
 }
 
 /// Like the built-in CRM.
@@ -48,7 +59,26 @@ pub fn like_a_crm() -> Character {
         lag: Duration::ZERO,
         page: 7,
         has_container: false,
+        shows: Shows::Records,
     }
+}
+
+/// Like a CRM that keeps no marker, checks no version, says nothing of deletions and shows little in its listing.
+pub fn like_a_plain_crm() -> Character {
+    let crm = like_a_crm();
+    let capabilities = Capabilities {
+        reports_tombstones: false,
+        conditional_updates: false,
+        conditional_deletes: false,
+        idempotent_creates: false,
+        keeps_markers: false,
+        get_batch: 5,
+        create_batch: 3,
+        update_batch: 3,
+        delete_batch: 3,
+        ..crm.capabilities
+    };
+    Character { capabilities, shows: Shows::Stubs, ..crm }
 }
 
 /// Like Google's People API.
@@ -72,6 +102,7 @@ pub fn like_people() -> Character {
         lag: Duration::from_secs(180),
         page: 9,
         has_container: true,
+        shows: Shows::Records,
     }
 }
 
@@ -273,10 +304,17 @@ impl Provider {
             id: RemoteId::new(id),
             version: Version::new(record.version.to_string()),
             scope: if inside { Scope::Inside } else { Scope::Outside },
-            marker: record.marker.clone(),
+            marker: record.marker.clone().filter(|_| self.character.capabilities.keeps_markers),
             fields: record.fields.clone(),
             modified_at: Some(record.at),
             raw: serde_json::json!({ "photo": record.photo }),
+        }
+    }
+
+    fn shown(&self, id: &str, record: &Record, container: Option<&ContainerId>) -> Change {
+        match self.character.shows {
+            Shows::Records => Change::Upsert(Box::new(self.fetched(id, record, container))),
+            Shows::Stubs => Change::Seen { id: RemoteId::new(id), version: Version::new(record.version.to_string()) },
         }
     }
 
@@ -385,9 +423,7 @@ impl Connector for Opened {
                 let some: Vec<_> = rest.by_ref().take(size).collect();
                 let more = rest.next().is_some();
                 let last = some.last().map(|(id, _)| (*id).clone()).unwrap_or_default();
-                let upsert = |(id, record): &(&String, &Record)| {
-                    Change::Upsert(Box::new(self.provider.fetched(id, record, container)))
-                };
+                let upsert = |(id, record): &(&String, &Record)| self.provider.shown(id, record, container);
                 let next = if more {
                     Next::More(Cursor(format!("L{last}@{feed}")))
                 } else {
@@ -404,11 +440,19 @@ impl Connector for Opened {
                 let ids = state.history[feed..upto].iter().map(|(_, id)| id).filter(|id| !id.is_empty());
                 let change = |id: &String| match &state.records[id] {
                     record if record.deleted => Change::Tombstone { id: RemoteId::new(id.clone()) },
-                    record => Change::Upsert(Box::new(self.provider.fetched(id, record, container))),
+                    record => self.provider.shown(id, record, container),
                 };
+                let mut changes: Vec<Change> = ids.map(change).collect();
                 let cursor = Cursor(format!("D{upto}"));
-                let next = if upto < end { Next::More(cursor) } else { Next::CaughtUp(cursor) };
-                ChangePage { changes: ids.map(change).collect(), next, total: None }
+                let mut next = if upto < end { Next::More(cursor) } else { Next::CaughtUp(cursor) };
+                if !self.provider.character.capabilities.reports_tombstones {
+                    let before = changes.len();
+                    changes.retain(|change| !matches!(change, Change::Tombstone { .. }));
+                    if changes.len() < before {
+                        next = Next::Relist;
+                    }
+                }
+                ChangePage { changes, next, total: None }
             }
         };
         drop(state);
@@ -532,15 +576,17 @@ impl Connector for Opened {
     async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
         let lose = self.enter("find_made", false).await?;
         let state = self.provider.lock();
-        let made = |marker: &Marker| drafts.iter().any(|draft| draft.marker == *marker);
-        let marked = |record: &Record| record.marker.clone().filter(|marker| !record.deleted && made(marker));
-        let found = state
-            .records
-            .iter()
-            .filter_map(|(id, record)| {
-                Some((marked(record)?, self.provider.fetched(id, record, self.container.as_ref())))
-            })
-            .collect();
+        let by_marker = self.provider.character.capabilities.keeps_markers;
+        let made = |record: &Record, draft: &Draft| match by_marker {
+            true => record.marker.as_ref() == Some(&draft.marker),
+            false => record.fields == draft.fields,
+        };
+        let mut found = Vec::new();
+        for (id, record) in state.records.iter().filter(|(_, record)| !record.deleted) {
+            if let Some(draft) = drafts.iter().find(|draft| made(record, draft)) {
+                found.push((draft.marker.clone(), self.provider.fetched(id, record, self.container.as_ref())));
+            }
+        }
         drop(state);
         self.leave(lose, found)
     }

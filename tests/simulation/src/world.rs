@@ -233,6 +233,23 @@ impl World {
         self.store.run(&id).await.expect("a quiet table").expect("the run is kept")
     }
 
+    /// The user connects the remote account again.
+    pub async fn reconnects(&self) {
+        self.faults.restart();
+        let id = ConnectionId::new("conn-remote");
+        let mut connection = self.store.connection(&id).await.expect("a quiet table").expect("it is there");
+        connection.state = ConnectionState::Connected;
+        self.store.save_connection(&mut connection).await.expect("nobody else saves it");
+    }
+
+    /// Removes the sync, and makes it anew.
+    pub async fn starts_over(&self) {
+        let sync = self.sync_now().await;
+        self.store.delete_sync(&sync).await.expect("a quiet table");
+        let anew = self.new_sync(&sync.profile, sync.settings.clone(), sync.user.clone());
+        self.store.create_sync(&anew).await.expect("a quiet table");
+    }
+
     /// The checkpoint.
     pub async fn checkpoint(&self) -> Checkpoint {
         self.store.checkpoint(&self.sync).await.expect("a quiet table")
