@@ -28,6 +28,7 @@ fn private() -> OpenApiRouter<AppState> {
         .routes(routes!(runs::list, runs::start))
         .routes(routes!(runs::get))
         .routes(routes!(runs::changes))
+        .routes(routes!(runs::undo))
         .routes(routes!(records::list))
         .routes(routes!(records::confirm))
         .routes(routes!(records::retry))

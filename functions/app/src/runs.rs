@@ -7,10 +7,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Serialize;
+use std::time::Duration;
 use tandem_builtin::users::User;
 use tandem_core::record::RunId;
 use tandem_core::reduce::Counts;
-use tandem_engine::ChangeView;
+use tandem_engine::{Budget, ChangeView, Undone};
 use tandem_ports::infra::Trigger;
 use tandem_store::keys;
 use tandem_store::run::{Progress, Run, RunError, RunState};
@@ -131,6 +132,23 @@ pub(crate) async fn changes(
     let (items, next) = state.engine.changes(&sync, &run.id, next.as_deref()).await?;
     Ok(Json(List { items, next: next.map(|next| cursor(&next)) }))
 }
+
+/// Puts back what a run wrote, where nobody has edited since; answers what it could not put back. Large runs take
+/// several calls: as long as `complete` is false, call again.
+#[utoipa::path(post, path = "/v1/runs/{id}/undo", operation_id = "undo_run", tag = "runs", params(("id" = String, Path)),
+    responses((status = 200, body = Object), (status = 404, body = crate::answer::ErrorBody), (status = 409, body = crate::answer::ErrorBody)))]
+pub(crate) async fn undo(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path(id): Path<String>,
+) -> Result<Json<Undone>, ApiError> {
+    let (sync, run) = own(&state, &user, &id).await?;
+    let budget = Budget::of(state.engine.clock().clone(), UNDO_TIME);
+    Ok(Json(state.engine.undo(&sync, &run, &budget).await?))
+}
+
+/// Below the 30 seconds that the HTTP API waits.
+const UNDO_TIME: Duration = Duration::from_secs(22);
 
 /// The user's run with this id, and its sync.
 async fn own(state: &AppState, user: &User, id: &str) -> Result<(Sync, Run), ApiError> {

@@ -184,6 +184,22 @@ impl Base {
         }
     }
 
+    /// The same agreement, but that this side shows another value of one field.
+    pub fn showing(mut self, key: &FingerprintKey, side: Side, field: &Field, value: Option<&Value>) -> Base {
+        let print = value.map(|value| key.print(value));
+        let (left, right) = match side {
+            Side::Left => (print, self.print(Side::Right, field).cloned()),
+            Side::Right => (self.print(Side::Left, field).cloned(), print),
+        };
+        if left == right {
+            self.right.remove(field);
+        } else {
+            self.right.insert(field.clone(), right);
+        }
+        self.left.put(field.clone(), left);
+        self
+    }
+
     /// Whether this side's value of the field is another one than at the agreement.
     pub fn changed(&self, key: &FingerprintKey, side: Side, field: &Field, now: &Fields) -> bool {
         now.get(field).map(|value| key.print(value)).as_ref() != self.print(side, field)

@@ -88,6 +88,8 @@ pub enum Why {
     Restored,
     /// Left, or came back to, its list.
     ListChanged,
+    /// A person undid a run.
+    Undone,
 }
 
 /// A write on one side.

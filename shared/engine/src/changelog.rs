@@ -17,14 +17,35 @@ const PART_BYTES: usize = 200 * 1024;
 /// One written field (or one whole record, where `field` is `null`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    side: Side,
-    record: String,
-    title: String,
-    action: String,
-    field: Option<Field>,
-    before: Option<Value>,
-    after: Option<Value>,
+    pub(crate) side: Side,
+    pub(crate) record: String,
+    pub(crate) title: String,
+    pub(crate) action: String,
+    pub(crate) field: Option<Field>,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
     why: Why,
+}
+
+impl Change {
+    /// What an undo wrote to one field.
+    pub(crate) fn undo(
+        side: Side,
+        (record, title): (&str, &str),
+        (action, field): (&str, &Field),
+        (before, after): (&Fields, &Fields),
+    ) -> Change {
+        Change {
+            side,
+            record: record.to_owned(),
+            title: title.to_owned(),
+            action: action.to_owned(),
+            field: Some(field.clone()),
+            before: before.get(field).cloned(),
+            after: after.get(field).cloned(),
+            why: Why::Undone,
+        }
+    }
 }
 
 /// A change as the API shows it.

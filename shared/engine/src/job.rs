@@ -165,20 +165,17 @@ impl Engine {
             let container = progress.checkpoint.container.clone();
             let budget = progress.budget;
             let mut session = Session::open(self, sync, rules, (crm, remote), container.as_ref(), budget).await?;
-            if container.is_none() && session.policy.direction.may_write(Side::Right) {
-                let names = session.container_names();
-                let made = session
-                    .patiently(Side::Right, || session.right.ensure_container(None, &names))
-                    .await
-                    .map_err(crate::pipeline::stop_of)?;
-                progress.container_checked = true;
-                if made.is_some() {
-                    progress.checkpoint.container = made;
+            if container.is_none() {
+                let found = session.first_container().await.map_err(crate::pipeline::stop_of)?;
+                progress.container_checked = found.is_some();
+                if found.is_some() {
+                    progress.checkpoint.container = found;
                     session.keep(progress, vec![]).await?;
                     let container = progress.checkpoint.container.clone();
                     session = Session::open(self, sync, rules, (crm, remote), container.as_ref(), budget).await?;
                 }
             }
+            session.regrouping = progress.checkpoint.right.regroups();
             session.recover(&mut progress.lease).await?;
             match session.run(progress).await {
                 Err(Stop::Again) => {}

@@ -18,11 +18,13 @@ mod records;
 mod recover;
 mod session;
 mod settle;
+mod undo;
 
 pub use budget::Budget;
 pub use changelog::ChangeView;
 pub use preview::{ExcludedCount, Preview, SidePreview};
 pub use records::{CopyView, RecordQuery, RecordView, state_of};
+pub use undo::{NotUndone, Undone};
 
 use async_trait::async_trait;
 use std::sync::Arc;

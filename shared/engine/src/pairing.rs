@@ -43,9 +43,15 @@ impl Session<'_> {
             let Some(copy) = draft.copy(here) else { continue };
             let keys = self.match_keys(here, copy);
             if copy.scope == Scope::Inside {
-                match self.take_candidate(there, &keys) {
+                match self.candidate(there, &keys) {
                     Match::None => {}
-                    Match::One(key) => paired.push((index, key)),
+                    Match::One(key) => {
+                        // Two of the CRM's records never get the same copy.
+                        if there == Side::Right {
+                            self.take_candidate(&key);
+                        }
+                        paired.push((index, key));
+                    }
                     Match::Ambiguous(many) => draft.verdict = Some(ambiguous(there, many)),
                 }
             }
@@ -55,10 +61,21 @@ impl Session<'_> {
         }
         let keys: Vec<RowKey> = paired.iter().map(|(_, key)| key.clone()).collect();
         let rows = self.candidate_rows(&keys).await?;
-        for ((index, _), candidate) in paired.into_iter().zip(rows) {
+        for ((index, key), candidate) in paired.into_iter().zip(rows) {
+            let alike = keys.iter().filter(|other| **other == key).count();
             let still = |row: &Row| row.base.is_none() && row.id(here).is_none() && row.id(there).is_some();
-            if let Some(candidate) = candidate.filter(still) {
-                join(&mut drafts[index], there, candidate);
+            let Some(candidate) = candidate.filter(still) else { continue };
+            let draft = &mut drafts[index];
+            match candidate.reason.as_ref().filter(|reason| reason.code == AMBIGUOUS) {
+                Some(reason) => draft.verdict = Some(reason.clone()),
+                None if alike > 1 => draft.verdict = Some(ambiguous(here, alike)),
+                None => {
+                    self.take_candidate(&key);
+                    if let Some(remembered) = &self.dry {
+                        remembered.lock().expect("not poisoned").remove(&key);
+                    }
+                    join(draft, there, candidate);
+                }
             }
         }
         Ok(())
@@ -67,9 +84,9 @@ impl Session<'_> {
     async fn candidate_rows(&self, keys: &[RowKey]) -> Result<Vec<Option<Row>>, ReadFailure> {
         let mut rows = self.engine.store.rows_by_key(&self.sync.id, keys).await?;
         if let Some(remembered) = &self.dry {
-            let mut remembered = remembered.lock().expect("not poisoned");
+            let remembered = remembered.lock().expect("not poisoned");
             for (row, key) in rows.iter_mut().zip(keys) {
-                *row = remembered.remove(key).or(row.take());
+                *row = remembered.get(key).cloned().or(row.take());
             }
         }
         Ok(rows)
@@ -105,11 +122,9 @@ impl Session<'_> {
 
     /// The hashed keys by which a record is recognised, strongest first: our marker, then the profile's.
     fn match_keys(&self, side: Side, copy: &Fetched) -> Vec<String> {
-        let marker = match side {
-            Side::Left => Some(self.marker(Side::Left, &copy.id)),
-            Side::Right => copy.marker.clone(),
-        };
-        let marker = marker.iter().map(|marker| format!("marker:{marker}"));
+        // The mark of the other half names this record, or the mark on this record names the other half.
+        let markers = [Some(self.marker(side, &copy.id)), copy.marker.clone()];
+        let marker = markers.into_iter().flatten().map(|marker| format!("marker:{marker}"));
         // A remote record outside our group is recognised by our marker alone.
         let found = match (side, copy.scope) {
             (Side::Right, Scope::Outside) => Vec::new(),
@@ -142,26 +157,29 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The one candidate of a side under the strongest key that has any; it is taken, so that no second record gets it.
-    fn take_candidate(&self, side: Side, keys: &[String]) -> Match<RowKey> {
-        let mut guard = self.candidates.lock().expect("not poisoned");
-        let Some(candidates) = guard.as_mut().filter(|candidates| !candidates.is_empty()) else { return Match::None };
+    /// The one candidate of a side under the strongest key that has any.
+    fn candidate(&self, side: Side, keys: &[String]) -> Match<RowKey> {
+        let guard = self.candidates.lock().expect("not poisoned");
+        let Some(candidates) = guard.as_ref() else { return Match::None };
         for key in keys {
             let rows = candidates.get(key).into_iter().flatten();
             let of_side: Vec<RowKey> = rows.filter(|row| tandem_store::keys::first_seen(row, side)).cloned().collect();
             match matching::judge(of_side) {
                 Match::None => {}
-                Match::One(row) => {
-                    candidates.retain(|_, rows| {
-                        rows.retain(|other| *other != row);
-                        !rows.is_empty()
-                    });
-                    return Match::One(row);
-                }
-                Match::Ambiguous(many) => return Match::Ambiguous(many),
+                found @ (Match::One(_) | Match::Ambiguous(_)) => return found,
             }
         }
         Match::None
+    }
+
+    /// Nobody else gets this candidate.
+    fn take_candidate(&self, row: &RowKey) {
+        if let Some(candidates) = self.candidates.lock().expect("not poisoned").as_mut() {
+            candidates.retain(|_, rows| {
+                rows.retain(|other| other != row);
+                !rows.is_empty()
+            });
+        }
     }
 
     /// In a dry look nothing is stored: a record that is alone is remembered for the pages that follow.
@@ -197,10 +215,6 @@ impl Session<'_> {
 
 /// The draft and the candidate are one record: the CRM's row goes on, the other one is forgotten.
 fn join(draft: &mut Draft, there: Side, candidate: Row) {
-    if candidate.reason.as_ref().is_some_and(|reason| reason.code == AMBIGUOUS) {
-        draft.verdict = candidate.reason;
-        return;
-    }
     if there == Side::Right {
         draft.row.right.clone_from(&candidate.right);
     } else {

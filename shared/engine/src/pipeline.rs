@@ -8,7 +8,7 @@ use crate::settle::{Done, Ending, Settled};
 use std::collections::{HashMap, HashSet, VecDeque};
 use tandem_core::plan::{Act, Reason};
 use tandem_core::policy::OverFirst;
-use tandem_core::record::{RemoteId, RowKey, Scope, Side};
+use tandem_core::record::{ContainerId, RemoteId, RowKey, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
 use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Purpose, Stage, Walk};
@@ -76,6 +76,8 @@ struct Flow {
     reading: Option<Task>,
     /// A side whose cursor is dead.
     relist: Option<Side>,
+    /// A container that takes the place of one that is gone.
+    container: Option<ContainerId>,
     /// A page clashed with what is in flow: empty it before reading on.
     drain_first: bool,
 }
@@ -110,6 +112,9 @@ impl Session<'_> {
             return Err(Stop::Again);
         }
         progress.put_off = !flow.put_off.is_empty();
+        if let Some(container) = flow.container.take() {
+            self.take_container(Some(container), progress).await?;
+        }
         if let Some(side) = flow.relist {
             progress.checkpoint.side_mut(side).list_again(Purpose::Read);
             self.keep(progress, vec![]).await?;
@@ -211,6 +216,10 @@ impl Session<'_> {
             Err(ReadFailure::CursorExpired(side)) => {
                 // Everything in flow is finished first, then the side is listed in full.
                 flow.relist = Some(side);
+                flow.stop.get_or_insert(Stop::Again);
+            }
+            Err(ReadFailure::NewContainer(container)) => {
+                flow.container = Some(container);
                 flow.stop.get_or_insert(Stop::Again);
             }
             Err(ReadFailure::Stop(stop)) => {
@@ -365,12 +374,16 @@ impl Session<'_> {
         if found == known {
             return Ok(());
         }
-        // A new container: every record is outside it. Whatever was planned for the old one is planned again.
-        progress.checkpoint.container = found;
-        progress.checkpoint.right.list_again(Purpose::Read);
-        progress.checkpoint.left.list_again(Purpose::Read);
-        self.keep(progress, vec![]).await?;
+        self.take_container(found, progress).await?;
         Err(Stop::Again)
+    }
+
+    /// A new container: every record is outside it. Whatever was planned for the old one is planned again.
+    async fn take_container(&self, container: Option<ContainerId>, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        progress.checkpoint.container = container;
+        progress.checkpoint.right.list_again(Purpose::Regroup);
+        progress.checkpoint.left.list_again(Purpose::Read);
+        self.keep(progress, vec![]).await
     }
 
     /// Writes the intent of a batch whose creates the provider cannot recognise when they are repeated.
@@ -523,7 +536,8 @@ impl Session<'_> {
         let checkpoint = &mut progress.checkpoint;
         page.advance.apply(checkpoint);
         checkpoint.pages = page.number + 1;
-        checkpoint.candidates |= page.candidate;
+        // What the walk over the candidates leaves alone is no reason for another one.
+        checkpoint.candidates |= page.candidate && !matches!(page.advance, Advance::Walk { .. });
         checkpoint.pending_deletes |= page.waits;
         checkpoint.retry_failing |= page.retry;
         if !checkpoint.first_done {
@@ -570,7 +584,7 @@ pub(crate) fn run_of<'p>(progress: &'p mut Progress<'_>) -> &'p mut Run {
 
 pub(crate) fn stop_of(failure: ReadFailure) -> Stop {
     match failure {
-        ReadFailure::CursorExpired(_) => Stop::Again,
+        ReadFailure::CursorExpired(_) | ReadFailure::NewContainer(_) => Stop::Again,
         ReadFailure::Stop(stop) => stop,
     }
 }
@@ -637,6 +651,7 @@ impl Flow {
             waits: HashSet::new(),
             reading: None,
             relist: None,
+            container: None,
             drain_first: false,
         }
     }

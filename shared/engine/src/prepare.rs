@@ -4,7 +4,7 @@ use crate::settle::Done;
 use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
 use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
-use tandem_core::record::{Field, Fields, RemoteId, RowKey, Scope, Side, Version};
+use tandem_core::record::{ContainerId, Field, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
 use tandem_core::schema::check;
 use tandem_ports::connector::{Change, Fetched, Next};
@@ -188,7 +188,8 @@ impl Session<'_> {
         let mut counts = Counts::default();
         counts.side(side).read = order.len() as u64;
         let purpose = listing.then_some(progress.purpose);
-        let items = self.items(side, changes, purpose, number, &mut counts).await?;
+        let container = checkpoint.container.as_ref().filter(|_| side == Side::Right && !listing);
+        let items = self.items(side, changes, (purpose, container), number, &mut counts).await?;
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
         let total = page.total.filter(|_| side == Side::Left && listing);
         Ok(Page { items, advance, counts, seen, done, total })
@@ -282,12 +283,19 @@ impl Session<'_> {
         &self,
         side: Side,
         changes: Vec<Change>,
-        listing: Option<Purpose>,
+        (listing, container): (Option<Purpose>, Option<&ContainerId>),
         number: u64,
         counts: &mut Counts,
     ) -> Result<Vec<Item>, ReadFailure> {
         let ids: Vec<RemoteId> = changes.iter().map(|change| change_id(change).clone()).collect();
         let rows = self.engine.store.rows_by_id(&self.sync.id, side, &ids).await?;
+        let left_it = |(change, row): (&Change, &Option<Row>)| {
+            let outside = matches!(change, Change::Upsert(fetched) if fetched.scope == Scope::Outside);
+            outside && row.as_ref().is_some_and(|row| row.base.is_some() && row.right_scope == Scope::Inside)
+        };
+        if changes.iter().zip(&rows).any(left_it) {
+            self.recheck_container(container).await?;
+        }
         let changes = self.read_seen(side, changes, &rows, listing).await?;
         let mut drafts = Vec::new();
         let mut unreadable = Vec::new();
@@ -351,7 +359,8 @@ impl Session<'_> {
             return ours.then(|| Draft::seen(Row::first_seen(side, &fetched.id), side, fetched, Vec::new()));
         };
         // When everything is looked at (other fields may be mapped now), a version that we know tells nothing.
-        let echo = listing != Some(Purpose::Read) && row.version(side) == Some(&fetched.version);
+        let looked_at = matches!(listing, Some(Purpose::Read | Purpose::Regroup));
+        let echo = !looked_at && row.version(side) == Some(&fetched.version);
         let quiet = row.state == RowState::InSync && !self.is_news(side, &fetched, &row, echo);
         (!quiet).then(|| Draft::seen(row.clone(), side, fetched, vec![row]))
     }
@@ -444,7 +453,9 @@ impl Session<'_> {
             let Some(mut step) = steps.pop() else { continue };
             let Draft { before, row, left, right, verdict, .. } = draft;
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
-            if let Some(reason) = verdict.filter(|_| creates) {
+            // A copy that we made, outside the group: a candidate all the same.
+            let waits = step.outcome == Outcome::Ignore && right.as_ref().is_some_and(|copy| self.is_ours(copy));
+            if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
             self.mark_origin(&mut step, right.as_ref());
@@ -456,6 +467,12 @@ impl Session<'_> {
             items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
         }
         items
+    }
+
+    fn is_ours(&self, copy: &Fetched) -> bool {
+        let account =
+            |marker: &tandem_core::record::Marker| marker.as_str().starts_with(&format!("{}:", self.left_account));
+        copy.marker.as_ref().is_some_and(account)
     }
 
     /// A record that we are about to make in a CRM that keeps no marker: the mark goes onto its remote origin, so that the
@@ -507,7 +524,7 @@ impl Session<'_> {
             key: draft.row.key.clone(),
             base: draft.row.base.clone(),
             made_on: draft.row.made_on,
-            agreed_scope: draft.row.right_scope,
+            agreed_scope: if self.regrouping { Scope::Outside } else { draft.row.right_scope },
             our_version: draft.row.right_version.clone(),
             left: replica(Side::Left),
             right: replica(Side::Right),

@@ -65,7 +65,8 @@ impl Engine {
             // One that does not exist yet has nobody in it: whoever is there already is outside.
             let container = container_by_name(&choices, &session.container_names())
                 .unwrap_or_else(|| ContainerId::new("not-made-yet"));
-            let container = Some(container).filter(|_| session.policy.direction.may_write(Side::Right));
+            let bounded = session.policy.direction.may_write(Side::Right) || settings.remote_group.is_some();
+            let container = Some(container).filter(|_| bounded);
             session = open(container.as_ref()).await.map_err(|stop| of_stop(stop, Side::Right))?;
         }
         session.dry = Some(Mutex::default());
@@ -109,6 +110,11 @@ impl Engine {
                 Err(ReadFailure::CursorExpired(side)) => {
                     ahead.side_mut(side).list_again(tandem_store::checkpoint::Purpose::Read);
                     continue;
+                }
+                Err(ReadFailure::NewContainer(_)) => {
+                    // A look makes none; what it would hold is not known.
+                    preview.complete = false;
+                    break;
                 }
                 Err(ReadFailure::Stop(Stop::Held { deletes, .. })) => {
                     preview.would_be_held = true;

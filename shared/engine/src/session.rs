@@ -1,4 +1,5 @@
 //! One worker's stay with one sync: what it reads by, what it has, and why it leaves.
+use crate::desk::container_by_name;
 use crate::{Budget, Engine, Opening};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
@@ -112,6 +113,8 @@ pub(crate) struct Session<'a> {
     pub left_account: String,
     pub right_account: String,
     pub candidates: Mutex<Option<Candidates>>,
+    /// The remote container is new: who is outside it has not left it.
+    pub regrouping: bool,
     /// What each side can hold, once somebody was about to write there.
     pub schemas: Mutex<HashMap<Side, Arc<[FieldSchema]>>>,
     /// Until when this session may begin new work.
@@ -148,6 +151,7 @@ impl<'a> Session<'a> {
             left_account: format!("{}:{}", crm.provider, crm.account.id),
             right_account: format!("{}:{}", remote.provider, remote.account.id),
             candidates: Mutex::new(None),
+            regrouping: false,
             schemas: Mutex::default(),
             budget,
             linked: Mutex::new(None),
@@ -177,6 +181,46 @@ impl<'a> Session<'a> {
         match &self.settings.remote_group {
             Some(name) => vec![name],
             None => self.profile.group_names.to_vec(),
+        }
+    }
+
+    /// The remote container where none is known yet: made or adopted, or, where this sync may not write there, the chosen
+    /// one as it is. `None` where the whole account is meant.
+    pub async fn first_container(&self) -> Result<Option<ContainerId>, ReadFailure> {
+        let names = self.container_names();
+        if self.policy.direction.may_write(Side::Right) {
+            return self.patiently(Side::Right, || self.right.ensure_container(None, &names)).await;
+        }
+        if self.settings.remote_group.is_none() {
+            return Ok(None);
+        }
+        let choices = self.patiently(Side::Right, || self.right.choices()).await?;
+        let found = container_by_name(&choices, &names);
+        let missing = || Stop::Paused {
+            code: "group_gone",
+            message: "The chosen group is not there; choose another one.".to_owned(),
+            reconnect: None,
+        };
+        Ok(Some(found.ok_or_else(missing)?))
+    }
+
+    /// Records that were in the container are not any more. Was it they that left, or is it the container that is gone?
+    pub async fn recheck_container(&self, known: Option<&ContainerId>) -> Result<(), ReadFailure> {
+        let Some(known) = known else { return Ok(()) };
+        let found = if self.policy.direction.may_write(Side::Right) {
+            let names = self.container_names();
+            self.patiently(Side::Right, || self.right.ensure_container(Some(known), &names)).await?
+        } else {
+            let choices = self.patiently(Side::Right, || self.right.choices()).await?;
+            container_by_name(&choices, &[known.as_str()])
+        };
+        match found {
+            Some(found) if found == *known => Ok(()),
+            Some(found) => Err(ReadFailure::NewContainer(found)),
+            None => {
+                let message = "The chosen group is gone; choose another one.".to_owned();
+                Err(Stop::Paused { code: "group_gone", message, reconnect: None }.into())
+            }
         }
     }
 
@@ -240,6 +284,8 @@ pub(crate) fn cause(error: &ConnectorError) -> String {
 pub(crate) enum ReadFailure {
     /// This side must be listed in full again.
     CursorExpired(Side),
+    /// The remote container was gone, and this is the new one.
+    NewContainer(ContainerId),
     /// The session cannot go on.
     Stop(Stop),
 }

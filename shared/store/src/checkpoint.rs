@@ -82,11 +82,17 @@ pub enum Purpose {
     /// Everything is looked at: a first run, other settings, a lost cursor.
     #[default]
     Read,
+    /// As [`Read`](Purpose::Read), into a new container: who is outside it has not left it.
+    Regroup,
     /// Only what has left counts; a record in the version we know is not read again.
     FindLosses,
 }
 
 impl SideProgress {
+    /// Whether everybody is being put into a new container.
+    pub fn regroups(&self) -> bool {
+        self.purpose == Purpose::Regroup && !matches!(self.stage, Stage::Following { .. })
+    }
     /// Starts listing everything again.
     pub fn list_again(&mut self, purpose: Purpose) {
         self.purpose = purpose;

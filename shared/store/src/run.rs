@@ -112,6 +112,11 @@ pub struct ChangePart {
 }
 
 impl Store {
+    /// Keeps a run that no checkpoint carries (an undo).
+    pub async fn save_run(&self, run: &Run) -> Result<(), StoreError> {
+        Ok(self.table.write(&[Write::Put(run.item())]).await?)
+    }
+
     /// Saves a run when it is promised. A worker that was faster has saved more than a promise: that stays.
     pub async fn save_promise(&self, run: &Run) -> Result<(), StoreError> {
         match self.transact(&[Op::Put(run.item(), vec![Condition::Absent])]).await {

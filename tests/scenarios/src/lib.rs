@@ -213,6 +213,81 @@ impl Story {
         self.crm.delete(&self.user, kind, id, None).await.expect("may be deleted");
     }
 
+    /// The salesperson makes a group in Google; answers its resource name.
+    pub async fn google_group(&self, name: &str) -> String {
+        let body = json!({ "contactGroup": { "name": name } }).to_string();
+        let request = http::Request::post("https://people.googleapis.com/v1/contactGroups").body(body.into());
+        let answer = self.google.authorised(GOOGLE).send(request.expect("a request")).await.expect("an answer");
+        let group: Value = serde_json::from_slice(answer.body()).expect("JSON");
+        group["resourceName"].as_str().expect("it is made").to_owned()
+    }
+    /// The salesperson deletes a group in Google, and not the people in it.
+    pub async fn google_deletes_group(&self, name: &str) {
+        let request = http::Request::delete(format!("https://people.googleapis.com/v1/{name}")).body(Vec::new().into());
+        let answer = self.google.authorised(GOOGLE).send(request.expect("a request")).await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+    /// Works on one job.
+    pub async fn work_once(&self) {
+        let job = self.queue.take(0).expect("a job waits");
+        let budget = Budget::of(self.clock.clone(), Duration::from_secs(50));
+        self.engine.work(&job, &budget).await.expect("nothing breaks in this story");
+    }
+    /// Another sync between the same two accounts; its first job waits in the queue.
+    pub async fn second_sync(&self, profile: &str, settings: Value) {
+        let first = self.sync().await;
+        let id = SyncId::new("sync-2");
+        let (profile, settings) = (profile.to_owned(), object(settings));
+        let second = Sync { id, profile, settings, current_run: None, last_run: None, ..first };
+        self.store.create_sync(&second).await.expect("a new sync");
+        self.engine.start_run(&second, Trigger::Push).await.expect("may be started");
+    }
+    /// An administrator changes what the salesperson may do with contacts.
+    pub async fn crm_rights(&self, contacts: Value) {
+        let rights = json!({ "rights": { "modules": { "contacts": contacts } } });
+        self.crm_edit(CrmKind::User, &self.user.id, rights).await;
+    }
+
+    /// A contact of the CRM as its API shows it.
+    pub async fn crm_get(&self, id: &str) -> Value {
+        self.crm.get(&self.user, CrmKind::Contact, id).await.expect("it is there").to_json()
+    }
+    /// All contacts of the CRM, as its API shows them.
+    pub async fn crm_contacts(&self) -> Vec<Value> {
+        let (mut all, mut query) = (Vec::new(), tandem_builtin::Query::default());
+        loop {
+            let listed = self.crm.list(&self.user, CrmKind::Contact, &query).await.expect("readable");
+            all.extend(listed.items.iter().map(tandem_builtin::Record::to_json));
+            query.next = listed.next;
+            if query.next.is_none() {
+                return all;
+            }
+        }
+    }
+    /// Undoes the last run.
+    pub async fn undo(&self, run: &Run) -> tandem_engine::Undone {
+        let budget = Budget::of(self.clock.clone(), Duration::from_secs(20));
+        self.engine.undo(&self.sync().await, run, &budget).await.expect("may be undone")
+    }
+    /// Every write of a run.
+    pub async fn changes(&self, run: &Run) -> Vec<Value> {
+        let (mut all, mut next) = (Vec::new(), None);
+        loop {
+            let (some, more) = self.engine.changes(&self.sync().await, &run.id, next.as_deref()).await.expect("kept");
+            all.extend(some.iter().map(|change| serde_json::to_value(change).expect("it serialises")));
+            next = more;
+            if next.is_none() {
+                return all;
+            }
+        }
+    }
+    /// The group that the sync made for itself, or was given.
+    pub fn group(&self) -> String {
+        let groups = self.groups();
+        assert_eq!(groups.len(), 1, "one group");
+        groups[0]["resourceName"].as_str().expect("groups have names").to_owned()
+    }
+
     /// The people in Google, as Google shows them.
     pub fn people(&self) -> Vec<Value> {
         self.google.state(GOOGLE)["people"].as_array().cloned().unwrap_or_default()
