@@ -55,7 +55,7 @@ pub struct Returned {
 #[derive(Clone, Debug)]
 pub enum Finished {
     /// The account is connected. The id is an earlier connection's where that account was connected before.
-    Connected(Connection),
+    Connected(Box<Connection>),
     /// The user did not agree; the pending connection is forgotten.
     Denied,
     /// The user unticked what nothing works without; the pending connection is forgotten.
@@ -197,7 +197,7 @@ impl Connect {
         }
         match self.redeem(provider, &pending, &begun, returned, now).await {
             Ok(Redeemed::Granted(granted, account)) => {
-                Ok(Finished::Connected(self.keep(pending, granted, account).await?))
+                Ok(Finished::Connected(Box::new(self.keep(pending, granted, account).await?)))
             }
             Ok(Redeemed::Missing(scopes)) => {
                 store.delete_connection(&pending).await?;

@@ -95,7 +95,7 @@ impl World {
     async fn connected(&self, more: Returned) -> Connection {
         let finished = self.finish(more).await.unwrap();
         let Finished::Connected(connection) = finished else { panic!("{finished:?}") };
-        connection
+        *connection
     }
     async fn call(&self, id: &ConnectionId) -> Result<u16, TransportError> {
         let request = Request::get("http://api.test/x").body(Bytes::new()).unwrap();
