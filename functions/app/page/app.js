@@ -2,7 +2,7 @@
 // as text nodes only, so nothing in a contact's name can become markup.
 
 const $ = (id) => document.getElementById(id);
-const world = { profiles: [], connections: [], syncs: [], detail: null, timer: null };
+const world = { profiles: [], providers: [], connections: [], syncs: [], detail: null, timer: null };
 
 /** Makes an element: `el('p', { class: 'soft' }, 'text', child)`. */
 function el(name, attributes = {}, ...children) {
@@ -79,7 +79,7 @@ function failed(error) {
 
 const button = (text, work, kind = '', done = '') => el('button', { type: 'button', class: kind, click: act(work, done) }, text);
 const when = (time) => (time ? new Date(time).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' }) : 'never');
-const title = (provider) => ({ google: 'Google', builtin: 'Built-in CRM' })[provider] ?? provider;
+const title = (provider) => world.providers.find((one) => one.id === provider)?.name ?? provider;
 const badge = (text, kind) => el('span', { class: `badge ${kind}` }, text);
 
 // ---- accounts
@@ -94,8 +94,37 @@ async function connect(provider) {
   if (made.authorize_url) location.assign(made.authorize_url);
 }
 
+const has = (provider, way) => world.providers.some((one) => one.id === provider && one.ways.includes(way));
+
+/** A field for a personal access token. */
+function tokenForm(provider) {
+  const id = `token-${provider.id}`;
+  const field = el('input', {
+    id, type: 'password', required: true, autocomplete: 'off', spellcheck: 'false',
+    minlength: provider.access_token_length, maxlength: provider.access_token_length,
+  });
+  const send = async () => {
+    await api('POST', '/v1/connections', { provider: provider.id, access_token: field.value.trim() });
+    field.value = '';
+  };
+  return el('form', { class: 'row', submit: act(send, `${provider.name} is connected.`) },
+    el('label', { for: id }, `Personal access token of ${provider.name}`), field,
+    el('button', { type: 'submit' }, `Connect ${provider.name}`));
+}
+
+/** What connects the accounts that are missing: a button, a field for a token, or both. */
+function waysIn(begun) {
+  const works = (provider) => begun.some((one) => one.provider === provider.id && one.state === 'connected');
+  const there = (provider) => begun.some((one) => one.provider === provider.id);
+  const by = (provider, way) => provider.ways.includes(way);
+  const buttons = world.providers.filter((one) => !there(one) && (by(one, 'direct') || by(one, 'oauth')))
+    .map((one) => button(`Connect ${one.name}`, () => connect(one.id), 'main'));
+  const forms = world.providers.filter((one) => !works(one) && by(one, 'access_token')).map(tokenForm);
+  return [...buttons, ...forms];
+}
+
 function connectionCard(connection) {
-  const again = connection.state !== 'connected' && connection.provider !== 'builtin';
+  const again = connection.state !== 'connected' && has(connection.provider, 'oauth');
   const remove = async () => {
     const text = 'Disconnect this account? Its syncs stop; every record stays where it is.';
     if (confirm(text)) await api('DELETE', `/v1/connections/${connection.id}`);
@@ -254,8 +283,7 @@ function draw() {
   // One that is not finished is nothing to a person yet; it goes away by itself.
   const begun = connections.filter((one) => one.state !== 'pending');
   $('connection-list').replaceChildren(...begun.map(connectionCard));
-  const missing = ['builtin', 'google'].filter((provider) => !begun.some((one) => one.provider === provider));
-  $('connect').replaceChildren(...missing.map((provider) => button(`Connect ${title(provider)}`, () => connect(provider), 'main')));
+  $('connect').replaceChildren(...waysIn(begun));
   $('sync-list').replaceChildren(...syncs.map(syncCard));
   const pairs = profiles.map((profile) => ({ profile, pair: freePair(profile) })).filter((one) => one.pair);
   $('new-sync').hidden = pairs.length === 0;
@@ -279,7 +307,9 @@ function freePair(profile) {
 async function refresh() {
   clearTimeout(world.timer);
   const [connections, syncs] = await Promise.all([all('/v1/connections'), all('/v1/syncs')]);
-  if (world.profiles.length === 0) world.profiles = await all('/v1/profiles');
+  if (world.profiles.length === 0) {
+    [world.profiles, world.providers] = await Promise.all([all('/v1/profiles'), all('/v1/providers')]);
+  }
   // Redrawing takes the focus away from whoever works with the keyboard: only when something has changed.
   const state = JSON.stringify([connections, syncs]);
   if (state !== world.drawn) {
@@ -294,7 +324,7 @@ async function refresh() {
 
 function signedOut() {
   clearTimeout(world.timer);
-  Object.assign(world, { profiles: [], connections: [], syncs: [], detail: null, drawn: null });
+  Object.assign(world, { profiles: [], providers: [], connections: [], syncs: [], detail: null, drawn: null });
   for (const id of ['connections', 'syncs', 'detail', 'sign-out']) $(id).hidden = true;
   $('sign-in').hidden = false;
   $('token').focus();
@@ -302,7 +332,7 @@ function signedOut() {
 
 function welcome() {
   const query = new URLSearchParams(location.search);
-  if (query.has('connected')) say(`${title(query.get('connected'))} is connected.`);
+  if (query.has('connected')) say('The account is connected.');
   if (query.has('problem')) say('You did not agree at the provider, so nothing was connected.', 'warn');
   if (query.has('missing')) {
     say(`Tandem needs this permission to work, and it was not granted: ${query.get('missing')}. Please connect again and tick it.`, 'warn');

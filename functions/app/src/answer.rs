@@ -136,6 +136,9 @@ impl From<ConnectError> for ApiError {
             ConnectError::UnknownState => Self::new(StatusCode::BAD_REQUEST, "unknown_state", message),
             ConnectError::CodeRefused => Self::new(StatusCode::BAD_REQUEST, "code_refused", message),
             ConnectError::NotSetUp(_) => Self::conflict("not_set_up", message),
+            ConnectError::TokenRefused(_) => Self::field("access_token", message),
+            ConnectError::NoAccount(_) => Self::new(StatusCode::FORBIDDEN, "no_account", message),
+            ConnectError::ForeignServer(_) => Self::new(StatusCode::BAD_REQUEST, "foreign_server", message),
             ConnectError::Unavailable(_) => Self::unavailable(&error),
         }
     }

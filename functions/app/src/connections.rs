@@ -2,6 +2,7 @@
 use crate::answer::{ApiError, List, page};
 use crate::auth::{Caller, CallerExtension};
 use crate::input::{Fields, Paging, Params};
+use crate::providers::BUILTIN;
 use crate::state::{AppState, id_of};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -9,18 +10,16 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tandem_builtin::users::User;
 use tandem_core::record::ConnectionId;
+use tandem_http::{ConnectError, OAuthProvider};
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use utoipa::ToSchema;
-
-/// Providers that this release can connect.
-const PROVIDERS: [&str; 2] = ["builtin", "google"];
 
 /// An account that Tandem may act for.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ConnectionView {
     /// Id.
     id: String,
-    /// `builtin` or `google`.
+    /// `builtin`, `google`, ….
     provider: String,
     /// Whom Tandem acts for; empty while pending.
     account: AccountView,
@@ -67,15 +66,19 @@ impl From<Connection> for ConnectionView {
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the body in the API's description; it is read field by field")]
 pub(crate) struct NewConnection {
-    /// `builtin` or `google`.
+    /// One of `GET /v1/providers`.
     provider: String,
-    /// Only for providers with personal tokens; none of this release has them.
+    /// A personal token, for providers that give them to their users.
     access_token: Option<String>,
 }
 
-/// Connects an account. Google: send the browser to `authorize_url`; built-in: connected at once.
+/// Connects an account. Built-in, or with a personal `access_token`: connected at once; else send the browser to
+/// `authorize_url`.
 #[utoipa::path(post, path = "/v1/connections", operation_id = "create_connection", tag = "connections", request_body = NewConnection,
-    responses((status = 201, body = ConnectionView), (status = 422, body = crate::answer::ErrorBody)))]
+    responses((status = 201, body = ConnectionView), (status = 400, body = crate::answer::ErrorBody),
+        (status = 401, body = crate::answer::ErrorBody), (status = 403, body = crate::answer::ErrorBody),
+        (status = 409, body = crate::answer::ErrorBody), (status = 422, body = crate::answer::ErrorBody),
+        (status = 503, body = crate::answer::ErrorBody)))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -83,49 +86,77 @@ pub(crate) async fn create(
     fields: Fields,
 ) -> Result<(StatusCode, Json<ConnectionView>), ApiError> {
     fields.only(&["provider", "access_token"])?;
-    let provider = fields.text("provider")?;
-    if !PROVIDERS.contains(&provider) {
-        let message = format!("This release connects {}.", PROVIDERS.join(" and "));
-        return Err(ApiError::field("provider", message));
-    }
-    if fields.optional_text("access_token")?.is_some() {
-        let message = "This provider takes no access token; leave the field out.";
-        return Err(ApiError::field("access_token", message));
-    }
-    if provider == "builtin" {
+    let (name, token) = (fields.text("provider")?, fields.optional_text("access_token")?);
+    if name == BUILTIN && token.is_none() {
         return Ok((StatusCode::CREATED, Json(builtin(&state, &user).await?.into())));
     }
-    let Some(provider) = state.connect.provider(provider).cloned() else {
-        let message = "This installation has no OAuth client for Google yet; its administrator must add one.";
-        return Err(ApiError::conflict("not_set_up", message));
+    let provider = state.connect.provider(name).cloned();
+    if provider.is_none() && name != BUILTIN {
+        let known: Vec<&str> = state.connect.providers().map(|provider| provider.name.as_str()).collect();
+        let message = format!("This release connects {BUILTIN}, {}.", known.join(", "));
+        return Err(ApiError::field("provider", message));
+    }
+    let length = provider.as_ref().and_then(|provider| provider.personal_token_length);
+    let view = match (provider, token, length) {
+        (Some(provider), Some(token), Some(length)) => adopt(&state, &user, &provider, (token, length)).await?.into(),
+        (Some(provider), None, _) => begin(&state, &user, &provider, caller).await?,
+        (_, _, _) => {
+            let message = "This provider takes no access token; leave the field out.";
+            return Err(ApiError::field("access_token", message));
+        }
     };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+async fn begin(
+    state: &AppState,
+    user: &User,
+    provider: &OAuthProvider,
+    caller: Caller,
+) -> Result<ConnectionView, ApiError> {
+    if provider.client.is_none() {
+        let title = &provider.title;
+        let message = format!("This installation has no OAuth client for {title} yet; its administrator must add one.");
+        return Err(ApiError::conflict("not_set_up", message));
+    }
     let session = match caller {
         Caller::Bearer => None,
         Caller::Session(hash) => Some(hash),
     };
-    let begun = state.connect.begin(&id_of(&user), &provider, session).await?;
-    let view = ConnectionView { authorize_url: Some(begun.authorize_url), ..begun.connection.into() };
-    Ok((StatusCode::CREATED, Json(view)))
+    let begun = state.connect.begin(&id_of(user), provider, session).await?;
+    Ok(ConnectionView { authorize_url: Some(begun.authorize_url), ..begun.connection.into() })
+}
+
+/// A personal token is shown to the provider before it is stored. No answer or log repeats it.
+async fn adopt(
+    state: &AppState,
+    user: &User,
+    provider: &OAuthProvider,
+    (token, length): (&str, usize),
+) -> Result<Connection, ApiError> {
+    if token.len() != length || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("A personal access token of {} has {length} letters and digits.", provider.title);
+        return Err(ApiError::field("access_token", message));
+    }
+    match state.connect.adopt(&id_of(user), provider, token).await {
+        Ok(connection) => Ok(connection),
+        Err(error @ ConnectError::NoAccount(_)) => Err(ApiError::field("access_token", error.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The user's own CRM account. There is one, so asking again answers the same connection.
 async fn builtin(state: &AppState, user: &User) -> Result<Connection, ApiError> {
     let all = state.store.connections_of(&id_of(user)).await?;
-    if let Some(there) = all.into_iter().find(|connection| connection.provider == "builtin") {
+    if let Some(there) = all.into_iter().find(|connection| connection.provider == BUILTIN) {
         return Ok(there);
     }
     let account = Account { id: user.account.clone(), name: "Built-in CRM".to_owned(), email: user.email.clone() };
+    let id = ConnectionId::new(uuid::Uuid::new_v4().to_string());
     let connection = Connection {
-        id: ConnectionId::new(uuid::Uuid::new_v4().to_string()),
-        user: id_of(user),
-        provider: "builtin".to_owned(),
         account,
         state: ConnectionState::Connected,
-        scopes: Vec::new(),
-        tokens: None,
-        tokens_version: 0,
-        rests_until: None,
-        created_at: state.clock.now(),
+        ..Connection::new(id, id_of(user), BUILTIN, state.clock.now())
     };
     state.store.create_connection(&connection).await?;
     Ok(connection)

@@ -10,6 +10,7 @@ mod meta;
 mod oauth;
 mod page;
 mod profiles;
+mod providers;
 mod records;
 mod router;
 mod runs;

@@ -22,6 +22,11 @@ pub(crate) struct Back {
     code: Option<String>,
     /// `access_denied`, …, where not.
     error: Option<String>,
+    /// Zoho: the accounts server that gave the code.
+    #[serde(rename = "accounts-server")]
+    accounts_server: Option<String>,
+    /// Zoho: the data centre of that server.
+    location: Option<String>,
 }
 
 /// Ends an authorisation and leads to the page.
@@ -35,7 +40,8 @@ pub(crate) async fn callback(
     Params(back): Params<Back>,
 ) -> Response {
     let session = session_token(&headers).map(|token| hash(&token));
-    let returned = Returned { state: back.state, code: back.code, error: back.error, session };
+    let Back { state: begun, code, error, accounts_server, location } = back;
+    let returned = Returned { state: begun, code, error, session, accounts_server, location };
     match state.connect.finish(&provider, returned).await {
         Ok(Finished::Connected(connection)) => to_page("connected", &connection.provider),
         Ok(Finished::Denied) => to_page("problem", "denied"),

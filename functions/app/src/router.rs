@@ -2,7 +2,7 @@
 use crate::auth::authenticate;
 use crate::input::MOST_BYTES;
 use crate::state::AppState;
-use crate::{connections, crm, meta, oauth, page, profiles, records, runs, session, syncs};
+use crate::{connections, crm, meta, oauth, page, profiles, providers, records, runs, session, syncs};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 fn private() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(profiles::list))
+        .routes(routes!(providers::list))
         .routes(routes!(connections::list, connections::create))
         .routes(routes!(connections::get, connections::remove))
         .routes(routes!(syncs::list, syncs::create))

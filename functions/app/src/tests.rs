@@ -17,13 +17,14 @@ use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_core::normalise::Region;
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening};
-use tandem_google::auth::{SCOPE_CONTACTS, SCOPES_FOR_CONTACTS, endpoints};
+use tandem_google::auth::{SCOPE_CONTACTS, endpoints};
 use tandem_google::fake::FakePeople;
 use tandem_google::{GoogleConfig, GoogleContacts};
-use tandem_http::{Authority, ClientAuth, Connect, OAuthProvider};
+use tandem_http::{ApiOrigins, Authority, Connect, OAuthClient, OAuthProvider};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
-use tandem_ports::infra::{Clock, HttpTransport, JobQueue, Secrets};
+use tandem_ports::infra::{Clock, HttpTransport, JobQueue, Secrets, TransportError};
+use tandem_ports::oauth::{Identity, OAuthEndpoints};
 use tandem_ports::table::Table;
 use tandem_store::Store;
 use tandem_testkit::clock::ManualClock;
@@ -68,20 +69,46 @@ impl Answer {
 }
 
 fn google(config: &GoogleConfig) -> OAuthProvider {
-    let at = endpoints(config);
     OAuthProvider {
         name: "google".into(),
         title: "Google".into(),
-        authorize_url: at.authorize_url,
-        token_url: at.token_url,
-        revoke_url: Some(at.revoke_url),
-        userinfo_url: at.userinfo_url,
-        scopes: SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec(),
-        required_scopes: vec![SCOPE_CONTACTS.into()],
-        authorize_parameters: at.authorize_parameters.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect(),
-        client_auth: ClientAuth::Body,
-        client_id: "client".into(),
-        client_secret: "secret".into(),
+        endpoints: endpoints(config),
+        client: Some(OAuthClient { id: "client".into(), secret: "secret".into() }),
+        api_origins: ApiOrigins::Configured,
+        personal_token_length: None,
+    }
+}
+
+/// A provider of personal tokens that this installation has no client for.
+fn sell() -> OAuthProvider {
+    let at_sell = OAuthEndpoints {
+        api_url: "http://sell.test".into(),
+        whoami: |at, _| http::Request::get(format!("{}/me", at.api_url)).body(bytes::Bytes::new()).unwrap(),
+        identity: |body| Some(Identity { id: String::from_utf8(body.to_vec()).ok()?, ..Identity::default() }),
+        ..endpoints(&GoogleConfig::at("http://sell.test"))
+    };
+    OAuthProvider {
+        name: "sell".into(),
+        title: "Zendesk Sell".into(),
+        endpoints: at_sell,
+        client: None,
+        personal_token_length: Some(64),
+        ..google(&GoogleConfig::at(GOOGLE))
+    }
+}
+
+/// Google's fake, and a Sell that knows one token.
+struct Providers(Arc<FakePeople>);
+
+#[async_trait]
+impl HttpTransport for Providers {
+    async fn send(&self, request: http::Request<bytes::Bytes>) -> Result<http::Response<bytes::Bytes>, TransportError> {
+        if request.uri().host() != Some("sell.test") {
+            return self.0.send(request).await;
+        }
+        let good = request.headers()["authorization"] == format!("Bearer {}", "a".repeat(64)).as_str();
+        let answer = http::Response::builder().status(if good { 200 } else { 401 });
+        Ok(answer.body(bytes::Bytes::from("seller-1")).unwrap())
     }
 }
 
@@ -114,12 +141,12 @@ impl World {
         let store = Store::new(table.clone());
         let google_fake = FakePeople::new(clock.clone()).shared();
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
-        let transport: Arc<dyn HttpTransport> = google_fake.clone();
+        let transport: Arc<dyn HttpTransport> = Arc::new(Providers(google_fake.clone()));
         let authority = Authority::new(transport, store.clone(), secrets.clone(), clock.clone());
         let opened = Opened { table: table.clone(), clock: clock.clone(), authority: authority.clone() };
         let (jobs, connectors): (Arc<dyn JobQueue>, Arc<dyn Connectors>) = (queue.clone(), Arc::new(opened));
         let engine = Engine::new(store.clone(), jobs, clock.clone(), secrets, connectors, EngineConfig::default());
-        let connect = Connect::new(authority, vec![google(&GoogleConfig::at(GOOGLE))], PUBLIC_URL);
+        let connect = Connect::new(authority, vec![google(&GoogleConfig::at(GOOGLE)), sell()], PUBLIC_URL);
         let state = AppState::new(store, engine, connect, table, clock.clone(), PUBLIC_URL);
         Self { router: router(state.clone()), state, google: google_fake, queue, clock }
     }

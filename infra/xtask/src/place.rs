@@ -20,6 +20,14 @@ pub(crate) enum Port {
     Web = 0,
     /// Google's simulator.
     Google = 1,
+    /// Dropbox's.
+    Dropbox = 2,
+    /// Teamleader's.
+    Teamleader = 3,
+    /// Zoho's.
+    Zoho = 4,
+    /// Zendesk Sell's.
+    Sell = 5,
     /// The local AWS: 4566 with the usual base.
     Aws = 6,
     /// The functions under `cargo xtask watch`.

@@ -9,10 +9,22 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// Every variable with a provider's place, by provider.
-pub(crate) const ORIGINS: [(&str, &[&str]); 5] = [
-    (
+/// A provider's place: its variables, and its port while it is simulated.
+pub(crate) struct Provider {
+    pub(crate) name: &'static str,
+    variables: &'static [&'static str],
+    port: Port,
+}
+
+const fn provider(name: &'static str, port: Port, variables: &'static [&'static str]) -> Provider {
+    Provider { name, variables, port }
+}
+
+/// Every provider.
+const PROVIDERS: [Provider; 5] = [
+    provider(
         "google",
+        Port::Google,
         &[
             "TANDEM_GOOGLE_PEOPLE_URL",
             "TANDEM_GOOGLE_CALENDAR_URL",
@@ -24,11 +36,18 @@ pub(crate) const ORIGINS: [(&str, &[&str]); 5] = [
             "TANDEM_GOOGLE_CERTS_URL",
         ],
     ),
-    ("dropbox", &["TANDEM_DROPBOX_WWW_URL", "TANDEM_DROPBOX_API_URL", "TANDEM_DROPBOX_CONTENT_URL"]),
-    ("teamleader", &["TANDEM_TEAMLEADER_AUTH_URL", "TANDEM_TEAMLEADER_API_URL"]),
-    ("zoho", &["TANDEM_ZOHO_ACCOUNTS_URL"]),
-    ("sell", &["TANDEM_SELL_API_URL"]),
+    provider(
+        "dropbox",
+        Port::Dropbox,
+        &["TANDEM_DROPBOX_WWW_URL", "TANDEM_DROPBOX_API_URL", "TANDEM_DROPBOX_CONTENT_URL"],
+    ),
+    provider("teamleader", Port::Teamleader, &["TANDEM_TEAMLEADER_AUTH_URL", "TANDEM_TEAMLEADER_API_URL"]),
+    provider("zoho", Port::Zoho, &["TANDEM_ZOHO_ACCOUNTS_URL"]),
+    provider("sell", Port::Sell, &["TANDEM_SELL_API_URL"]),
 ];
+
+/// Those that `shared/simulators` has a fake of.
+const FAKES: &[&str] = &["google"];
 
 /// Half a minute; it takes a moment.
 const STEPS: u32 = 600;
@@ -39,22 +58,34 @@ pub(crate) struct Simulators {
     pub(crate) addresses: Map<String, Value>,
 }
 
-fn set_by_hand(variables: &[&str]) -> bool {
-    variables.iter().any(|variable| env(variable).is_some())
+impl Provider {
+    /// Whether it is simulated here: there is a fake, and none of its variables is set.
+    fn is_simulated(&self) -> bool {
+        FAKES.contains(&self.name) && self.variables.iter().all(|variable| env(variable).is_none())
+    }
 }
 
-/// Whether Google is simulated here: none of its variables is set.
-pub(crate) fn google_is_simulated() -> bool {
-    !set_by_hand(ORIGINS[0].1)
+/// The providers that are simulated here.
+pub(crate) fn simulated() -> impl Iterator<Item = &'static Provider> {
+    PROVIDERS.iter().filter(|provider| provider.is_simulated())
+}
+
+/// The address of a provider's simulator, where it is simulated.
+pub(crate) fn origin(place: &Place, name: &str) -> Option<String> {
+    simulated().find(|provider| provider.name == name).map(|provider| place.origin(provider.port))
+}
+
+/// Says which simulator's port is taken before any is started.
+pub(crate) fn check_ports(place: &Place) -> Result<()> {
+    simulated().try_for_each(|provider| place.check_free(provider.port))
 }
 
 /// The template's parameters with the providers' places. Unset variables of a simulated provider lead to its simulator.
 pub(crate) fn parameters(place: &Place) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
-    for (provider, variables) in ORIGINS {
-        let simulator = (provider == "google" && google_is_simulated()).then(|| place.origin(Port::Google));
-        for variable in variables {
-            if let Some(value) = env(variable).or_else(|| simulator.clone()) {
+    for provider in &PROVIDERS {
+        for variable in provider.variables {
+            if let Some(value) = env(variable).or_else(|| origin(place, provider.name)) {
                 parameters.push((parameter(variable), value));
             }
         }
@@ -70,7 +101,9 @@ fn parameter(variable: &str) -> String {
 
 fn command(place: &Place, built: &Path) -> Result<Command> {
     let mut command = Command::new(built.join("simulators"));
-    command.arg("--google-port").arg(place.port(Port::Google).to_string());
+    for provider in simulated() {
+        command.arg(format!("--{}-port", provider.name)).arg(place.port(provider.port).to_string());
+    }
     command.arg("--state-dir").arg(place.folder("simulators")?);
     command.env("PATH", "/usr/bin:/bin").env("LANG", "C.UTF-8");
     Ok(command)
@@ -78,28 +111,33 @@ fn command(place: &Place, built: &Path) -> Result<Command> {
 
 /// Starts those that are wanted and waits until they answer.
 pub(crate) fn start(place: &Place, built: &Path, stop: &Stop) -> Result<Simulators> {
-    if !google_is_simulated() {
-        return Ok(Simulators { process: None, addresses: Map::new() });
+    let addresses: Map<String, Value> =
+        simulated().map(|provider| (provider.name.to_owned(), json!(place.origin(provider.port)))).collect();
+    if addresses.is_empty() {
+        return Ok(Simulators { process: None, addresses });
     }
     let mut process = Supervised::start("the simulators", &command(place, built)?, &place.file("simulators.log"))?;
-    let origin = place.origin(Port::Google);
-    let health = format!("{origin}/_sim/healthz");
-    let answered = stop.poll(STEPS, || {
-        process.check()?;
-        Ok(ureq::get(&health).call().is_ok().then_some(()))
-    })?;
-    answered.ok_or_else(|| Fault::new("the simulators do not answer; see simulators.log"))?;
-    Ok(Simulators { process: Some(process), addresses: Map::from_iter([("google".to_owned(), json!(origin))]) })
+    for provider in simulated() {
+        let health = format!("{}/_sim/healthz", place.origin(provider.port));
+        let answered = stop.poll(STEPS, || {
+            process.check()?;
+            Ok(ureq::get(&health).call().is_ok().then_some(()))
+        })?;
+        answered.ok_or_else(|| Fault::new(format!("{} does not answer; see simulators.log", provider.name)))?;
+    }
+    Ok(Simulators { process: Some(process), addresses })
 }
 
 /// `cargo xtask simulators`.
 pub(crate) fn foreground(options: &PlaceOptions) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let place = Place::new(options)?;
-    place.check_free(Port::Google)?;
+    check_ports(&place)?;
     let built = programs(&place, &stop)?;
     let mut simulators = start(&place, &built, &stop)?;
-    println!("google  {}", place.origin(Port::Google));
+    for (name, address) in &simulators.addresses {
+        println!("{name:<12}{}", address.as_str().unwrap_or_default());
+    }
     loop {
         if stop.asked() {
             return Ok(ExitCode::SUCCESS);
@@ -119,9 +157,20 @@ mod tests {
     fn every_variable_has_its_parameter_in_the_template() {
         let template = include_str!("../../../template.yaml");
         assert_eq!(parameter("TANDEM_GOOGLE_PEOPLE_URL"), "GooglePeopleUrl");
-        for variable in ORIGINS.iter().flat_map(|(_, variables)| variables.iter()) {
+        for variable in PROVIDERS.iter().flat_map(|provider| provider.variables) {
             let line = format!("{variable}: !Ref {}\n", parameter(variable));
             assert!(template.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_fake_is_served_and_every_served_provider_is_known() {
+        let served = include_str!("../../../shared/simulators/src/lib.rs");
+        let names: Vec<&str> =
+            served.split("const NAME: &'static str = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(names, FAKES);
+        for name in FAKES {
+            assert!(PROVIDERS.iter().any(|provider| provider.name == *name), "{name}");
         }
     }
 }

@@ -126,7 +126,7 @@ fn check_ports(place: &Place, options: &UpOptions) -> Result<()> {
     if options.aws.is_none() {
         place.check_free(Port::Aws)?;
     }
-    if simulators::google_is_simulated() { place.check_free(Port::Google) } else { Ok(()) }
+    simulators::check_ports(place)
 }
 
 fn forget(place: &Place) -> Result<()> {

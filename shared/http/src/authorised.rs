@@ -1,10 +1,10 @@
 //! A transport that acts for one connection: adds its access token, and refreshes it once for all workers.
-use crate::oauth::{OAuthError, OAuthProvider};
+use crate::oauth::{Earlier, OAuthError, OAuthProvider};
 use crate::tokens::TokenSet;
 use crate::transport::host_of;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -107,13 +107,13 @@ enum NoToken {
 impl HttpTransport for Authorised {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let held = self.current(None).await.map_err(|error| lost(&request, error))?;
-        let answer = self.authority.transport.send(with_token(&request, &held)).await?;
+        let answer = self.authority.transport.send(self.with_token(&request, &held)).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
         // The provider may have ended the token early. A second 401 is the connector's to judge.
         let renewed = self.current(Some(held.version)).await.map_err(|error| lost(&request, error))?;
-        self.authority.transport.send(with_token(&request, &renewed)).await
+        self.authority.transport.send(self.with_token(&request, &renewed)).await
     }
 }
 
@@ -127,17 +127,16 @@ fn lost(request: &Request<Bytes>, error: NoToken) -> TransportError {
     }
 }
 
-fn with_token(request: &Request<Bytes>, held: &Held) -> Request<Bytes> {
-    let mut request = request.clone();
-    // A token that is no header value cannot be right; without it the provider answers 401.
-    if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", held.tokens.access_token)) {
-        value.set_sensitive(true);
-        request.headers_mut().insert(header::AUTHORIZATION, value);
-    }
-    request
-}
-
 impl Authorised {
+    fn with_token(&self, request: &Request<Bytes>, held: &Held) -> Request<Bytes> {
+        let mut request = request.clone();
+        // A token that is no header value cannot be right; without it the provider answers 401.
+        if let Some(value) = self.provider.authorization(&held.tokens.access_token) {
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        request
+    }
+
     /// Tokens that are fresh, and newer than version `spent` where one was refused.
     async fn current(&self, spent: Option<i64>) -> Result<Held, NoToken> {
         // Held over the refresh on purpose: the others of this process wait here and need not ask the store.
@@ -198,11 +197,21 @@ impl Authorised {
             return Ok(Some(held));
         }
         let Authority { transport, store, secrets, clock, .. } = &self.authority;
-        let saved = match self.provider.refresh(transport, &held.tokens, clock.now()).await {
+        // Noted before the request leaves: a process that dies on the way, or an answer that is lost, leaves a refresh
+        // token that may be spent. The next try shows which: it either works, or its refusal ends the grant.
+        let earlier = if connection.refresh_in_doubt { Earlier::InDoubt } else { Earlier::Answered };
+        match store.mark_refresh_in_doubt(&connection).await {
+            Ok(()) => {}
+            Err(StoreError::Stale) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let saved = match self.provider.refresh(transport, &held.tokens, earlier, clock.now()).await {
             Ok(renewed) => {
-                connection.tokens = Some(renewed.seal(secrets.as_ref(), &connection).await?);
+                connection.tokens = Some(renewed.tokens.seal(secrets.as_ref(), &connection).await?);
+                connection.api_origin = renewed.api_origin.or(connection.api_origin);
+                connection.refresh_in_doubt = false;
                 let saved = store.save_connection(&mut connection).await;
-                saved.map(|()| Some(Held { tokens: renewed, version: connection.tokens_version }))
+                saved.map(|()| Some(Held { tokens: renewed.tokens, version: connection.tokens_version }))
             }
             Err(OAuthError::Revoked { .. }) => {
                 // Conditioned on the version that was read: a user who has just connected again is not sent back.

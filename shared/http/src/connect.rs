@@ -1,6 +1,6 @@
 //! Connecting an account: out to the provider's consent page, and back with a code.
 use crate::authorised::Authority;
-use crate::oauth::{OAuthError, OAuthProvider};
+use crate::oauth::{Code, Granted, OAuthError, OAuthProvider};
 use crate::tokens::{TokenSet, owner};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::record::{ConnectionId, UserId};
 use tandem_ports::infra::SecretError;
+use tandem_ports::oauth::Identity;
 use tandem_store::StoreError;
 use tandem_store::connection::{Account, Authorisation, Connection, ConnectionState};
 use tandem_store::sync::{SyncChange, SyncState};
@@ -42,6 +43,10 @@ pub struct Returned {
     pub code: Option<String>,
     /// `error`, when not.
     pub error: Option<String>,
+    /// `accounts-server`, where the provider has several: the origin that gave the code.
+    pub accounts_server: Option<String>,
+    /// `location`: the data centre of that server.
+    pub location: Option<String>,
     /// The hash of the browser session that it came in, if any.
     pub session: Option<String>,
 }
@@ -50,7 +55,7 @@ pub struct Returned {
 #[derive(Clone, Debug)]
 pub enum Finished {
     /// The account is connected. The id is an earlier connection's where that account was connected before.
-    Connected(Connection),
+    Connected(Box<Connection>),
     /// The user did not agree; the pending connection is forgotten.
     Denied,
     /// The user unticked what nothing works without; the pending connection is forgotten.
@@ -69,6 +74,15 @@ pub enum ConnectError {
     /// This installation has no OAuth client for the provider, or a wrong one.
     #[error("this installation is not set up for {0}; its administrator must check the client id and secret")]
     NotSetUp(String),
+    /// The provider does not accept the personal token.
+    #[error("{0} does not accept this access token")]
+    TokenRefused(String),
+    /// The grant does not let us see whose it is.
+    #[error("{0} does not say whose account this is; the user there, or the app, may lack a right")]
+    NoAccount(String),
+    /// The provider's answer leads to a server that is none of its own.
+    #[error("{0} answered with a server that is not known as its own, so nothing was sent there")]
+    ForeignServer(String),
     /// Something did not answer.
     #[error("the sign-in could not be finished at this moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -93,6 +107,8 @@ impl From<OAuthError> for ConnectError {
             OAuthError::Refused { provider, .. } | OAuthError::Misconfigured { provider } => {
                 ConnectError::NotSetUp(provider)
             }
+            OAuthError::NoAccount { provider, .. } => ConnectError::NoAccount(provider),
+            OAuthError::ForeignServer { provider } => ConnectError::ForeignServer(provider),
             OAuthError::Unavailable { .. } => ConnectError::Unavailable(Box::new(error)),
         }
     }
@@ -108,6 +124,11 @@ impl Connect {
     /// How OAuth is done at a provider, where it is done.
     pub fn provider(&self, name: &str) -> Option<&Arc<OAuthProvider>> {
         self.providers.get(name)
+    }
+
+    /// Every provider of this release.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<OAuthProvider>> {
+        self.providers.values()
     }
 
     /// The address that a provider sends the browser back to.
@@ -126,18 +147,7 @@ impl Connect {
         let (store, now) = (&self.authority.store, self.authority.clock.now());
         self.forget_abandoned(user, now).await?;
         let departure = provider.depart(&self.redirect_uri(&provider.name))?;
-        let connection = Connection {
-            id: ConnectionId::new(uuid::Uuid::new_v4().to_string()),
-            user: user.clone(),
-            provider: provider.name.clone(),
-            account: Account::default(),
-            state: ConnectionState::Pending,
-            scopes: Vec::new(),
-            tokens: None,
-            tokens_version: 0,
-            rests_until: None,
-            created_at: now,
-        };
+        let connection = pending(user, provider, now);
         let verifier = self.authority.secrets.seal(&owner(&connection), departure.verifier.as_bytes()).await?;
         let authorisation = Authorisation {
             connection: connection.id.clone(),
@@ -152,6 +162,23 @@ impl Connect {
         Ok(Begun { connection, authorize_url: departure.url })
     }
 
+    /// Connects with a personal access token, once the provider has said whose it is.
+    pub async fn adopt(
+        &self,
+        user: &UserId,
+        provider: &OAuthProvider,
+        access_token: &str,
+    ) -> Result<Connection, ConnectError> {
+        let tokens = TokenSet::personal(access_token);
+        let account = match provider.account(&self.authority.transport, &tokens, None).await {
+            Err(OAuthError::Revoked { provider }) => return Err(ConnectError::TokenRefused(provider)),
+            identity => account_of(identity?),
+        };
+        let connection = pending(user, provider, self.authority.clock.now());
+        self.authority.store.create_connection(&connection).await?;
+        self.keep(connection, Granted { tokens, api_origin: None }, account).await
+    }
+
     /// Ends an authorisation with what the browser brought back to `provider`'s address. A state serves once.
     pub async fn finish(&self, provider: &str, returned: Returned) -> Result<Finished, ConnectError> {
         let (store, now) = (&self.authority.store, self.authority.clock.now());
@@ -164,13 +191,13 @@ impl Connect {
         let pending = store.connection(&begun.connection).await?;
         let pending = pending.filter(|connection| connection.state == ConnectionState::Pending);
         let pending = pending.ok_or(ConnectError::UnknownState)?;
-        let (None, Some(code)) = (returned.error, returned.code) else {
+        if returned.error.is_some() || returned.code.is_none() {
             store.delete_connection(&pending).await?;
             return Ok(Finished::Denied);
-        };
-        match self.redeem(provider, &pending, &begun, code, now).await {
-            Ok(Redeemed::Granted(tokens, account)) => {
-                Ok(Finished::Connected(self.keep(pending, tokens, account).await?))
+        }
+        match self.redeem(provider, &pending, &begun, returned, now).await {
+            Ok(Redeemed::Granted(granted, account)) => {
+                Ok(Finished::Connected(Box::new(self.keep(pending, granted, account).await?)))
             }
             Ok(Redeemed::Missing(scopes)) => {
                 store.delete_connection(&pending).await?;
@@ -189,26 +216,28 @@ impl Connect {
         provider: &OAuthProvider,
         pending: &Connection,
         begun: &Authorisation,
-        code: String,
+        returned: Returned,
         now: Timestamp,
     ) -> Result<Redeemed, ConnectError> {
         let transport = &self.authority.transport;
         let verifier = self.authority.secrets.open(&owner(pending), &begun.verifier).await?;
         let verifier = String::from_utf8(verifier).map_err(|_| ConnectError::UnknownState)?;
-        let redirect = self.redirect_uri(&provider.name);
-        let tokens = provider.exchange(transport, &redirect, (code, verifier), now).await?;
+        let said = (returned.accounts_server.as_deref(), returned.location.as_deref());
+        let accounts_server = provider.accounts_server(said.0, said.1)?;
+        let code = Code { code: returned.code.unwrap_or_default(), verifier, accounts_server };
+        let granted = provider.exchange(transport, &self.redirect_uri(&provider.name), code, now).await?;
         // The grant itself stays: revoking it would end every other connection of that account as well.
-        let missing = provider.missing_scopes(&tokens);
+        let missing = provider.missing_scopes(&granted.tokens);
         if !missing.is_empty() {
             return Ok(Redeemed::Missing(missing));
         }
-        let account = provider.account(transport, &tokens).await?;
-        Ok(Redeemed::Granted(tokens, account))
+        let identity = provider.account(transport, &granted.tokens, granted.api_origin.as_deref()).await?;
+        Ok(Redeemed::Granted(granted, account_of(identity)))
     }
 
     /// Saves the tokens: in the connection that the user already has for this account, so that its syncs go on, else in
     /// the pending one.
-    async fn keep(&self, pending: Connection, tokens: TokenSet, account: Account) -> Result<Connection, ConnectError> {
+    async fn keep(&self, pending: Connection, granted: Granted, account: Account) -> Result<Connection, ConnectError> {
         let store = &self.authority.store;
         let all = store.connections_of(&pending.user).await?;
         let same = |other: &&Connection| {
@@ -218,8 +247,10 @@ impl Connect {
         let revived = earlier.is_some();
         let mut connection = earlier.unwrap_or_else(|| pending.clone());
         loop {
-            connection.tokens = Some(tokens.seal(self.authority.secrets.as_ref(), &connection).await?);
-            connection.scopes = tokens.scope.clone();
+            connection.tokens = Some(granted.tokens.seal(self.authority.secrets.as_ref(), &connection).await?);
+            connection.scopes = granted.tokens.scope.clone();
+            connection.api_origin = granted.api_origin.clone();
+            connection.refresh_in_doubt = false;
             connection.account = account.clone();
             connection.state = ConnectionState::Connected;
             match store.save_connection(&mut connection).await {
@@ -294,8 +325,16 @@ impl Connect {
 }
 
 enum Redeemed {
-    Granted(TokenSet, Account),
+    Granted(Granted, Account),
     Missing(Vec<String>),
+}
+
+fn account_of(Identity { id, name, email }: Identity) -> Account {
+    Account { id, name, email }
+}
+
+fn pending(user: &UserId, provider: &OAuthProvider, now: Timestamp) -> Connection {
+    Connection::new(ConnectionId::new(uuid::Uuid::new_v4().to_string()), user.clone(), &provider.name, now)
 }
 
 /// A sync that was removed meanwhile needs no change.

@@ -8,9 +8,10 @@ mod connect;
 mod oauth;
 mod tokens;
 mod transport;
+mod wire;
 
 pub use authorised::{Authorised, Authority};
 pub use connect::{AUTHORISATION_LIFETIME, Begun, Connect, ConnectError, Finished, Returned};
-pub use oauth::{ClientAuth, OAuthError, OAuthProvider};
+pub use oauth::{ApiOrigins, OAuthClient, OAuthError, OAuthProvider};
 pub use tokens::TokenSet;
 pub use transport::{ReqwestTransport, TransportSetupError};

@@ -23,6 +23,9 @@ pub struct TokenSet {
     /// What it is good for.
     #[serde(default)]
     pub scope: Vec<String>,
+    /// The accounts server that gave them (an origin), where it is not the configured one: it refreshes and revokes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts_server: Option<String>,
 }
 
 impl fmt::Debug for TokenSet {
@@ -35,6 +38,27 @@ impl fmt::Debug for TokenSet {
 }
 
 impl TokenSet {
+    /// A user's own token: it ends when the user says so, and nothing renews it.
+    pub fn personal(access_token: &str) -> Self {
+        Self { access_token: access_token.to_owned(), ..Self::nothing(&[]) }
+    }
+
+    /// Whether it is a [`TokenSet::personal`] one.
+    pub fn is_personal(&self) -> bool {
+        self.refresh_token.is_none() && self.expires_at.is_none()
+    }
+
+    /// Before anything is granted: what is asked for.
+    pub(crate) fn nothing(asked: &[String]) -> Self {
+        Self {
+            access_token: String::new(),
+            refresh_token: None,
+            expires_at: None,
+            scope: asked.to_vec(),
+            accounts_server: None,
+        }
+    }
+
     /// Whether the access token is good for a request that begins now.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|ends| now + EARLY < ends)
@@ -65,20 +89,14 @@ mod tests {
 
     #[test]
     fn tokens_are_not_in_debug_output() {
-        let tokens = TokenSet {
-            access_token: "hush".into(),
-            refresh_token: Some("hush".into()),
-            expires_at: None,
-            scope: vec!["contacts".into()],
-        };
+        let tokens = TokenSet { refresh_token: Some("hush".into()), ..TokenSet::personal("hush") };
         assert!(!format!("{tokens:?}").contains("hush"));
     }
 
     #[test]
     fn a_token_counts_as_expired_a_minute_early() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let tokens =
-            TokenSet { access_token: "a".into(), refresh_token: None, expires_at: Some(at(1000)), scope: vec![] };
+        let tokens = TokenSet { expires_at: Some(at(1000)), ..TokenSet::personal("a") };
         assert!(tokens.is_fresh(at(939)));
         assert!(!tokens.is_fresh(at(940)));
     }

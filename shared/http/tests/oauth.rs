@@ -8,8 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tandem_core::record::{ConnectionId, UserId};
-use tandem_http::{Authority, ClientAuth, Connect, ConnectError, Finished, OAuthProvider, Returned, TokenSet};
+use tandem_http::{
+    ApiOrigins, Authority, Connect, ConnectError, Finished, OAuthClient, OAuthProvider, Returned, TokenSet,
+};
 use tandem_ports::infra::{Clock, HttpTransport, TransportError};
+use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
 use tandem_store::Store;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_testkit::clock::ManualClock;
@@ -142,16 +145,29 @@ fn google() -> OAuthProvider {
     OAuthProvider {
         name: "google".into(),
         title: "Google".into(),
-        authorize_url: at("auth"),
-        token_url: at("token"),
-        revoke_url: Some(at("revoke")),
-        userinfo_url: at("userinfo"),
-        scopes: vec!["openid".into(), "contacts".into()],
-        required_scopes: vec!["contacts".into()],
-        authorize_parameters: vec![("access_type".into(), "offline".into())],
-        client_auth: ClientAuth::Body,
-        client_id: "id".into(),
-        client_secret: "secret".into(),
+        endpoints: OAuthEndpoints {
+            authorize_url: at("auth"),
+            token_url: at("token"),
+            revoke_url: Some(at("revoke")),
+            scopes: vec!["openid".into(), "contacts".into()],
+            required_scopes: vec!["contacts".into()],
+            scope_separator: " ",
+            authorize_parameters: vec![("access_type".into(), "offline".into())],
+            pkce: true,
+            client_auth: ClientAuth::Body,
+            token_scheme: "Bearer",
+            whoami: |at, _| Request::get(format!("{}/userinfo", at.api_url)).body(Bytes::new()).unwrap(),
+            api_url: "http://provider.test".into(),
+            identity: |body| {
+                let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+                let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+                Some(Identity { id: text("sub"), name: text("name"), email: text("email") })
+            },
+            other_accounts_servers: vec![],
+        },
+        client: Some(OAuthClient { id: "id".into(), secret: "secret".into() }),
+        api_origins: ApiOrigins::Configured,
+        personal_token_length: None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! The environment, read once. Nothing else in the service looks at it.
 use std::collections::BTreeMap;
-use std::fmt;
 use tandem_aws::QueueUrls;
 use tandem_google::GoogleConfig;
+use tandem_http::{ApiOrigins, OAuthClient};
 use tandem_ports::infra::Kind;
 
 /// A provider's origin that a variable can replace: variable and public origin.
@@ -21,6 +21,7 @@ const fn origin(variable: &'static str, public: &'static str) -> Origin {
 const PEOPLE: Origin = origin("TANDEM_GOOGLE_PEOPLE_URL", "https://people.googleapis.com");
 const ACCOUNTS: Origin = origin("TANDEM_GOOGLE_ACCOUNTS_URL", "https://accounts.google.com");
 const OAUTH: Origin = origin("TANDEM_GOOGLE_OAUTH_URL", "https://oauth2.googleapis.com");
+const ZOHO_ACCOUNTS: Origin = origin("TANDEM_ZOHO_ACCOUNTS_URL", "https://accounts.zoho.eu");
 const CERTS: Origin = origin("TANDEM_GOOGLE_CERTS_URL", "https://www.googleapis.com");
 
 /// Every origin that can be replaced. Those that no connector of this release uses are checked all the same, so that
@@ -39,8 +40,23 @@ pub const ORIGINS: [Origin; 15] = [
     origin("TANDEM_DROPBOX_CONTENT_URL", "https://content.dropboxapi.com"),
     origin("TANDEM_TEAMLEADER_AUTH_URL", "https://focus.teamleader.eu"),
     origin("TANDEM_TEAMLEADER_API_URL", "https://api.focus.teamleader.eu"),
-    origin("TANDEM_ZOHO_ACCOUNTS_URL", "https://accounts.zoho.eu"),
+    ZOHO_ACCOUNTS,
     origin("TANDEM_SELL_API_URL", "https://api.getbase.com"),
+];
+
+/// The API of each of Zoho's data centres, which a token answer's `api_domain` names, and of its sandboxes
+/// (Zoho CRM API v8, "Multi-DC").
+const ZOHO_APIS: [&str; 10] = [
+    "https://www.zohoapis.com",
+    "https://www.zohoapis.eu",
+    "https://www.zohoapis.in",
+    "https://www.zohoapis.com.au",
+    "https://www.zohoapis.com.cn",
+    "https://www.zohoapis.jp",
+    "https://www.zohoapis.ca",
+    "https://www.zohoapis.sa",
+    "https://sandbox.zohoapis.eu",
+    "https://developer.zohoapis.eu",
 ];
 
 /// Kinds and the variables with their queues' addresses.
@@ -53,21 +69,6 @@ const QUEUES: [(Kind, &str); 4] = [
 
 /// Days that change logs are kept where nothing says otherwise.
 const CHANGE_LOG_DAYS: u32 = 30;
-
-/// An OAuth client's id and secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct OAuthClient {
-    /// Its id; no secret.
-    pub id: String,
-    /// Its secret.
-    pub secret: String,
-}
-
-impl fmt::Debug for OAuthClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OAuthClient").field("id", &self.id).finish_non_exhaustive()
-    }
-}
 
 /// The configuration of one function.
 #[derive(Clone, Debug)]
@@ -155,6 +156,15 @@ impl Config {
         self.origins.get(variable).map(String::as_str)
     }
 
+    /// Whither a token answer of Zoho's may lead: to its own data centres, or anywhere once Zoho itself is replaced.
+    pub fn zoho_api_origins(&self) -> ApiOrigins {
+        if self.origin(ZOHO_ACCOUNTS.variable) == Some(ZOHO_ACCOUNTS.public) {
+            ApiOrigins::Among(ZOHO_APIS.map(str::to_owned).to_vec())
+        } else {
+            ApiOrigins::Any
+        }
+    }
+
     /// The OAuth client of a provider (`google`, …), once its id and secret are known.
     pub fn oauth_client(&self, provider: &str) -> Option<OAuthClient> {
         let [id, secret] = client_names(provider);
@@ -186,7 +196,8 @@ fn checked_origin(variable: &'static str, value: &str) -> Result<String, ConfigE
     let value = value.trim_end_matches('/');
     let authority = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     let plain = |text: &str| !text.is_empty() && !text.contains(['/', '?', '#', '@', ' ']);
-    if authority.is_some_and(plain) {
+    // Connectors build requests on it: what is no address must not get that far.
+    if authority.is_some_and(plain) && value.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some()) {
         return Ok(value.to_owned());
     }
     Err(ConfigError::Bad { variable, expected: "an origin without a path, such as https://people.googleapis.com" })
@@ -222,7 +233,9 @@ mod tests {
 
     #[test]
     fn a_bad_variable_is_named_without_its_value() {
-        for bad in ["people.googleapis.com", "https://", "https://a/b", "https://user:secret@a", "ftp://a"] {
+        for bad in
+            ["people.googleapis.com", "https://", "https://a/b", "https://user:secret@a", "ftp://a", "https://a:b:c"]
+        {
             let error = config(&[("TANDEM_GOOGLE_PEOPLE_URL", bad)]).unwrap_err().to_string();
             assert!(error.contains("TANDEM_GOOGLE_PEOPLE_URL") && !error.contains("secret"), "{error}");
         }
@@ -235,6 +248,14 @@ mod tests {
         let google = config.unwrap().google;
         assert_eq!((google.people_url.as_str(), google.oauth_url.as_str()), ("http://p:1", "http://o:1"));
         assert_eq!(google.accounts_url, GoogleConfig::default().accounts_url);
+    }
+
+    #[test]
+    fn zoho_leads_to_its_own_data_centres_unless_it_is_replaced() {
+        let ApiOrigins::Among(known) = config(&[]).unwrap().zoho_api_origins() else { panic!("any origin") };
+        assert!(known.contains(&"https://www.zohoapis.in".to_owned()) && known.len() == 10);
+        let replaced = config(&[("TANDEM_ZOHO_ACCOUNTS_URL", "http://127.0.0.1:4564")]).unwrap();
+        assert_eq!(replaced.zoho_api_origins(), ApiOrigins::Any);
     }
 
     #[test]

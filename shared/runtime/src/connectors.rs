@@ -1,12 +1,13 @@
 //! Which provider's name leads to which connector. The engine never names a provider; this file does.
 use crate::compose::Ports;
-use crate::oauth::google;
+use crate::oauth::{provider, title};
 use async_trait::async_trait;
 use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_core::normalise::Region;
 use tandem_engine::{Connectors, Opening};
 use tandem_google::GoogleContacts;
+use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 
@@ -46,12 +47,17 @@ impl OpenConnectors {
     }
 
     fn google(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let Some(provider) = google(&self.ports.config) else {
-            let detail = "This installation has no OAuth client for Google.";
-            return Err(ConnectorError::new("google", "open", ErrorKind::Forbidden, detail));
-        };
-        let transport = self.ports.authority.acting_for(&Arc::new(provider), &ask.connection.id);
         let (config, group) = (self.ports.config.google.clone(), ask.container.cloned());
-        Ok(Arc::new(GoogleContacts::new(transport, config, group, region(ask))))
+        Ok(Arc::new(GoogleContacts::new(self.transport(ask)?, config, group, region(ask))))
+    }
+
+    /// The transport that acts for this connection.
+    fn transport(&self, ask: Opening<'_>) -> Result<Arc<Authorised>, ConnectorError> {
+        let name = ask.connection.provider.as_str();
+        let Some(provider) = provider(&self.ports.config, name) else {
+            let detail = format!("This installation has no OAuth client for {}.", title(name));
+            return Err(ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail));
+        };
+        Ok(self.ports.authority.acting_for(&Arc::new(provider), &ask.connection.id))
     }
 }

@@ -11,6 +11,6 @@ mod oauth;
 pub use batch::{Worker, work_batch};
 pub use clock::SystemClock;
 pub use compose::{Ports, StartError, start};
-pub use config::{Config, ConfigError, OAuthClient, Origin};
+pub use config::{Config, ConfigError, Origin};
 pub use log::{chain, init_logs};
 pub use metrics::{Metric, Unit, emit};

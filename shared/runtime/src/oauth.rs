@@ -1,34 +1,95 @@
-//! The OAuth of each provider: its connector's addresses and scopes, this installation's client.
+//! The providers whose accounts are connected: their connector's addresses, this installation's client.
 use crate::compose::Ports;
 use crate::config::Config;
-use tandem_google::auth::{SCOPE_CONTACTS, SCOPES_FOR_CONTACTS, endpoints};
-use tandem_http::{ClientAuth, Connect, OAuthProvider};
+use tandem_http::{ApiOrigins, Connect, OAuthProvider};
+use tandem_ports::oauth::OAuthEndpoints;
+
+/// One provider. Another one is a line in [`PROVIDERS`], and an arm in `connectors.rs`.
+struct Row {
+    /// As in connections and variables.
+    name: &'static str,
+    /// As people call it.
+    title: &'static str,
+    /// What its connector says of its OAuth.
+    endpoints: fn(&Config) -> OAuthEndpoints,
+    /// Whither its token answers may lead.
+    api_origins: fn(&Config) -> ApiOrigins,
+    /// The length of its personal access tokens, where it has them.
+    personal_token_length: Option<usize>,
+}
+
+/// What most providers have.
+const PLAIN: Row = Row {
+    name: "",
+    title: "",
+    endpoints: |config| tandem_google::auth::endpoints(&config.google),
+    api_origins: |_| ApiOrigins::Configured,
+    personal_token_length: None,
+};
+
+const PROVIDERS: &[Row] = &[Row { name: "google", title: "Google", ..PLAIN }];
+
+impl Row {
+    fn provider(&self, config: &Config) -> OAuthProvider {
+        OAuthProvider {
+            name: self.name.to_owned(),
+            title: self.title.to_owned(),
+            endpoints: (self.endpoints)(config),
+            client: config.oauth_client(self.name),
+            api_origins: (self.api_origins)(config),
+            personal_token_length: self.personal_token_length,
+        }
+    }
+}
 
 impl Ports {
-    /// Connecting accounts, for the providers that this installation has an OAuth client for.
+    /// Connecting accounts. Without an OAuth client a provider takes personal tokens, or nothing.
     pub fn connect(&self) -> Connect {
-        let providers = google(&self.config).into_iter().collect();
+        let providers = PROVIDERS.iter().map(|row| row.provider(&self.config)).collect();
         Connect::new(self.authority.clone(), providers, &self.config.public_url)
     }
 }
 
-/// OAuth at Google, where this installation has a client there.
-pub(crate) fn google(config: &Config) -> Option<OAuthProvider> {
-    let client = config.oauth_client("google")?;
-    let at = endpoints(&config.google);
-    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Some(OAuthProvider {
-        name: "google".to_owned(),
-        title: "Google".to_owned(),
-        authorize_url: at.authorize_url,
-        token_url: at.token_url,
-        revoke_url: Some(at.revoke_url),
-        userinfo_url: at.userinfo_url,
-        scopes: SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec(),
-        required_scopes: vec![SCOPE_CONTACTS.to_owned()],
-        authorize_parameters: at.authorize_parameters.iter().map(pair).collect(),
-        client_auth: ClientAuth::Body,
-        client_id: client.id,
-        client_secret: client.secret,
-    })
+/// OAuth at a provider, where it is known and this installation can act there.
+pub(crate) fn provider(config: &Config, name: &str) -> Option<OAuthProvider> {
+    let provider = PROVIDERS.iter().find(|row| row.name == name)?.provider(config);
+    (provider.client.is_some() || provider.personal_token_length.is_some()).then_some(provider)
+}
+
+/// As people call a provider.
+pub(crate) fn title(name: &str) -> &str {
+    PROVIDERS.iter().find(|row| row.name == name).map_or(name, |row| row.title)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(more: &[(&str, &str)]) -> Config {
+        let fixed = [("TANDEM_TABLE", "t"), ("TANDEM_KMS_KEY", "k"), ("TANDEM_PUBLIC_URL", "http://127.0.0.1:1")];
+        let all: std::collections::BTreeMap<&str, &str> = fixed.iter().chain(more).copied().collect();
+        Config::from_source(|name| all.get(name).map(|value| (*value).to_owned())).unwrap()
+    }
+
+    #[test]
+    fn every_provider_can_be_built_and_its_addresses_are_urls() {
+        let config = config(&[]);
+        for row in PROVIDERS {
+            let provider = row.provider(&config);
+            for address in [&provider.endpoints.authorize_url, &provider.endpoints.token_url] {
+                let uri: http::Uri = address.parse().unwrap();
+                assert_eq!(uri.scheme_str(), Some("https"), "{}: {address}", row.name);
+            }
+            let whoami = (provider.endpoints.whoami)(&provider.endpoints, None);
+            assert!(whoami.uri().host().is_some(), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_provider_without_a_client_cannot_be_acted_at() {
+        assert!(provider(&config(&[]), "google").is_none());
+        let with = [("TANDEM_GOOGLE_CLIENT_ID", "id"), ("TANDEM_GOOGLE_CLIENT_SECRET", "secret")];
+        assert_eq!(provider(&config(&with), "google").unwrap().title, "Google");
+        assert!(provider(&config(&with), "fax").is_none());
+    }
 }

@@ -55,8 +55,34 @@ pub struct Connection {
     /// The provider asked for rest: no sync asks anything of this account before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rests_until: Option<Timestamp>,
+    /// The origin of the API for this account, where the provider's token answer names one (Zoho's `api_domain`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_origin: Option<String>,
+    /// A refresh of these tokens began and no answer is known: a refresh token that serves once may be spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refresh_in_doubt: bool,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl Connection {
+    /// A pending connection, without account and tokens.
+    pub fn new(id: ConnectionId, user: UserId, provider: &str, now: Timestamp) -> Self {
+        Self {
+            id,
+            user,
+            provider: provider.to_owned(),
+            account: Account::default(),
+            state: ConnectionState::Pending,
+            scopes: Vec::new(),
+            tokens: None,
+            tokens_version: 0,
+            rests_until: None,
+            api_origin: None,
+            refresh_in_doubt: false,
+            created_at: now,
+        }
+    }
 }
 
 /// An authorisation under way. Kept under the hash of its `state`; used once.
@@ -148,6 +174,16 @@ impl Store {
             Ok(_) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Notes that a refresh of this version of the tokens begins. Whoever saves new tokens saves the end of the doubt
+    /// with them. [`StoreError::Stale`] when the tokens are others by now.
+    pub async fn mark_refresh_in_doubt(&self, connection: &Connection) -> Result<(), StoreError> {
+        let set = serde_json::Map::from_iter([("refresh_in_doubt".to_owned(), true.into())]);
+        let update = Update { set, add: vec![] };
+        let same = [Condition::Equals("tokens_version", connection.tokens_version.into())];
+        self.update(&keys::connection(&connection.id), &update, &same).await?;
+        Ok(())
     }
 
     /// Forgets a connection and its tokens.

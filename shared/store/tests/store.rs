@@ -138,24 +138,21 @@ async fn an_authorisation_is_used_once_and_not_late() {
 async fn only_one_refreshes_and_only_over_the_tokens_it_read() {
     let (_, store) = store();
     let mut mine = Connection {
-        id: ConnectionId::new("c"),
-        user: UserId::new("u"),
-        provider: "google".into(),
         account: Account { id: "acc".into(), ..Account::default() },
         state: ConnectionState::Connected,
-        scopes: vec![],
-        tokens: None,
-        tokens_version: 0,
-        rests_until: None,
-        created_at: at(0),
+        ..Connection::new(ConnectionId::new("c"), UserId::new("u"), "google", at(0))
     };
     store.create_connection(&mine).await.unwrap();
     let mut theirs = mine.clone();
     assert!(store.begin_refresh(&mine.id, at(0), at(30)).await.unwrap());
     assert!(!store.begin_refresh(&mine.id, at(1), at(31)).await.unwrap());
     assert!(store.begin_refresh(&mine.id, at(31), at(61)).await.unwrap(), "a dead refresher is replaced");
+    store.mark_refresh_in_doubt(&mine).await.unwrap();
+    assert!(store.connection(&mine.id).await.unwrap().unwrap().refresh_in_doubt);
     mine.tokens = Some(Sealed("new".into()));
     store.save_connection(&mut mine).await.unwrap();
+    assert!(!store.connection(&mine.id).await.unwrap().unwrap().refresh_in_doubt);
+    assert!(matches!(store.mark_refresh_in_doubt(&theirs).await, Err(StoreError::Stale)));
     theirs.tokens = Some(Sealed("old".into()));
     assert!(matches!(store.save_connection(&mut theirs).await, Err(StoreError::Stale)));
     assert!(store.mark_reconnect_needed(&mine.id).await.unwrap());

@@ -102,17 +102,11 @@ impl Story {
 
     async fn connect(&self, profile: &str, settings: Value) {
         for (provider, account) in [("builtin", ACCOUNT), ("google", GOOGLE)] {
+            let (id, user) = (ConnectionId::new(provider), UserId::new(&self.user.id));
             let connection = Connection {
-                id: ConnectionId::new(provider),
-                user: UserId::new(&self.user.id),
-                provider: provider.to_owned(),
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
                 state: ConnectionState::Connected,
-                scopes: vec![],
-                tokens: None,
-                tokens_version: 0,
-                rests_until: None,
-                created_at: self.clock.now(),
+                ..Connection::new(id, user, provider, self.clock.now())
             };
             self.store.create_connection(&connection).await.expect("a new connection");
         }

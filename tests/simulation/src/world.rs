@@ -114,16 +114,9 @@ impl World {
         let user = UserId::new("user-1");
         for (id, provider) in [("conn-crm", "builtin"), ("conn-remote", "google")] {
             let connection = Connection {
-                id: ConnectionId::new(id),
-                user: user.clone(),
-                provider: provider.to_owned(),
                 account: Account { id: format!("{provider}-account"), name: String::new(), email: String::new() },
                 state: ConnectionState::Connected,
-                scopes: vec![],
-                tokens: None,
-                tokens_version: 0,
-                rests_until: None,
-                created_at: self.clock.now(),
+                ..Connection::new(ConnectionId::new(id), user.clone(), provider, self.clock.now())
             };
             self.store.create_connection(&connection).await.expect("a quiet table");
         }

@@ -150,17 +150,11 @@ async fn a_hundred_thousand_contacts_pass_through_a_worker_of_128_mb() {
     let config = EngineConfig::default();
     let engine = Engine::new(store.clone(), queue.clone(), clock.clone(), Arc::new(MemorySecrets), connectors, config);
     for (id, provider) in [("crm", "builtin"), ("remote", "google")] {
+        let begun = jiff::Timestamp::UNIX_EPOCH;
         let connection = Connection {
-            id: ConnectionId::new(id),
-            user: UserId::new("user"),
-            provider: provider.to_owned(),
             account: Account { id: "account".into(), ..Account::default() },
             state: ConnectionState::Connected,
-            scopes: vec![],
-            tokens: None,
-            tokens_version: 0,
-            rests_until: None,
-            created_at: jiff::Timestamp::UNIX_EPOCH,
+            ..Connection::new(ConnectionId::new(id), UserId::new("user"), provider, begun)
         };
         store.create_connection(&connection).await.expect("a quiet table");
     }

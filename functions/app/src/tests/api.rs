@@ -44,6 +44,7 @@ async fn the_api_describes_every_route_of_itself() {
         ("/session", &["post", "delete"]),
         ("/oauth/callback/{provider}", &["get"]),
         ("/v1/profiles", &["get"]),
+        ("/v1/providers", &["get"]),
         ("/v1/connections", &["get", "post"]),
         ("/v1/connections/{id}", &["get", "delete"]),
         ("/v1/syncs", &["get", "post"]),

@@ -87,7 +87,7 @@ async fn a_connection_that_cannot_be_made_says_why() {
     let an = world.user("an@example.test").await;
     for (body, field) in [
         (json!({"provider": "fax"}), "provider"),
-        (json!({"provider": "sell", "access_token": "x"}), "provider"),
+        (json!({"provider": "builtin", "access_token": "x"}), "access_token"),
         (json!({"provider": 7}), "provider"),
         (json!({}), "provider"),
         (json!({"provider": "google", "access_token": "x"}), "access_token"),
@@ -97,6 +97,39 @@ async fn a_connection_that_cannot_be_made_says_why() {
         assert_eq!(answer.error(), (422, "invalid", field), "{body}");
     }
     assert_eq!(world.get(&an, "/v1/connections").await.body["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_personal_token_is_connected_once_the_provider_knows_it_and_is_never_shown() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let with = |token: String| json!({"provider": "sell", "access_token": token});
+    for bad in ["x".to_owned(), "b".repeat(64), "a".repeat(65), format!("{} ", "a".repeat(63)), "é".repeat(32)] {
+        let answer = world.call(&an, "POST", "/v1/connections", with(bad.clone())).await;
+        assert_eq!(answer.error(), (422, "invalid", "access_token"), "{bad}");
+        assert!(!answer.body.to_string().contains(&bad), "{}", answer.body);
+    }
+    assert_eq!(world.get(&an, "/v1/connections").await.body["items"], json!([]));
+    let made = world.call(&an, "POST", "/v1/connections", with("a".repeat(64))).await;
+    assert_eq!((made.status, made.body["state"].as_str()), (StatusCode::CREATED, Some("connected")));
+    assert_eq!(made.body["account"]["id"], "seller-1");
+    assert!(made.body.get("authorize_url").is_none() && !made.body.to_string().contains("aaaa"), "{}", made.body);
+    // The same account again is the same connection.
+    let again = world.call(&an, "POST", "/v1/connections", with("a".repeat(64))).await;
+    assert_eq!(again.text("id"), made.text("id"));
+    let oauth = world.call(&an, "POST", "/v1/connections", json!({"provider": "sell"})).await;
+    assert_eq!(oauth.error(), (409, "not_set_up", ""));
+}
+
+#[tokio::test]
+async fn providers_are_listed_with_the_ways_that_this_installation_has() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let list = world.get(&an, "/v1/providers").await.body;
+    let ways = |n: usize| (list["items"][n]["id"].as_str().unwrap(), &list["items"][n]["ways"]);
+    assert_eq!(ways(0), ("builtin", &json!(["direct"])));
+    assert_eq!(ways(1), ("google", &json!(["oauth"])));
+    assert_eq!(ways(2), ("sell", &json!(["access_token"])));
 }
 
 fn by_cookie(method: &str, path: &str, cookie: &str, more: &[(&str, &str)], body: Value) -> Request<Body> {

@@ -1,20 +1,8 @@
 //! What the OAuth flow at Google needs, as data. The flow itself is `tandem-http`'s.
 use crate::config::GoogleConfig;
-
-/// The addresses and parameters of an OAuth 2.0 authorisation-code flow with PKCE (S256).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OAuthEndpoints {
-    /// Where the browser is sent.
-    pub authorize_url: String,
-    /// Where codes and refresh tokens are exchanged (`application/x-www-form-urlencoded`).
-    pub token_url: String,
-    /// `POST` with the form field `token` ends the whole grant. 200, or 400 where it was gone already.
-    pub revoke_url: String,
-    /// `GET` with a bearer token answers `sub`, `email`, `name`.
-    pub userinfo_url: String,
-    /// Further query parameters of the authorisation request.
-    pub authorize_parameters: &'static [(&'static str, &'static str)],
-}
+use bytes::Bytes;
+use serde::Deserialize;
+use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
 
 /// See and change contacts.
 pub const SCOPE_CONTACTS: &str = "https://www.googleapis.com/auth/contacts";
@@ -26,16 +14,45 @@ pub const SCOPES_FOR_CONTACTS: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[
 
 /// `access_type=offline` with `prompt=consent` gives a refresh token on every connect;
 /// `include_granted_scopes=true` keeps what the user granted before.
-const AUTHORIZE_PARAMETERS: &[(&str, &str)] =
-    &[("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")];
+const AUTHORIZE_PARAMETERS: [(&str, &str); 3] =
+    [("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")];
 
-/// The endpoints under these origins.
+/// An authorisation-code flow with PKCE. Ending a grant answers 200, or 400 where it was gone already.
 pub fn endpoints(config: &GoogleConfig) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/o/oauth2/v2/auth", config.accounts_url),
         token_url: format!("{}/token", config.oauth_url),
-        revoke_url: format!("{}/revoke", config.oauth_url),
-        userinfo_url: format!("{}/oauth2/v3/userinfo", config.certs_url),
-        authorize_parameters: AUTHORIZE_PARAMETERS,
+        revoke_url: Some(format!("{}/revoke", config.oauth_url)),
+        scopes: SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec(),
+        required_scopes: vec![SCOPE_CONTACTS.to_owned()],
+        scope_separator: " ",
+        authorize_parameters: AUTHORIZE_PARAMETERS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        pkce: true,
+        client_auth: ClientAuth::Body,
+        token_scheme: "Bearer",
+        whoami,
+        api_url: config.certs_url.clone(),
+        identity,
+        other_accounts_servers: Vec::new(),
     }
+}
+
+/// OpenID Connect's user info.
+fn whoami(endpoints: &OAuthEndpoints, _api_domain: Option<&str>) -> http::Request<Bytes> {
+    let address = format!("{}/oauth2/v3/userinfo", endpoints.api_url);
+    http::Request::get(address).body(Bytes::new()).expect("the configuration admits nothing but origins")
+}
+
+#[derive(Deserialize)]
+struct UserInfo {
+    sub: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+}
+
+fn identity(body: &[u8]) -> Option<Identity> {
+    let info: UserInfo = serde_json::from_slice(body).ok()?;
+    Some(Identity { id: info.sub, name: info.name, email: info.email })
 }
