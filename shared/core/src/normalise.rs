@@ -15,6 +15,10 @@ impl Region {
     pub fn of(code: &str) -> Self {
         Self(phonenumber::country::Id::from_str(&code.to_uppercase()).ok())
     }
+    /// Its ISO 3166 code.
+    pub fn code(&self) -> Option<&str> {
+        self.0.as_ref().map(AsRef::as_ref)
+    }
 }
 
 /// One line: Unicode NFC, control characters and runs of white space become one space, trimmed.
@@ -136,6 +140,12 @@ mod tests {
         }
         assert_eq!(phone("0470 12 34 56", Region::none()), "0470 12 34 56");
         assert_eq!(phone("ask for Jan", be), "ask for Jan");
+    }
+
+    #[test]
+    fn a_region_has_its_code() {
+        assert_eq!(Region::of("be").code(), Some("BE"));
+        assert_eq!(Region::none().code(), None);
     }
 
     #[test]

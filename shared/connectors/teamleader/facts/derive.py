@@ -1,0 +1,57 @@
+"""Makes api.json (names and shapes only, no text) of Teamleader's OpenAPI document: python3 derive.py openapi.json"""
+import json
+import sys
+
+METHODS = """companies.add companies.list contacts.add contacts.delete contacts.info contacts.linkToCompany contacts.list
+contacts.tag contacts.unlinkFromCompany contacts.untag contacts.update contacts.updateCompanyLink
+customFieldDefinitions.list tags.list""".split()
+# Supported by the update endpoints, and missing in the OpenAPI document.
+ADDED = {"contacts.update": {"custom_fields_update_strategy": {"enum": ["partial"]}}}
+
+
+def resolve(schema, document):
+    while "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        schema = document["components"]["schemas"][name]
+    return schema
+
+
+def shape(schema, document):
+    schema = resolve(schema, document)
+    merged, enum, items = {}, schema.get("enum"), schema.get("items")
+    for name, member in schema.get("properties", {}).items():
+        merged[name] = shape(member, document)
+    for part in schema.get("allOf", []):
+        inner = shape(part, document)
+        if isinstance(inner, dict) and "enum" in inner:
+            enum = inner["enum"]
+        elif isinstance(inner, dict):
+            for name, member in inner.items():
+                # The stricter of two descriptions of one member.
+                if name not in merged or merged[name] == "any":
+                    merged[name] = member
+                elif isinstance(member, dict) and "enum" in member:
+                    merged[name] = member
+        elif isinstance(inner, list):
+            items = inner[0]
+    if enum:
+        return {"enum": enum}
+    if items is not None:
+        return [shape(items, document) if isinstance(items, dict) and "enum" not in items else items]
+    return merged or "any"
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        document = json.load(file)
+    facts = {}
+    for method in METHODS:
+        body = document["paths"]["/" + method]["post"].get("requestBody")
+        schema = body["content"]["application/json"]["schema"] if body else {}
+        found = shape(schema, document)
+        facts[method] = {**(found if isinstance(found, dict) else {}), **ADDED.get(method, {})}
+    json.dump(facts, sys.stdout, indent=1, sort_keys=True)
+    print()
+
+
+main()

@@ -1,0 +1,261 @@
+//! The control plane: what a test or a person does behind the connector's back. Over HTTP under `/_sim/teamleader/`,
+//! and as methods of [`FakeTeamleader`].
+use super::state::{Fault, Right, Settings, State, Waiting};
+use super::{Asked, FakeTeamleader, Refusal, companies, contacts, json_response};
+use bytes::Bytes;
+use http::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// An edit by the user in Teamleader.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Edit {
+    /// Members to set, as `contacts.update` takes them.
+    pub fields: Map<String, Value>,
+    /// Its links to companies, as `contacts.info` shows them.
+    pub companies: Option<Value>,
+    /// `active` or `deactivated`.
+    pub status: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    #[serde(default)]
+    account: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    right: Option<Right>,
+    #[serde(default)]
+    contacts: Vec<Edit>,
+    #[serde(default)]
+    edit: Edit,
+    #[serde(default)]
+    company: Map<String, Value>,
+    #[serde(default)]
+    definition: Map<String, Value>,
+    #[serde(default)]
+    faults: Vec<Waiting>,
+    #[serde(default)]
+    seconds: i64,
+}
+
+pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Response<Bytes> {
+    match act(state, asked, rest) {
+        Ok(body) => json_response(200, &body),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn act(state: &mut State, asked: &Asked, rest: &str) -> Result<Value, Refusal> {
+    let body = asked.json()?;
+    if (asked.method.as_str(), rest) == ("POST", "settings") {
+        return change_settings(state, body);
+    }
+    let wrong = |e: serde_json::Error| Refusal::invalid(format!("not understood: {e}"));
+    let order: Order = serde_json::from_value(Value::Object(body)).map_err(wrong)?;
+    let account = order.account.as_str();
+    match (asked.method.as_str(), rest) {
+        ("POST", "reset") => *state = State { now_ms: state.now_ms, seq: state.seq + 1, ..State::default() },
+        ("POST", "accounts") => return Ok(make_account(state, &order)),
+        ("POST", "contacts") => {
+            let made = order.contacts.into_iter().map(|edit| user_creates(state, account, edit));
+            return Ok(json!({"ids": made.collect::<Result<Vec<_>, _>>()?}));
+        }
+        ("PATCH", "contacts") => user_edits(state, account, &order.id, order.edit)?,
+        ("DELETE", "contacts") => return Ok(json!({"deleted": user_deletes(state, account, &order.id)})),
+        ("POST", "companies") => return Ok(json!({"id": company(state, account, &order.company)?})),
+        ("PATCH", "companies") => {
+            companies::change(state, account, &order.id, &order.company)?;
+            state.next();
+        }
+        ("DELETE", "companies") => {
+            companies::delete(state, account, &order.id);
+            state.next();
+        }
+        ("POST", "definitions") => return Ok(json!({"id": define(state, account, order.definition)})),
+        ("POST", "faults") => {
+            state.faults.extend(order.faults);
+            return Ok(json!({"waiting": state.faults.len()}));
+        }
+        ("POST", "revoke") => revoke(state, account),
+        ("POST", "advance-clock") => {
+            state.settings.clock_offset_ms += order.seconds * 1000;
+            state.next();
+        }
+        ("GET", "settings") => return Ok(json!(state.settings)),
+        ("GET", "state") => return Ok(state_of(state, asked.one("account").unwrap_or_default())),
+        ("GET", "accounts") => return Ok(json!({"accounts": state.accounts.keys().collect::<Vec<_>>()})),
+        ("GET", "calls") => return Ok(json!({"calls": state.calls})),
+        ("DELETE", "calls") => state.calls.clear(),
+        _ => return Err(Refusal::missing()),
+    }
+    Ok(json!({}))
+}
+
+fn make_account(state: &mut State, order: &Order) -> Value {
+    let token = state.mint(&order.account);
+    let held = state.account(&order.account);
+    if !order.name.is_empty() {
+        held.name.clone_from(&order.name);
+    }
+    if let Some(right) = order.right {
+        held.right = right;
+    }
+    json!({"email": held.email, "account_id": held.account_id, "user_id": held.user_id, "token": token})
+}
+
+/// Settings that are left out stay as they are.
+fn change_settings(state: &mut State, body: Map<String, Value>) -> Result<Value, Refusal> {
+    let mut all = json!(state.settings);
+    if let Some(all) = all.as_object_mut() {
+        all.extend(body);
+    }
+    state.settings = serde_json::from_value(all).map_err(|e| Refusal::invalid(format!("not understood: {e}")))?;
+    state.next();
+    Ok(json!(state.settings))
+}
+
+fn state_of(state: &State, account: &str) -> Value {
+    let Some(held) = state.accounts.get(account) else { return json!({"contacts": [], "companies": []}) };
+    let contacts: Vec<Value> = held.contacts.values().map(contacts::info).collect();
+    let companies: Vec<Value> = held.companies.values().map(companies::shown).collect();
+    json!({"contacts": contacts, "companies": companies, "definitions": held.definitions, "tags": held.tags})
+}
+
+fn user_creates(state: &mut State, account: &str, edit: Edit) -> Result<String, Refusal> {
+    let id = contacts::create(state, account, &edit.fields)?;
+    user_edits(state, account, &id, Edit { fields: Map::new(), ..edit })?;
+    Ok(id)
+}
+
+fn user_edits(state: &mut State, account: &str, id: &str, edit: Edit) -> Result<(), Refusal> {
+    contacts::change(state, account, id, &edit.fields)?;
+    state.next();
+    let stored = state.account(account).contacts.get_mut(id).ok_or_else(Refusal::missing)?;
+    if let Some(links) = edit.companies {
+        stored.data.insert("companies".to_owned(), links);
+    }
+    if let Some(status) = edit.status {
+        stored.data.insert("status".to_owned(), json!(status));
+    }
+    Ok(())
+}
+
+fn user_deletes(state: &mut State, account: &str, id: &str) -> bool {
+    state.next();
+    state.account(account).contacts.remove(id).is_some()
+}
+
+fn company(state: &mut State, account: &str, body: &Map<String, Value>) -> Result<String, Refusal> {
+    state.account(account);
+    companies::create(state, account, body)
+}
+
+fn define(state: &mut State, account: &str, mut definition: Map<String, Value>) -> String {
+    let id = state.uuid();
+    for (name, value) in
+        [("context", json!("contact")), ("group", json!("General")), ("required", json!(false)), ("id", json!(id))]
+    {
+        definition.entry(name).or_insert(value);
+    }
+    let id = definition["id"].as_str().unwrap_or_default().to_owned();
+    state.account(account).definitions.push(Value::Object(definition));
+    id
+}
+
+fn revoke(state: &mut State, account: &str) {
+    state.next();
+    state.access.retain(|_, grant| grant.account != account);
+    state.refresh.retain(|_, grant| grant.account != account);
+}
+
+impl FakeTeamleader {
+    /// The user makes a contact; its id.
+    ///
+    /// # Panics
+    /// Where Teamleader would refuse it.
+    pub fn user_creates(&self, account: &str, edit: Edit) -> String {
+        user_creates(&mut self.now(), account, edit).map_err(|r| r.title).expect("a contact that Teamleader takes")
+    }
+
+    /// The user edits a contact.
+    ///
+    /// # Panics
+    /// Where it does not exist or Teamleader would refuse the edit.
+    pub fn user_edits(&self, account: &str, id: &str, edit: Edit) {
+        user_edits(&mut self.now(), account, id, edit).map_err(|r| r.title).expect("an edit that Teamleader takes");
+    }
+
+    /// The user deletes a contact; whether it was there.
+    pub fn user_deletes(&self, account: &str, id: &str) -> bool {
+        user_deletes(&mut self.now(), account, id)
+    }
+
+    /// The user makes a company (members as `companies.add` takes them); its id.
+    ///
+    /// # Panics
+    /// Where Teamleader would refuse it.
+    pub fn user_creates_company(&self, account: &str, body: &Map<String, Value>) -> String {
+        company(&mut self.now(), account, body).map_err(|r| r.title).expect("a company that Teamleader takes")
+    }
+
+    /// The user edits a company.
+    ///
+    /// # Panics
+    /// Where it does not exist or Teamleader would refuse the edit.
+    pub fn user_edits_company(&self, account: &str, id: &str, body: &Map<String, Value>) {
+        companies::change(&mut self.now(), account, id, body).map_err(|r| r.title).expect("a company that exists");
+    }
+
+    /// The user defines a custom field (members as `customFieldDefinitions.list` shows them); its id.
+    pub fn user_defines(&self, account: &str, definition: Map<String, Value>) -> String {
+        define(&mut self.now(), account, definition)
+    }
+
+    /// What the connected user may do from now on.
+    pub fn allow(&self, account: &str, right: Right) {
+        self.now().account(account).right = right;
+    }
+
+    /// Contacts, companies, custom fields and tags of an account, in wire form.
+    pub fn state(&self, account: &str) -> Value {
+        state_of(&self.now(), account)
+    }
+
+    /// These faults meet the next calls, one each.
+    pub fn inject(&self, faults: &[Fault]) {
+        let waiting = faults.iter().map(|fault| Waiting { fault: *fault, on: Vec::new() });
+        self.now().faults.extend(waiting);
+    }
+
+    /// This fault meets the next call of one of these methods.
+    pub fn inject_on(&self, fault: Fault, methods: &[&str]) {
+        let on = methods.iter().map(|method| (*method).to_owned()).collect();
+        self.now().faults.push(Waiting { fault, on });
+    }
+
+    /// The user takes the grant back.
+    pub fn revoke(&self, account: &str) {
+        revoke(&mut self.now(), account);
+    }
+
+    /// Changes how the provider behaves.
+    pub fn set(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.now().settings);
+    }
+
+    /// Calls so far, as (method, number of contacts or companies written).
+    pub fn calls(&self) -> Vec<(String, usize)> {
+        self.now().calls.iter().map(|call| (call.method.clone(), call.writes)).collect()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.now().calls.clear();
+    }
+}

@@ -1,0 +1,16 @@
+//! Teamleader Focus: contacts with their companies.
+//!
+//! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
+//! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
+mod api;
+pub mod auth;
+pub mod config;
+mod contacts;
+mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
+mod map;
+mod wire;
+
+pub use config::TeamleaderConfig;
+pub use contacts::{Options, TeamleaderContacts};

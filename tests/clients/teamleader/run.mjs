@@ -1,0 +1,299 @@
+// Teamleader's own client (@teamleader/api) against a running simulator: node run.mjs http://127.0.0.1:PORT
+// Each check starts with an empty provider. The last line counts them.
+import assert from "node:assert/strict";
+import teamleader from "@teamleader/api";
+
+const API = teamleader.default ?? teamleader;
+const origin = process.argv[2]?.replace(/\/$/, "");
+const ACCOUNT = "jan@example.com";
+const checks = [];
+const check = (name, run) => checks.push([name, run]);
+
+async function control(method, path, body) {
+  const init = { method, headers: { "content-type": "application/json" } };
+  if (body !== undefined) init.body = JSON.stringify(body);
+  const answer = await fetch(`${origin}/_sim/teamleader/${path}`, init);
+  assert.equal(answer.status, 200, `${method} ${path}: ${await answer.clone().text()}`);
+  return answer.json();
+}
+
+async function world() {
+  await control("POST", "reset", {});
+  const { token, account_id, user_id } = await control("POST", "accounts", { account: ACCOUNT });
+  const api = client(token);
+  return { api, token, account_id, user_id };
+}
+
+function client(token) {
+  return API({ getAccessToken: () => token, baseUrl: origin, version: "2023-09-26" });
+}
+
+async function refused(call, status) {
+  try {
+    await call;
+  } catch (error) {
+    assert.equal(error.status, status);
+    return error;
+  }
+  return assert.fail(`expected ${status}`);
+}
+
+const form = (fields) => ({
+  method: "POST",
+  headers: { "content-type": "application/x-www-form-urlencoded" },
+  body: new URLSearchParams(fields),
+});
+const secrets = { client_id: "app", client_secret: "s3cret" };
+const back = "http://127.0.0.1:9/back";
+
+async function consent(extra = {}) {
+  const query = new URLSearchParams({ client_id: "app", response_type: "code", redirect_uri: back, state: "xyz", ...extra });
+  const answer = await fetch(`${origin}/oauth2/authorize?${query}`, { redirect: "manual" });
+  assert.equal(answer.status, 302);
+  return new URL(answer.headers.get("location"));
+}
+
+const token = (fields) => fetch(`${origin}/oauth2/access_token`, form({ ...secrets, ...fields }));
+
+check("users.me says which account and which user", async () => {
+  const { api, account_id, user_id } = await world();
+  const { data } = await api.users.me();
+  assert.equal(data.id, user_id);
+  assert.deepEqual(data.account, { type: "account", id: account_id });
+  assert.equal(data.email, ACCOUNT);
+});
+
+check("an unknown token is refused", async () => {
+  await world();
+  await refused(client("nobody").users.me(), 401);
+});
+
+check("a contact is made, shown, changed and deleted", async () => {
+  const { api } = await world();
+  const { data } = await api.contacts.add({
+    first_name: "Jan",
+    last_name: "Peeters",
+    emails: [{ type: "primary", email: "jan@x.be" }],
+    telephones: [{ type: "mobile", number: "0470123456" }],
+    addresses: [{ type: "primary", address: { line_1: "Dok 1", postal_code: "9000", city: "Gent", country: "BE" } }],
+    tags: ["klant"],
+  });
+  assert.equal(data.type, "contact");
+  let shown = (await api.contacts.info({ id: data.id })).data;
+  assert.equal(shown.last_name, "Peeters");
+  assert.equal(shown.status, "active");
+  assert.deepEqual(shown.emails, [{ type: "primary", email: "jan@x.be" }]);
+  assert.equal(shown.addresses[0].address.city, "Gent");
+  assert.match(shown.updated_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$/);
+  await api.contacts.update({ id: data.id, first_name: null, telephones: [] });
+  shown = (await api.contacts.info({ id: data.id })).data;
+  assert.equal(shown.first_name, null);
+  assert.deepEqual(shown.telephones, []);
+  assert.deepEqual(shown.tags, ["klant"]);
+  await api.contacts.delete({ id: data.id });
+  await refused(api.contacts.info({ id: data.id }), 404);
+  await refused(api.contacts.delete({ id: data.id }), 404);
+});
+
+check("a contact needs a last name, and refusals come as a list of titles", async () => {
+  const { api } = await world();
+  const error = await refused(api.contacts.add({ first_name: "Jan" }), 400);
+  assert.ok(JSON.stringify(error.body).includes("title"));
+});
+
+check("what is no e-mail type, country or id is refused", async () => {
+  const { api } = await world();
+  const add = (more) => api.contacts.add({ last_name: "P", ...more });
+  await refused(add({ emails: [{ type: "work", email: "a@x.be" }] }), 400);
+  const address = { line_1: null, postal_code: null, city: "Gent", country: "Belgium" };
+  await refused(add({ addresses: [{ type: "primary", address }] }), 400);
+  await refused(add({ telephones: [{ type: "home", number: "1" }] }), 400);
+  await refused(api.contacts.info({ id: "17" }), 400);
+});
+
+check("a list shows less than the record", async () => {
+  const { api } = await world();
+  const address = { line_1: "Dok 1", postal_code: "9000", city: "Gent", country: "BE" };
+  await api.contacts.add({ last_name: "P", remarks: "*hi*", addresses: [{ type: "primary", address }] });
+  const { data } = await api.contacts.list();
+  assert.equal(data[0].primary_address.city, "Gent");
+  for (const hidden of ["remarks", "addresses", "companies", "custom_fields"]) assert.ok(!(hidden in data[0]), hidden);
+});
+
+check("lists are paged by number, sorted by name unless told otherwise, and say no count", async () => {
+  const { api } = await world();
+  for (const last_name of ["C", "A", "B"]) await api.contacts.add({ last_name });
+  const names = async (body) => (await api.contacts.list(body)).data.map((contact) => contact.last_name);
+  assert.deepEqual(await names({}), ["A", "B", "C"]);
+  assert.deepEqual(await names({ page: { size: 2, number: 2 } }), ["C"]);
+  assert.deepEqual(await names({ sort: [{ field: "name", order: "desc" }] }), ["C", "B", "A"]);
+  assert.equal((await api.contacts.list()).meta, undefined);
+});
+
+check("the client reads every page where counts are given", async () => {
+  const { api } = await world();
+  await control("POST", "settings", { meta: "yes" });
+  const contacts = Array.from({ length: 45 }, (_, n) => ({ fields: { last_name: `P${n}` } }));
+  await control("POST", "contacts", { account: ACCOUNT, contacts });
+  const { data } = await api.contacts.list(undefined, { fetchAll: true });
+  assert.equal(data.length, 45);
+});
+
+check("filters by e-mail, tags, term, ids and company find what they should", async () => {
+  const { api } = await world();
+  const one = (await api.contacts.add({ last_name: "One", emails: [{ type: "primary", email: "one@x.be" }], tags: ["a", "b"] })).data.id;
+  const two = (await api.contacts.add({ last_name: "Two", tags: ["a"] })).data.id;
+  const company = (await api.companies.add({ name: "Bakkerij" })).data.id;
+  await api.contacts.linkToCompany({ id: two, company_id: company, position: "Baker" });
+  const ids = async (filter) => (await api.contacts.list({ filter })).data.map((contact) => contact.id);
+  assert.deepEqual(await ids({ email: { type: "primary", email: "one@x.be" } }), [one]);
+  assert.deepEqual(await ids({ tags: ["a", "b"] }), [one]);
+  assert.deepEqual(await ids({ term: "tw" }), [two]);
+  assert.deepEqual(await ids({ ids: [two] }), [two]);
+  assert.deepEqual(await ids({ company_id: company }), [two]);
+});
+
+check("updated_since and the order of changes serve a delta", async () => {
+  const { api } = await world();
+  const first = (await api.contacts.add({ last_name: "First" })).data.id;
+  await control("POST", "advance-clock", { seconds: 60 });
+  const second = (await api.contacts.add({ last_name: "Second" })).data.id;
+  const since = (await api.contacts.info({ id: second })).data.updated_at;
+  await control("POST", "advance-clock", { seconds: 60 });
+  await api.contacts.update({ id: first, first_name: "A" });
+  const sort = [{ field: "updated_at", order: "asc" }];
+  const { data } = await api.contacts.list({ filter: { updated_since: since }, sort });
+  assert.deepEqual(data.map((contact) => contact.id), [second, first]);
+});
+
+check("deactivated contacts are listed when asked for", async () => {
+  const { api } = await world();
+  const contacts = [{ fields: { last_name: "P" }, status: "deactivated" }];
+  await control("POST", "contacts", { account: ACCOUNT, contacts });
+  assert.equal((await api.contacts.list({ filter: { status: "active" } })).data.length, 0);
+  assert.equal((await api.contacts.list({ filter: { status: "deactivated" } })).data.length, 1);
+});
+
+check("companies are linked, retitled and unlinked", async () => {
+  const { api } = await world();
+  const id = (await api.contacts.add({ last_name: "P" })).data.id;
+  const company_id = (await api.companies.add({ name: "Bakkerij", telephones: [{ type: "phone", number: "09" }] })).data.id;
+  await api.contacts.linkToCompany({ id, company_id, position: "Baker" });
+  let links = (await api.contacts.info({ id })).data.companies;
+  assert.deepEqual([links[0].position, links[0].company], ["Baker", { type: "company", id: company_id }]);
+  await api.contacts.updateCompanyLink({ id, company_id, position: "Boss" });
+  links = (await api.contacts.info({ id })).data.companies;
+  assert.equal(links[0].position, "Boss");
+  await api.contacts.unlinkFromCompany({ id, company_id });
+  assert.deepEqual((await api.contacts.info({ id })).data.companies, []);
+  await refused(api.contacts.unlinkFromCompany({ id, company_id }), 400);
+});
+
+check("tags are put on, taken off and listed", async () => {
+  const { api } = await world();
+  const id = (await api.contacts.add({ last_name: "P", tags: ["Expo"] })).data.id;
+  await api.contacts.tag({ id, tags: ["klant"] });
+  assert.deepEqual((await api.tags.list()).data, [{ tag: "Expo" }, { tag: "klant" }]);
+  await api.contacts.untag({ id, tags: ["Expo"] });
+  assert.deepEqual((await api.contacts.info({ id })).data.tags, ["klant"]);
+});
+
+check("custom fields are replaced whole, or in part where that is said", async () => {
+  const { api } = await world();
+  const define = async (type, label) => (await control("POST", "definitions", { account: ACCOUNT, definition: { type, label } })).id;
+  const [text, number] = [await define("single_line", "VIP"), await define("integer", "Rate")];
+  const listed = (await api.customFieldDefinitions.list({ filter: { context: "contact" } })).data;
+  assert.deepEqual(listed.map((definition) => definition.label), ["Rate", "VIP"]);
+  const both = [{ id: text, value: "yes" }, { id: number, value: 7 }];
+  const id = (await api.contacts.add({ last_name: "P", custom_fields: both })).data.id;
+  const values = async () => (await api.contacts.info({ id })).data.custom_fields.map((field) => field.value);
+  await api.contacts.update({ id, custom_fields: [{ id: text, value: "no" }], custom_fields_update_strategy: "partial" });
+  assert.deepEqual((await values()).sort(), [7, "no"]);
+  await api.contacts.update({ id, custom_fields: [{ id: text, value: "alone" }] });
+  assert.deepEqual(await values(), ["alone"]);
+  await refused(api.contacts.update({ id, custom_fields: [{ id: number, value: "seven" }] }), 400);
+});
+
+check("unknown filters are ignored in silence, and refused where a test wants that", async () => {
+  const { api } = await world();
+  await api.contacts.add({ last_name: "P" });
+  assert.equal((await api.contacts.list({ filter: { segment: "x" } })).data.length, 1);
+  await control("POST", "settings", { strictness: "refuse" });
+  await refused(api.contacts.list({ filter: { segment: "x" } }), 400);
+});
+
+check("each answer tells the quota, and the call too many is refused until the oldest expires", async () => {
+  const { api, token: access } = await world();
+  await control("POST", "settings", { calls_per_minute: 2 });
+  const headers = { authorization: `Bearer ${access}` };
+  const answer = await fetch(`${origin}/users.me`, { method: "POST", headers });
+  assert.equal(answer.headers.get("x-api-version"), "2023-09-26");
+  assert.equal(answer.headers.get("x-ratelimit-remaining"), "1");
+  assert.match(answer.headers.get("x-ratelimit-reset"), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0100$/);
+  await api.users.me();
+  await refused(api.users.me(), 429);
+  await control("POST", "advance-clock", { seconds: 61 });
+  await api.users.me();
+});
+
+check("a user without the right to export may not list", async () => {
+  const { api } = await world();
+  const id = (await api.contacts.add({ last_name: "P" })).data.id;
+  await control("POST", "accounts", { account: ACCOUNT, right: "no_export" });
+  await refused(api.contacts.list(), 403);
+  await api.contacts.info({ id });
+});
+
+check("a fault meets one call", async () => {
+  const { api } = await world();
+  await control("POST", "faults", { faults: [{ kind: "server_error" }] });
+  await refused(api.users.me(), 500);
+  await api.users.me();
+});
+
+check("consent gives a code for one exchange", async () => {
+  await world();
+  const landed = await consent();
+  assert.equal(landed.searchParams.get("state"), "xyz");
+  const exchange = { grant_type: "authorization_code", code: landed.searchParams.get("code"), redirect_uri: back };
+  const first = await token(exchange);
+  assert.equal(first.status, 200);
+  const grant = await first.json();
+  assert.deepEqual([grant.token_type, grant.expires_in], ["Bearer", 3600]);
+  assert.equal((await client(grant.access_token).users.me()).data.email, ACCOUNT);
+  assert.equal((await (await token(exchange)).json()).error, "invalid_grant");
+});
+
+check("a refresh token is good for one refresh", async () => {
+  await world();
+  const code = (await consent()).searchParams.get("code");
+  const grant = await (await token({ grant_type: "authorization_code", code, redirect_uri: back })).json();
+  const refresh = { grant_type: "refresh_token", refresh_token: grant.refresh_token };
+  const fresh = await (await token(refresh)).json();
+  assert.notEqual(fresh.refresh_token, grant.refresh_token);
+  const again = await token(refresh);
+  assert.equal(again.status, 400);
+  assert.equal((await again.json()).error, "invalid_grant");
+  await client(fresh.access_token).users.me();
+});
+
+check("who declines comes back with access_denied, and a late code is refused", async () => {
+  await world();
+  assert.equal((await consent({ sim_deny: "1" })).searchParams.get("error"), "access_denied");
+  const code = (await consent()).searchParams.get("code");
+  await control("POST", "advance-clock", { seconds: 601 });
+  assert.equal((await token({ grant_type: "authorization_code", code, redirect_uri: back })).status, 400);
+});
+
+let failed = 0;
+for (const [name, run] of checks) {
+  try {
+    await run();
+    console.log("ok    ", name);
+  } catch (error) {
+    failed += 1;
+    console.log("FAILED", name, error);
+  }
+}
+console.log(`${checks.length - failed} passed, ${failed} failed`);
+process.exitCode = failed || !checks.length ? 1 : 0;
