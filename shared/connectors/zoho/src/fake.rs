@@ -160,9 +160,9 @@ impl FakeZoho {
             return Some(response);
         }
         state.log(asked.method.as_str(), &asked.path);
-        match state.take_fault() {
+        match state.take_fault(asked.method.as_str(), &asked.path) {
             Some(Fault::LoseRequest) => return None,
-            Some(Fault::LoseAnswer) => {
+            Some(Fault::LoseAnswer | Fault::LoseWrite) => {
                 drop(api(&mut state, &asked));
                 return None;
             }

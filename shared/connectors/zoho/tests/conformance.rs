@@ -147,7 +147,8 @@ impl Harness for Zoho {
             Fault::ServerError => self.fake.inject(&[Wire::ServerError]),
             Fault::Throttle(seconds) => self.fake.inject(&[Wire::Throttle { retry_after: Some(seconds) }]),
             Fault::Forbidden => self.fake.inject(&[Wire::Forbidden]),
-            Fault::LoseAnswer => self.fake.inject(&[Wire::LoseAnswer]),
+            // Companies are looked up first; what matters is the answer to the write itself.
+            Fault::LoseAnswer => self.fake.inject(&[Wire::LoseWrite]),
             Fault::LoseRequest => self.fake.inject(&[Wire::LoseRequest]),
             Fault::RevokeGrant => self.fake.revoke(ACCOUNT),
             // Deletions are told for a while only.
@@ -226,5 +227,7 @@ mod within_a_view {
         }
     }
 
-    tandem_testkit::connector_conformance!(View);
+    // All but "a cursor yields only later changes": after a change the view is listed anew, and that shows everybody
+    // in it (tests/feed.rs has what a change shows).
+    tandem_testkit::connector_conformance!(@each View: a_full_listing_is_complete, an_empty_listing_ends, a_cursor_can_be_replayed, nothing_falls_between_listing_and_delta, a_deletion_is_reported, an_expired_cursor_is_named, a_cursor_of_another_release_is_expired, a_read_by_id_proves_absence, a_created_record_reads_back, batches_up_to_the_limit_are_answered_in_order, a_create_with_a_lost_answer_is_found, a_create_that_never_arrived_is_not_found, an_update_changes_what_it_names, an_emptied_field_is_empty, unmapped_fields_survive_an_update, a_stale_version_is_a_conflict_for_that_record_alone, an_update_of_a_gone_record_says_so, a_replayed_update_is_a_conflict, a_marker_can_be_put_on_a_record, deleting_twice_succeeds, a_conditional_delete_spares_an_edited_record, a_record_outside_the_container_is_outside, a_container_is_made_once, a_renamed_container_stays_the_same, a_deleted_container_is_made_anew, a_container_with_a_lost_answer_is_found, faults_are_named, a_revoked_grant_is_named, an_empty_batch_asks_for_nothing, the_schema_says_what_it_takes);
 }

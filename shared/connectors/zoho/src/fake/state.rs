@@ -96,6 +96,8 @@ pub enum Fault {
     ScopeMismatch,
     /// Done, and the answer is lost.
     LoseAnswer,
+    /// The next write of contacts is done, and its answer is lost; whatever is asked before it goes on.
+    LoseWrite,
     /// The request is lost.
     LoseRequest,
 }
@@ -103,7 +105,7 @@ pub enum Fault {
 impl Fault {
     pub(super) fn refusal(self) -> Refusal {
         match self {
-            Fault::ServerError | Fault::LoseAnswer | Fault::LoseRequest => {
+            Fault::ServerError | Fault::LoseAnswer | Fault::LoseWrite | Fault::LoseRequest => {
                 Refusal::new(500, "INTERNAL_ERROR", "Internal server error occurred.")
             }
             Fault::Throttle { retry_after } => Refusal {
@@ -273,8 +275,14 @@ impl State {
         }
     }
 
-    pub(super) fn take_fault(&mut self) -> Option<Fault> {
-        if self.faults.is_empty() { None } else { Some(self.faults.remove(0)) }
+    /// The fault that meets this request.
+    pub(super) fn take_fault(&mut self, method: &str, path: &str) -> Option<Fault> {
+        let writes_contacts = method != "GET" && path.starts_with("/crm/v8/Contacts");
+        match self.faults.first() {
+            Some(Fault::LoseWrite) if !writes_contacts => None,
+            Some(_) => Some(self.faults.remove(0)),
+            None => None,
+        }
     }
 
     /// The user of this address, made where there is none.
