@@ -48,7 +48,6 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
             json!({})
         }
         ("POST", "accounts") => make_user(state, &order),
-        ("GET", "accounts") => json!({"accounts": state.users.keys().collect::<Vec<_>>()}),
         ("POST", "roles") => {
             state.roles.insert(order.role, order.above);
             json!({"roles": state.roles})
@@ -96,16 +95,26 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
             state.settings.clock_offset_ms += order.seconds * 1000;
             json!({})
         }
-        ("GET", "settings") => json!(state.settings),
-        ("GET", "state") => state_of(state, asked.one("module").unwrap_or("Contacts")),
-        ("GET", "calls") => json!({"calls": state.calls}),
         ("DELETE", "calls") => {
             state.calls.clear();
             json!({})
         }
+        ("GET", what) => return look(state, asked, what),
         _ => return Err(Refusal::no_such_address()),
     };
     state.next();
+    Ok((200, body))
+}
+
+/// What changes nothing.
+fn look(state: &State, asked: &Asked, what: &str) -> Answer {
+    let body = match what {
+        "accounts" => json!({"accounts": state.users.keys().collect::<Vec<_>>()}),
+        "settings" => json!(state.settings),
+        "state" => state_of(state, asked.one("module").unwrap_or("Contacts")),
+        "calls" => json!({"calls": state.calls}),
+        _ => return Err(Refusal::no_such_address()),
+    };
     Ok((200, body))
 }
 

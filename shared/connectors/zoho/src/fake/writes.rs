@@ -21,6 +21,15 @@ fn data_of(asked: &Asked) -> Result<(Value, Vec<Map<String, Value>>), Refusal> {
     Ok((body.clone(), records))
 }
 
+/// Zoho's own SDK sends ids as numbers.
+fn id_of(record: &Map<String, Value>) -> Option<String> {
+    match record.get("id")? {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 /// The status of a call by the results in it.
 fn told(results: Vec<Result<Value, Refusal>>, done: u16) -> Answer {
     let failed: Vec<u16> = results.iter().filter_map(|result| result.as_ref().err()).map(|e| e.status).collect();
@@ -198,7 +207,7 @@ pub(super) fn update(state: &mut State, user: &str, module: &str, asked: &Asked,
     }
     let unmodified = asked.time("if-unmodified-since")?;
     let stale = |state: &State, record: &Map<String, Value>| {
-        let found = record.get("id").and_then(Value::as_str).and_then(|id| state.live(user, module, id));
+        let found = id_of(record).and_then(|id| state.live(user, module, &id));
         found.is_some_and(|(_, stored)| unmodified.is_some_and(|time| stored.modified_ms / 1000 > time / 1000))
     };
     let modified = || Refusal::new(412, "RECORD_MODIFIED", "The record has been modified");
@@ -222,7 +231,7 @@ pub(super) fn change(
     module: &str,
     (at, record): (usize, Map<String, Value>),
 ) -> Result<u64, Refusal> {
-    let Some(id) = record.get("id").and_then(Value::as_str).map(str::to_owned) else {
+    let Some(id) = id_of(&record) else {
         return Err(named(400, "MANDATORY_NOT_FOUND", "required field not found", at, "id"));
     };
     let Some((id, stored)) = state.live(user, module, &id) else {
