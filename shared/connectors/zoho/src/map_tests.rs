@@ -51,7 +51,8 @@ fn contact(emails: &[(&str, &str)], phones: &[(&str, &str)]) -> Fields {
 #[test]
 fn the_main_address_goes_where_zoho_and_matching_look() {
     let layout = layout();
-    let cases: [(&[(&str, &str)], [Value; 2]); 4] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], [Value; 2]);
+    let cases: [Case<'_>; 4] = [
         (&[("home", "a@x.be"), ("work", "b@x.be")], [json!("b@x.be"), json!("a@x.be")]),
         (&[("other", "a@x.be")], [json!("a@x.be"), Value::Null]),
         (&[("work", "a@x.be"), ("work", "b@x.be"), ("home", "c@x.be")], [json!("a@x.be"), json!("b@x.be")]),
