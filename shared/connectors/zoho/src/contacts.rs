@@ -52,8 +52,6 @@ pub struct ZohoContacts {
     page_size: u16,
     slots: Semaphore,
     opened: Mutex<Option<Arc<Opened>>>,
-    /// From the cursor, until we ask ourselves.
-    remembered: Mutex<Option<Arc<Layout>>>,
     view: Mutex<Option<Arc<views::Listed>>>,
 }
 
@@ -80,7 +78,6 @@ impl ZohoContacts {
             page_size: records::PAGE,
             slots: Semaphore::new(CALLS_AT_ONCE),
             opened: Mutex::default(),
-            remembered: Mutex::default(),
             view: Mutex::default(),
         }
     }
@@ -127,20 +124,15 @@ impl ZohoContacts {
         Ok(opened)
     }
 
-    /// The fields to read: as asked in this session, else as the cursor remembers them, else asked now.
+    /// The fields to read, as the organisation has them now.
     async fn layout(&self) -> Result<Arc<Layout>> {
-        let opened = self.opened.lock().expect("no code panics while it holds this lock").clone();
-        let remembered = self.remembered.lock().expect("no code panics while it holds this lock").clone();
-        match opened.map(|opened| Arc::clone(&opened.layout)).or(remembered) {
-            Some(layout) => Ok(layout),
-            None => Ok(Arc::clone(&self.open().await?.layout)),
-        }
+        Ok(Arc::clone(&self.open().await?.layout))
     }
 
-    /// Keeps the fields of a cursor for this session.
-    fn remember(&self, layout: &Layout) {
-        let mut known = self.remembered.lock().expect("no code panics while it holds this lock");
-        known.get_or_insert_with(|| Arc::new(layout.clone()));
+    /// The same, where they were asked for already.
+    fn known_layout(&self) -> Option<Arc<Layout>> {
+        let opened = self.opened.lock().expect("no code panics while it holds this lock");
+        opened.as_ref().map(|opened| Arc::clone(&opened.layout))
     }
 
     fn rules<'a>(&self, layout: &'a Layout) -> Rules<'a> {

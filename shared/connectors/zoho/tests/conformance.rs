@@ -131,7 +131,7 @@ impl Harness for Zoho {
     }
     fn unmapped(&self, id: &RemoteId) -> Json {
         let contact = self.contact(id);
-        json!({"owner": contact["Owner"], "by": contact["Created_By"], "made": contact["Created_Time"]})
+        json!({"skype": contact["Skype_ID"], "department": contact["Department"], "owner": contact["Owner"], "by": contact["Created_By"], "made": contact["Created_Time"]})
     }
     fn records(&self) -> usize {
         self.fake.state("Contacts")["records"].as_array().map_or(0, Vec::len)

@@ -200,6 +200,21 @@ async fn a_restored_contact_comes_back_as_a_change() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_new_since_the_cursor_is_read_with_the_first_change() {
+    let world = World::new();
+    let id = world.person(1);
+    world.wait(HOUR);
+    let (_, cursor) = listed(&world.open(ACCOUNT, None)).await;
+    world.wait(HOUR);
+    world.fake.field(json!({"api_name": "Nickname", "data_type": "text", "length": 20, "custom": true}));
+    world.fake.user_edits(ACCOUNT, &id, json!({"Nickname": "Jantje"}));
+    world.wait(60);
+    let (seen, _) = read(&world.open(ACCOUNT, None), Some(&cursor)).await;
+    let [Change::Upsert(fetched)] = seen.as_slice() else { panic!("one change, not {seen:?}") };
+    assert_eq!(fetched.fields.text(&tandem_core::record::Field::named("custom.Nickname")), "Jantje");
+}
+
+#[tokio::test]
 async fn a_deletion_while_pages_turn_leads_to_another_listing() {
     let world = World::new();
     let zoho = world.open(ACCOUNT, None).with_page_size(3);

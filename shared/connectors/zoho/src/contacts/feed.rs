@@ -8,6 +8,7 @@ use crate::error;
 use crate::layout::Layout;
 use crate::wire::{Deleted, DeletedRecords, Record, Records};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use tandem_core::record::{RemoteId, Scope};
 use tandem_ports::connector::{Change, ChangePage, Cursor, Next};
 use tandem_ports::error::Result;
@@ -142,7 +143,6 @@ impl ZohoContacts {
         let Some(position) = stored else {
             return Err(error::cursor_expired(records::LIST, "the stored position is of another release"));
         };
-        self.remember(&position.layout);
         match position.phase {
             Phase::Listing => self.listing(position).await,
             Phase::Changed => self.changed(position).await,
@@ -190,18 +190,20 @@ impl ZohoContacts {
         if self.clock.now().as_second() - position.since > GOOD_FOR {
             return Err(error::cursor_expired(records::LIST, "the last reading is too long ago to know all deletions"));
         }
-        let layout = self.layout().await?;
-        position.layout = Layout::clone(&layout);
+        let known = self.known_layout();
+        let mut layout = known.clone().unwrap_or_else(|| Arc::new(position.layout.clone()));
         let at = position.at();
-        let (names, since) = (layout.names(), iso(position.since));
-        let call = records::list(&self.origin, (Of::All, &names), (&at, self.page_size), Some(&since))?;
-        let asked = self.ask_dated::<Records>(call).await;
-        let (answer, now) = match position.token {
-            Some(_) => asked.map_err(error::token_refused)?,
-            None => asked?,
-        };
+        let (mut answer, now) = self.changed_since(&position, &layout).await?;
+        if known.is_none() && !answer.data.is_empty() {
+            // There is something to read: with the fields of today, as one that is left out would seem to be empty.
+            let fresh = self.layout().await?;
+            if fresh != layout {
+                answer = self.changed_since(&position, &fresh).await?.0;
+            }
+            layout = fresh;
+        }
+        position.layout = Layout::clone(&layout);
         let began = *position.began.get_or_insert(now);
-        let answer = answer.unwrap_or_default();
         let changes = self.changes_of(answer.data, &mut position, &layout).await?;
         if let Some(at) = self.page_after(&at, &answer.info)? {
             position.turned(began, now);
@@ -211,6 +213,18 @@ impl ZohoContacts {
         position.turn_to(At::Page(1));
         position.phase = Phase::Deleted;
         self.deleted(position, changes).await
+    }
+
+    async fn changed_since(&self, position: &Position, layout: &Layout) -> Result<(Records, i64)> {
+        let (names, since) = (layout.names(), iso(position.since));
+        let at = (&position.at(), self.page_size);
+        let call = records::list(&self.origin, (Of::All, &names), at, Some(&since))?;
+        let asked = self.ask_dated::<Records>(call).await;
+        let (answer, now) = match position.token {
+            Some(_) => asked.map_err(error::token_refused)?,
+            None => asked?,
+        };
+        Ok((answer.unwrap_or_default(), now))
     }
 
     async fn changes_of(&self, data: Vec<Record>, position: &mut Position, layout: &Layout) -> Result<Vec<Change>> {
