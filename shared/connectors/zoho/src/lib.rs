@@ -1,0 +1,17 @@
+//! Zoho CRM: contacts with their accounts, by the CRM API v8.
+//!
+//! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
+//! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
+mod api;
+pub mod auth;
+pub mod config;
+mod contacts;
+mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
+mod layout;
+mod map;
+mod wire;
+
+pub use config::ZohoConfig;
+pub use contacts::{Options, ZohoContacts};

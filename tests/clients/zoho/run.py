@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""Zoho's own Python SDK for CRM v8 drives the Zoho simulator.
+
+usage: run.py http://127.0.0.1:PORT
+
+Prints one line a check, then `N passed, N failed`; the exit code is 1 when any failed.
+The SDK is used as it is; only its environment names the simulator.
+"""
+import datetime
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
+from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore
+from zohocrmsdk.src.com.zoho.api.logger import Logger
+from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap
+from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
+from zohocrmsdk.src.com.zoho.crm.api.record import APIException, BodyWrapper, Field, Record, RecordOperations
+from zohocrmsdk.src.com.zoho.crm.api.record import (
+    DeletedRecordsWrapper, DeleteRecordsParam, GetDeletedRecordsParam, GetRecordsHeader, GetRecordsParam,
+    SuccessResponse)
+from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
+from zohocrmsdk.src.com.zoho.crm.api.users import GetUsersParam, UsersOperations
+
+CLIENT, SECRET, BACK = "1000.SDK", "secret", "https://tandem.example/back"
+SCOPES = ["ZohoCRM.modules.ALL", "ZohoCRM.settings.ALL", "ZohoCRM.users.READ", "ZohoCRM.org.READ", "ZohoCRM.coql.READ"]
+CHECKS = []
+
+
+def check(function):
+    CHECKS.append(function)
+    return function
+
+
+class Stop(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *arguments):
+        return None
+
+
+class World:
+    def __init__(self, origin, folder):
+        self.origin = origin.rstrip("/")
+        self.control("POST", "reset")
+        self.folder = tempfile.mkdtemp(dir=folder)
+        environment = DataCenter.Environment(self.origin, self.origin + "/oauth/v2/token", self.origin)
+        token = OAuthToken(client_id=CLIENT, client_secret=SECRET, grant_token=self.consent(), redirect_url=BACK)
+        Initializer.initialize(
+            environment=environment, token=token, store=FileStore(os.path.join(self.folder, "tokens.csv")),
+            sdk_config=SDKConfig(auto_refresh_fields=False, pick_list_validation=False), resource_path=self.folder,
+            logger=Logger.get_instance(level=Logger.Levels.ERROR, file_path=os.path.join(self.folder, "sdk.log")))
+        self.contacts = RecordOperations("Contacts")
+
+    def consent(self):
+        query = urllib.parse.urlencode({
+            "client_id": CLIENT, "redirect_uri": BACK, "response_type": "code", "access_type": "offline",
+            "scope": ",".join(SCOPES), "sim_account": "python@example.com"})
+        try:
+            urllib.request.build_opener(Stop).open(f"{self.origin}/oauth/v2/auth?{query}")
+        except urllib.error.HTTPError as answer:
+            back = urllib.parse.urlparse(answer.headers["location"])
+            return urllib.parse.parse_qs(back.query)["code"][0]
+        raise AssertionError("a consent leads back")
+
+    def control(self, method, path, **body):
+        data = json.dumps(body).encode() if body or method in ("POST", "PATCH") else None
+        request = urllib.request.Request(f"{self.origin}/_sim/zoho/{path}", data=data, method=method)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def seed(self, count):
+        records = [{"Last_Name": f"P{n}", "Email": f"p{n}@example.com"} for n in range(count)]
+        return self.control("POST", "records", account="python@example.com", records=records)["ids"]
+
+    def write(self, call, *records, **more):
+        body = BodyWrapper()
+        body.set_data(list(records))
+        body.set_trigger([])
+        if "by" in more:
+            body.set_duplicate_check_fields(more["by"])
+        return call(body, HeaderMap())
+
+    def read(self, fields="Last_Name,Email,Modified_Time", headers=None, **parameters):
+        query = ParameterMap()
+        query.add(GetRecordsParam.fields, fields)
+        for name, value in parameters.items():
+            query.add(getattr(GetRecordsParam, name), value)
+        return self.contacts.get_records(query, headers or HeaderMap())
+
+
+def contact(last, email=None, **more):
+    record = Record()
+    record.add_field_value(Field.Contacts.last_name(), last)
+    if email:
+        record.add_field_value(Field.Contacts.email(), email)
+    for name, value in more.items():
+        record.add_key_value(name, value)
+    return record
+
+
+def data(answer, status):
+    assert answer.get_status_code() == status, f"{answer.get_status_code()} instead of {status}"
+    return answer.get_object().get_data()
+
+
+@check
+def the_current_user_is_known(w):
+    query = ParameterMap()
+    query.add(GetUsersParam.type, "CurrentUser")
+    answer = UsersOperations().get_users(query, HeaderMap())
+    assert answer.get_object().get_users()[0].get_email() == "python@example.com"
+
+
+@check
+def a_created_contact_reads_back(w):
+    made = data(w.write(w.contacts.create_records, contact("Peeters", "jan@example.com")), 201)[0]
+    assert isinstance(made, SuccessResponse) and made.get_code().get_value() == "SUCCESS"
+    read = data(w.read(), 200)
+    assert [one.get_key_value("Email") for one in read] == ["jan@example.com"]
+    assert str(read[0].get_id()) == str(made.get_details()["id"])
+
+
+@check
+def mixed_results_come_as_207_in_order(w):
+    answer = w.write(w.contacts.create_records, contact("Good"), contact("Bad", Title="x" * 101))
+    good, bad = data(answer, 207)
+    assert isinstance(good, SuccessResponse) and isinstance(bad, APIException)
+    assert bad.get_code().get_value() == "INVALID_DATA" and bad.get_details()["api_name"] == "Title"
+
+
+@check
+def an_upsert_changes_the_contact_of_that_address(w):
+    w.write(w.contacts.create_records, contact("Before", "jan@example.com"))
+    answer = w.write(w.contacts.upsert_records, contact("After", "JAN@example.com"), contact("New", "n@example.com"),
+                     by=["Email"])
+    assert [one.get_action().get_value() for one in data(answer, 200)] == ["update", "insert"]
+    assert sorted(one.get_key_value("Last_Name") for one in data(w.read(), 200)) == ["After", "New"]
+
+
+@check
+def an_update_changes_what_it_names(w):
+    (identity,) = w.seed(1)
+    record = Record()
+    record.set_id(int(identity))
+    record.add_field_value(Field.Contacts.last_name(), "Changed")
+    data(w.write(w.contacts.update_records, record), 200)
+    read = data(w.read(), 200)[0]
+    assert (read.get_key_value("Last_Name"), read.get_key_value("Email")) == ("Changed", "p0@example.com")
+
+
+@check
+def an_unknown_id_is_named(w):
+    record = contact("x")
+    record.set_id(1)
+    assert data(w.write(w.contacts.update_records, record), 400)[0].get_details()["api_name"] == "id"
+
+
+@check
+def a_listing_has_pages(w):
+    w.seed(5)
+    first = w.read(per_page=3, page=1, sort_by="id", sort_order="asc")
+    info = first.get_object().get_info()
+    assert info.get_more_records() and info.get_next_page_token()
+    rest = w.read(per_page=3, page_token=info.get_next_page_token(), sort_by="id", sort_order="asc")
+    names = [one.get_key_value("Last_Name") for one in data(first, 200) + data(rest, 200)]
+    assert names == ["P0", "P1", "P2", "P3", "P4"] and not rest.get_object().get_info().get_more_records()
+
+
+@check
+def nothing_there_is_204_and_nothing_new_is_304(w):
+    assert w.read().get_status_code() == 204
+    w.seed(1)
+    headers = HeaderMap()
+    headers.add(GetRecordsHeader.if_modified_since,
+                datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(minutes=1))
+    assert w.read(headers=headers).get_status_code() == 304
+
+
+@check
+def the_fields_must_be_named(w):
+    answer = w.contacts.get_records(ParameterMap(), HeaderMap())
+    refusal = answer.get_object()
+    assert isinstance(refusal, APIException) and refusal.get_code().get_value() == "REQUIRED_PARAM_MISSING"
+
+
+@check
+def a_deleted_contact_is_told(w):
+    identity, _ = w.seed(2)
+    query = ParameterMap()
+    query.add(DeleteRecordsParam.ids, identity)
+    data(w.contacts.delete_records(query, HeaderMap()), 200)
+    query = ParameterMap()
+    query.add(GetDeletedRecordsParam.type, "all")
+    wrapper = w.contacts.get_deleted_records(query, HeaderMap()).get_object()
+    assert isinstance(wrapper, DeletedRecordsWrapper)
+    assert [str(one.get_id()) for one in wrapper.get_data()] == [identity]
+    assert len(data(w.read(), 200)) == 1
+
+
+@check
+def a_list_view_shows_whom_its_criteria_admit(w):
+    identity, _ = w.seed(2)
+    criteria = {"comparator": "equal", "field": {"api_name": "Last_Name"}, "value": "P0"}
+    view = w.control("POST", "views", name="P0 only", criteria=criteria)["id"]
+    assert [str(one.get_id()) for one in data(w.read(cvid=view), 200)] == [identity]
+
+
+@check
+def used_up_credits_answer_429(w):
+    w.seed(1)
+    w.read()
+    w.control("POST", "settings", credits=0)
+    answer = w.read()
+    assert answer.get_status_code() == 429, answer.get_status_code()
+
+
+def main():
+    logging.disable(logging.CRITICAL)
+    folder, failed = tempfile.mkdtemp(), 0
+    for function in CHECKS:
+        try:
+            function(World(sys.argv[1], folder))
+            print("ok    ", function.__name__)
+        except Exception:  # a failed check must not stop the others
+            failed += 1
+            print("FAILED", function.__name__)
+            traceback.print_exc()
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(CHECKS) - failed} passed, {failed} failed")
+    return 1 if failed or not CHECKS else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
