@@ -23,7 +23,11 @@ struct Suite {
 }
 
 /// Every suite.
-const SUITES: &[Suite] = &[Suite { name: "Google's client for Python", folder: "google_people", provider: "google" }];
+const SUITES: &[Suite] = &[
+    Suite { name: "Google's client for Python", folder: "google_people", provider: "google" },
+    Suite { name: "Teamleader's client for Node.js", folder: "teamleader", provider: "teamleader" },
+    Suite { name: "Zoho's SDK for Python", folder: "zoho", provider: "zoho" },
+];
 
 /// `cargo xtask clients`.
 pub(crate) fn alone() -> Result<ExitCode> {

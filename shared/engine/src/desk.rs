@@ -108,7 +108,7 @@ impl Engine {
         let (crm, remote) = self.connections(sync).await?;
         let mut all = BTreeMap::new();
         for (side, connection) in [(Side::Left, &crm), (Side::Right, &remote)] {
-            let ask = Opening { connection, profile, settings: &settings, side, container: None };
+            let ask = Opening { sync: &sync.id, connection, profile, settings: &settings, side, container: None };
             let connector = self.connectors.open(ask).await.map_err(|error| refused(side, &error))?;
             let choices = connector.choices().await.map_err(|error| refused(side, &error))?;
             all.extend(choices.into_iter().map(|(setting, some)| (setting.to_owned(), json!(some))));

@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::profile::{Profile, Settings};
-use tandem_core::record::{ContainerId, Side};
+use tandem_core::record::{ContainerId, Side, SyncId};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, JobQueue, Secrets};
@@ -47,6 +47,8 @@ pub trait Connectors: Send + Sync {
 /// What a connector is opened for.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening<'a> {
+    /// The sync that it is opened for.
+    pub sync: &'a SyncId,
     /// The account.
     pub connection: &'a Connection,
     /// The profile's rules.

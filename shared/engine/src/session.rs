@@ -138,7 +138,8 @@ impl<'a> Session<'a> {
         container: Option<&ContainerId>,
         budget: &'a Budget,
     ) -> Result<Session<'a>, Stop> {
-        let ask = |side, connection, container| Opening { connection, profile, settings, side, container };
+        let ask =
+            |side, connection, container| Opening { sync: &sync.id, connection, profile, settings, side, container };
         let list = settings.crm_list.clone().map(ContainerId::new);
         Ok(Session {
             engine,

@@ -4,6 +4,8 @@ use tandem_aws::QueueUrls;
 use tandem_google::GoogleConfig;
 use tandem_http::{ApiOrigins, OAuthClient};
 use tandem_ports::infra::Kind;
+use tandem_teamleader::TeamleaderConfig;
+use tandem_zoho::ZohoConfig;
 
 /// A provider's origin that a variable can replace: variable and public origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,9 @@ const OAUTH: Origin = origin("TANDEM_GOOGLE_OAUTH_URL", "https://oauth2.googleap
 const ZOHO_ACCOUNTS: Origin = origin("TANDEM_ZOHO_ACCOUNTS_URL", "https://accounts.zoho.eu");
 const CERTS: Origin = origin("TANDEM_GOOGLE_CERTS_URL", "https://www.googleapis.com");
 
+const TEAMLEADER_AUTH: Origin = origin("TANDEM_TEAMLEADER_AUTH_URL", "https://focus.teamleader.eu");
+const TEAMLEADER_API: Origin = origin("TANDEM_TEAMLEADER_API_URL", "https://api.focus.teamleader.eu");
+
 /// Every origin that can be replaced. Those that no connector of this release uses are checked all the same, so that
 /// a mistake shows at the start and not with the release that first uses them.
 pub const ORIGINS: [Origin; 15] = [
@@ -38,8 +43,8 @@ pub const ORIGINS: [Origin; 15] = [
     origin("TANDEM_DROPBOX_WWW_URL", "https://www.dropbox.com"),
     origin("TANDEM_DROPBOX_API_URL", "https://api.dropboxapi.com"),
     origin("TANDEM_DROPBOX_CONTENT_URL", "https://content.dropboxapi.com"),
-    origin("TANDEM_TEAMLEADER_AUTH_URL", "https://focus.teamleader.eu"),
-    origin("TANDEM_TEAMLEADER_API_URL", "https://api.focus.teamleader.eu"),
+    TEAMLEADER_AUTH,
+    TEAMLEADER_API,
     ZOHO_ACCOUNTS,
     origin("TANDEM_SELL_API_URL", "https://api.getbase.com"),
 ];
@@ -83,6 +88,10 @@ pub struct Config {
     pub public_url: String,
     /// `TANDEM_GOOGLE_…_URL`.
     pub google: GoogleConfig,
+    /// `TANDEM_TEAMLEADER_…_URL`.
+    pub teamleader: TeamleaderConfig,
+    /// `TANDEM_ZOHO_ACCOUNTS_URL`.
+    pub zoho: ZohoConfig,
     /// `TANDEM_CHANGE_LOG_DAYS`: how long change logs are kept; 0 keeps none. Default 30.
     pub change_log_days: u32,
     /// `TANDEM_OAUTH_SECRET_ARN`: the secret with the OAuth clients, where they are not in the environment.
@@ -137,6 +146,11 @@ impl Config {
             kms_key: mandatory("TANDEM_KMS_KEY")?,
             queues,
             public_url: url("TANDEM_PUBLIC_URL")?.ok_or(ConfigError::Missing("TANDEM_PUBLIC_URL"))?,
+            teamleader: TeamleaderConfig {
+                auth_url: origins[TEAMLEADER_AUTH.variable].clone(),
+                api_url: origins[TEAMLEADER_API.variable].clone(),
+            },
+            zoho: ZohoConfig { accounts_url: origins[ZOHO_ACCOUNTS.variable].clone() },
             google: GoogleConfig {
                 people_url: origins[PEOPLE.variable].clone(),
                 accounts_url: origins[ACCOUNTS.variable].clone(),

@@ -10,6 +10,8 @@ use tandem_google::GoogleContacts;
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_teamleader::TeamleaderContacts;
+use tandem_zoho::ZohoContacts;
 
 /// Opens connectors on the ports of this process.
 pub(crate) struct OpenConnectors {
@@ -22,6 +24,8 @@ impl Connectors for OpenConnectors {
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin(ask).await,
             "google" => self.google(ask),
+            "teamleader" => self.teamleader(ask),
+            "zoho" => self.zoho(ask),
             _ => {
                 let detail = format!("This release has no connector for `{}`.", ask.connection.provider);
                 Err(ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail))
@@ -34,13 +38,13 @@ fn region(ask: Opening<'_>) -> Region {
     ask.settings.phone_region.as_deref().map_or_else(Region::none, Region::of)
 }
 
+fn carry(ask: Opening<'_>) -> Carry {
+    if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name }
+}
+
 impl OpenConnectors {
     async fn builtin(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let options = Options {
-            container: ask.container.cloned(),
-            carry: if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name },
-            region: region(ask),
-        };
+        let options = Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
         Ok(Arc::new(BuiltinContacts::open(table, clock, account, user, options).await?))
@@ -49,6 +53,24 @@ impl OpenConnectors {
     fn google(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (config, group) = (self.ports.config.google.clone(), ask.container.cloned());
         Ok(Arc::new(GoogleContacts::new(self.transport(ask)?, config, group, region(ask))))
+    }
+
+    fn teamleader(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let options =
+            tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
+        Ok(Arc::new(TeamleaderContacts::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let Some(origin) = ask.connection.api_origin.clone() else {
+            let detail = "Zoho named no data centre for this account; connect it again.";
+            return Err(ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail));
+        };
+        let options =
+            tandem_zoho::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
+        let clock = Arc::clone(&self.ports.clock);
+        Ok(Arc::new(ZohoContacts::new(self.transport(ask)?, clock, origin, options)))
     }
 
     /// The transport that acts for this connection.

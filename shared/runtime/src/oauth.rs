@@ -3,6 +3,7 @@ use crate::compose::Ports;
 use crate::config::Config;
 use tandem_http::{ApiOrigins, Connect, OAuthProvider};
 use tandem_ports::oauth::OAuthEndpoints;
+use tandem_zoho::ZohoConfig;
 
 /// One provider. Another one is a line in [`PROVIDERS`], and an arm in `connectors.rs`.
 struct Row {
@@ -18,16 +19,26 @@ struct Row {
     personal_token_length: Option<usize>,
 }
 
-/// What most providers have.
-const PLAIN: Row = Row {
-    name: "",
-    title: "",
-    endpoints: |config| tandem_google::auth::endpoints(&config.google),
-    api_origins: |_| ApiOrigins::Configured,
-    personal_token_length: None,
-};
+const fn plain(name: &'static str, title: &'static str, endpoints: fn(&Config) -> OAuthEndpoints) -> Row {
+    Row { name, title, endpoints, api_origins: |_| ApiOrigins::Configured, personal_token_length: None }
+}
 
-const PROVIDERS: &[Row] = &[Row { name: "google", title: "Google", ..PLAIN }];
+const PROVIDERS: &[Row] = &[
+    plain("google", "Google", |config| tandem_google::auth::endpoints(&config.google)),
+    plain("teamleader", "Teamleader Focus", |config| tandem_teamleader::auth::endpoints(&config.teamleader)),
+    Row {
+        api_origins: |config| config.zoho_api_origins(),
+        ..plain("zoho", "Zoho CRM", |config| {
+            let all = tandem_zoho::auth::endpoints(&config.zoho);
+            // A replaced Zoho has no other data centres: nothing may lead from it to the real one.
+            let other_accounts_servers = match config.zoho == ZohoConfig::default() {
+                true => all.other_accounts_servers,
+                false => Vec::new(),
+            };
+            OAuthEndpoints { other_accounts_servers, ..all }
+        })
+    },
+];
 
 impl Row {
     fn provider(&self, config: &Config) -> OAuthProvider {

@@ -13,9 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_google::fake::FakePeople;
 use tandem_ports::infra::Clock;
+use tandem_teamleader::fake::FakeTeamleader;
+use tandem_zoho::fake::FakeZoho;
 
 /// Every provider with a fake. Another one is a line here, and its [`Provider`].
-pub const PROVIDERS: &[Entry] = &[Entry::of::<FakePeople>()];
+pub const PROVIDERS: &[Entry] = &[Entry::of::<FakePeople>(), Entry::of::<FakeTeamleader>(), Entry::of::<FakeZoho>()];
 
 /// A provider in memory, as its connector's `fake` feature has it.
 pub trait Provider: Send + Sync + Sized + 'static {
@@ -37,31 +39,40 @@ pub trait Provider: Send + Sync + Sized + 'static {
     fn handle(&self, request: Request<Bytes>) -> Option<Response<Bytes>>;
 }
 
-impl Provider for FakePeople {
-    const NAME: &'static str = "google";
-    fn empty(clock: Arc<dyn Clock>) -> Self {
-        FakePeople::new(clock)
-    }
-    fn load(clock: Arc<dyn Clock>, saved: &str) -> Result<Self, serde_json::Error> {
-        FakePeople::load(clock, saved)
-    }
-    fn save(&self) -> String {
-        self.save()
-    }
-    fn revision(&self) -> u64 {
-        self.revision()
-    }
-    fn latency(&self) -> Duration {
-        self.latency()
-    }
-    fn set_latency(&self, latency: Duration) {
-        let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-        self.set(|settings| settings.latency_ms = latency_ms);
-    }
-    fn handle(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
-        self.handle(request)
-    }
+/// Every fake has these methods; this gives them their common name.
+macro_rules! provider {
+    ($fake:ty, $name:literal) => {
+        impl Provider for $fake {
+            const NAME: &'static str = $name;
+            fn empty(clock: Arc<dyn Clock>) -> Self {
+                <$fake>::new(clock)
+            }
+            fn load(clock: Arc<dyn Clock>, saved: &str) -> Result<Self, serde_json::Error> {
+                <$fake>::load(clock, saved)
+            }
+            fn save(&self) -> String {
+                self.save()
+            }
+            fn revision(&self) -> u64 {
+                self.revision()
+            }
+            fn latency(&self) -> Duration {
+                self.latency()
+            }
+            fn set_latency(&self, latency: Duration) {
+                let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+                self.set(|settings| settings.latency_ms = latency_ms);
+            }
+            fn handle(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+                self.handle(request)
+            }
+        }
+    };
 }
+
+provider!(FakePeople, "google");
+provider!(FakeTeamleader, "teamleader");
+provider!(FakeZoho, "zoho");
 
 /// How a simulator is run.
 pub struct Order {

@@ -97,6 +97,18 @@ fn only_http_has_the_network_and_only_aws_has_the_sdk() {
 #[test]
 fn a_function_has_neither_the_sdk_nor_the_network_nor_a_provider() {
     for function in functions() {
-        never(&function, &["aws-*", "reqwest", "oauth2", "tandem-google", "tandem-aws"]);
+        never(
+            &function,
+            &[
+                "aws-*",
+                "reqwest",
+                "oauth2",
+                "tandem-google",
+                "tandem-teamleader",
+                "tandem-zoho",
+                "tandem-sell",
+                "tandem-aws",
+            ],
+        );
     }
 }
