@@ -1,5 +1,6 @@
 //! Pages flow through three stages at once: while one batch is being written at the provider, the next page is read and
 //! planned, and the batch before is committed. A page's cursor moves only when all its records are durable.
+use crate::Budget;
 use crate::changelog::Change;
 use crate::execute::{Batch, Executed, Verb};
 use crate::prepare::{Advance, Item, Page};
@@ -61,6 +62,10 @@ struct Flow {
     /// Where reading goes on: the checkpoint as it will be when everything in flow is durable.
     ahead: Checkpoint,
     next_page: u64,
+    /// Where this session began.
+    first_page: u64,
+    /// No further page is read: there is time only for what is in flow.
+    winding_down: bool,
     /// Records written on the CRM and on the remote side in this run, with those in flow: for the vendor's limits.
     carried: [u64; 2],
     /// What the vendor's limits leave for the next run.
@@ -90,6 +95,9 @@ impl Session<'_> {
             let step = self.tick(&mut flow, progress).await;
             if let Err(stop) = step {
                 flow.stop.get_or_insert(stop);
+            }
+            if flow.winding_down && flow.is_empty() {
+                flow.stop.get_or_insert(Stop::OutOfBudget);
             }
             flow.drop_what_must_not_go_on();
             if matches!(flow.stop, Some(Stop::Broken(_))) {
@@ -173,6 +181,8 @@ impl Session<'_> {
         if task.is_some() && progress.budget.spent() {
             flow.stop.get_or_insert(Stop::OutOfBudget);
         }
+        flow.winding_down |= task.is_some() && self.is_too_late_to_read(flow, progress.budget);
+        let task = task.filter(|_| !flow.winding_down);
         let task = task.filter(|_| flow.stop.is_none());
         let batch = match flow.staged.take() {
             Some(staged) => Some(staged),
@@ -229,12 +239,20 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whether time would be up while a further page waits for its provider: what is read is still written. The first page
+    /// of a job begins whatever is left, so that every job gets somewhere.
+    fn is_too_late_to_read(&self, flow: &Flow, budget: &Budget) -> bool {
+        let pause = self.left.longest_pause().max(self.right.longest_pause());
+        flow.next_page > flow.first_page && budget.left() < pause
+    }
+
     /// Takes a planned page in, unless it means a record that is still in flow: then it is read again later.
     fn take_page(&self, flow: &mut Flow, page: Page, busy: &HashSet<String>, progress: &mut Progress<'_>) {
         let clashes = |item: &Item| item.identities().any(|identity| busy.contains(&identity));
         if page.items.iter().any(clashes) {
-            // Its candidates are taken again when it is read again.
+            // Its candidates are taken again when it is read again, and its records are read.
             *self.candidates.lock().expect("not poisoned") = None;
+            self.read_lately.lock().expect("not poisoned").clear();
             flow.drain_first = true;
             return;
         }
@@ -643,6 +661,8 @@ impl Flow {
             finished: Finished::default(),
             ahead: checkpoint.clone(),
             next_page: checkpoint.pages,
+            first_page: checkpoint.pages,
+            winding_down: false,
             carried,
             put_off: Vec::new(),
             stop: None,
@@ -659,7 +679,7 @@ impl Flow {
     /// Whether another page may be read: enough is in flow, or the flow must empty first, or it is to end.
     fn wants_page(&self) -> bool {
         let waiting = self.ready.len() + self.staged.as_ref().map_or(0, |batch| batch.items.len());
-        self.stop.is_none() && !self.drain_first && waiting < READ_AHEAD
+        self.stop.is_none() && !self.drain_first && !self.winding_down && waiting < READ_AHEAD
     }
 
     /// After most stops no further write may happen; what was planned is planned again when its page is replayed.
@@ -683,9 +703,14 @@ impl Flow {
         self.pages.drain(..closable).collect()
     }
 
-    fn is_drained(&self) -> bool {
+    /// Nothing waits to be written or committed.
+    fn is_empty(&self) -> bool {
         let closable = self.pages.front().is_some_and(|page| page.open == 0);
-        let empty = self.ready.is_empty() && self.staged.is_none() && self.finished.is_empty() && !closable;
+        self.ready.is_empty() && self.staged.is_none() && self.finished.is_empty() && !closable
+    }
+
+    fn is_drained(&self) -> bool {
+        let empty = self.is_empty();
         match &self.stop {
             // Pages that cannot be finished stay open; they are read again.
             Some(_) => empty,

@@ -14,6 +14,9 @@ use tandem_store::link::{Row, RowState};
 /// Tries of a refused record as it is.
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
 
+/// Records remembered as read lately; two pages that overlap are next to each other.
+const LATELY: usize = 1000;
+
 /// Rows looked at in one step of a sweep or walk.
 const ROWS_A_PAGE: usize = 200;
 
@@ -187,7 +190,9 @@ impl Session<'_> {
         let seen = relisting.then(|| (side, order.clone()));
         let mut counts = Counts::default();
         counts.side(side).read = order.len() as u64;
-        let purpose = listing.then_some(progress.purpose);
+        // What a first listing knows already, it has read itself.
+        let purpose = if progress.generation == 0 { Purpose::FindLosses } else { progress.purpose };
+        let purpose = listing.then_some(purpose);
         let container = checkpoint.container.as_ref().filter(|_| side == Side::Right && !listing);
         let items = self.items(side, changes, (purpose, container), number, &mut counts).await?;
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
@@ -336,13 +341,20 @@ impl Session<'_> {
         let known = |row: &Option<Row>, version: &Version| {
             row.as_ref().is_some_and(|row| row.version(side) == Some(version) && row.state != RowState::Failing)
         };
-        let unread = |(change, row): (&Change, &Option<Row>)| match change {
+        let mut lately = self.read_lately.lock().expect("not poisoned").clone();
+        let mut unread = |(change, row): (&Change, &Option<Row>)| match change {
             Change::Seen { version, .. } if listing == Some(Purpose::FindLosses) && known(row, version) => None,
-            Change::Seen { id, .. } => Some(id.clone()),
+            Change::Seen { id, version } => {
+                (lately.insert(id.clone(), version.clone()).as_ref() != Some(version)).then(|| id.clone())
+            }
             Change::Upsert(_) | Change::Tombstone { .. } | Change::Unreadable { .. } => None,
         };
-        let ids: Vec<RemoteId> = changes.iter().zip(rows).filter_map(unread).collect();
+        let ids: Vec<RemoteId> = changes.iter().zip(rows).filter_map(&mut unread).collect();
         let mut read = ids.iter().cloned().zip(self.fetch(side, &ids).await?).collect::<HashMap<_, _>>();
+        if lately.len() > LATELY {
+            lately.clear();
+        }
+        *self.read_lately.lock().expect("not poisoned") = lately;
         for change in &mut changes {
             if let Some((id, fetched)) = read.remove_entry(change_id(change)) {
                 *change = fetched.map_or(Change::Tombstone { id }, |fetched| Change::Upsert(Box::new(fetched)));

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tandem_core::policy::Policy;
 use tandem_core::profile::{Profile, Settings};
-use tandem_core::record::{ContainerId, Marker, RemoteId, RowKey, Side};
+use tandem_core::record::{ContainerId, Marker, RemoteId, RowKey, Side, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{Connector, Fetched};
 use tandem_ports::error::{ConnectorError, ErrorKind};
@@ -113,6 +113,9 @@ pub(crate) struct Session<'a> {
     pub left_account: String,
     pub right_account: String,
     pub candidates: Mutex<Option<Candidates>>,
+    /// Versions of records that a listing showed and that were read for it; so a record that the next page shows once
+    /// more is not read once more.
+    pub read_lately: Mutex<HashMap<RemoteId, Version>>,
     /// The remote container is new: who is outside it has not left it.
     pub regrouping: bool,
     /// What each side can hold, once somebody was about to write there.
@@ -152,6 +155,7 @@ impl<'a> Session<'a> {
             left_account: format!("{}:{}", crm.provider, crm.account.id),
             right_account: format!("{}:{}", remote.provider, remote.account.id),
             candidates: Mutex::new(None),
+            read_lately: Mutex::default(),
             regrouping: false,
             schemas: Mutex::default(),
             budget,

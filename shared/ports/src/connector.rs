@@ -3,6 +3,7 @@ use crate::error::Result;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_core::schema::FieldSchema;
 
@@ -210,6 +211,12 @@ pub trait Connector: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// The longest that a page may take because the provider's pace is kept by waiting inside a call. A job with less
+    /// time left begins no further page.
+    fn longest_pause(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Reads one page of changes. `None` starts a full listing, whose last page answers the cursor of the delta.
     /// With a container, records outside it are still reported (as [`Scope::Outside`]) where the feed shows them.

@@ -20,15 +20,21 @@ use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
+use tandem_teamleader::fake::FakeTeamleader;
+use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts};
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::queue::MemoryQueue;
 use tandem_testkit::secrets::MemorySecrets;
+use tandem_zoho::ZohoContacts;
+use tandem_zoho::fake::FakeZoho;
 
 /// The Google account of every story.
 pub const GOOGLE: &str = "jan@example.com";
 const ACCOUNT: &str = "acme";
+/// The user of the vendors' CRMs.
+pub const VENDOR: &str = "sales@acme.example";
 
 /// A company with a CRM, a salesperson with a Google account, and one sync between them.
 pub struct Story {
@@ -46,14 +52,21 @@ pub struct Story {
     pub engine: Engine,
     /// The durable state.
     pub store: Store,
+    /// Teamleader, for stories whose CRM it is.
+    pub teamleader: Arc<FakeTeamleader>,
+    /// Zoho, for stories whose CRM it is.
+    pub zoho: Arc<FakeZoho>,
     queue: Arc<MemoryQueue>,
     sync: SyncId,
+    crm_provider: &'static str,
 }
 
 struct Open {
     table: Arc<dyn Table>,
     clock: Arc<dyn Clock>,
     google: Arc<FakePeople>,
+    teamleader: Arc<FakeTeamleader>,
+    zoho: Arc<FakeZoho>,
 }
 
 #[async_trait]
@@ -66,6 +79,17 @@ impl Connectors for Open {
             return Ok(Arc::new(GoogleContacts::new(transport, GoogleConfig::default(), container, region)));
         }
         let carry = if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name };
+        let clock = self.clock.clone();
+        if ask.connection.provider == "teamleader" {
+            let options = tandem_teamleader::Options { container, carry, region };
+            let (transport, config) = (self.teamleader.authorised(VENDOR), TeamleaderConfig::default());
+            return Ok(Arc::new(TeamleaderContacts::new(transport, clock, config, options)));
+        }
+        if ask.connection.provider == "zoho" {
+            let options = tandem_zoho::Options { container, carry, region };
+            let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
+            return Ok(Arc::new(ZohoContacts::new(transport, clock, origin, options)));
+        }
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
         let options = Options { container, carry, region };
         let opened = BuiltinContacts::open(self.table.clone(), self.clock.clone(), account, user, options).await?;
@@ -76,6 +100,11 @@ impl Connectors for Open {
 impl Story {
     /// Everybody signed up, the sync switched on, nothing run yet.
     pub async fn begins(profile: &str, settings: Value) -> Story {
+        Self::begins_on("builtin", profile, settings).await
+    }
+
+    /// The same on another CRM.
+    pub async fn begins_on(crm_provider: &'static str, profile: &str, settings: Value) -> Story {
         let clock = Arc::new(ManualClock::default());
         let table = Arc::new(MemoryTable::default());
         let google = FakePeople::new(clock.clone()).shared();
@@ -85,7 +114,15 @@ impl Story {
         let user = users.create(new).await.expect("a new account");
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
         let store = Store::new(table.clone());
-        let open = Open { table: table.clone(), clock: clock.clone(), google: google.clone() };
+        let teamleader = FakeTeamleader::new(clock.clone()).shared();
+        let zoho = FakeZoho::new(clock.clone()).shared();
+        let open = Open {
+            table: table.clone(),
+            clock: clock.clone(),
+            google: google.clone(),
+            teamleader: teamleader.clone(),
+            zoho: zoho.clone(),
+        };
         let engine = Engine::new(
             store.clone(),
             queue.clone(),
@@ -95,13 +132,15 @@ impl Story {
             EngineConfig::default(),
         );
         let sync = SyncId::new("sync-1");
-        let story = Story { clock, google, table, crm, user, engine, store, queue, sync };
+        let story =
+            Story { clock, google, table, crm, user, engine, store, teamleader, zoho, queue, sync, crm_provider };
         story.connect(profile, settings).await;
         story
     }
 
     async fn connect(&self, profile: &str, settings: Value) {
-        for (provider, account) in [("builtin", ACCOUNT), ("google", GOOGLE)] {
+        let account = if self.crm_provider == "builtin" { ACCOUNT } else { VENDOR };
+        for (provider, account) in [(self.crm_provider, account), ("google", GOOGLE)] {
             let (id, user) = (ConnectionId::new(provider), UserId::new(&self.user.id));
             let connection = Connection {
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
@@ -120,7 +159,7 @@ impl Story {
             user: UserId::new(&self.user.id),
             profile: profile.to_owned(),
             kind: Kind::Contacts,
-            crm: ConnectionId::new("builtin"),
+            crm: ConnectionId::new(self.crm_provider),
             remote: ConnectionId::new("google"),
             settings,
             enabled: true,

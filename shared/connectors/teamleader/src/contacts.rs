@@ -183,6 +183,10 @@ impl Connector for TeamleaderContacts {
         PROVIDER
     }
 
+    fn longest_pause(&self) -> std::time::Duration {
+        crate::api::pace::LONGEST_WAIT
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             writable: true,

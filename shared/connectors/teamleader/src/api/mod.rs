@@ -1,5 +1,5 @@
 //! Requests and their answers: every call is a POST of JSON to `/{resource}.{action}`. Here too: the quota.
-mod pace;
+pub(crate) mod pace;
 pub(crate) mod requests;
 
 use crate::error;

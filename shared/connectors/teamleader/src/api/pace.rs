@@ -12,7 +12,7 @@ use tandem_ports::error::Result;
 const LIMIT: usize = 200;
 const WINDOW: SignedDuration = SignedDuration::from_secs(60);
 /// A window's length and a little for clocks that differ. What frees up later is for the engine to wait for.
-const LONGEST_WAIT: Duration = Duration::from_secs(65);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(65);
 
 #[derive(Default)]
 pub(super) struct Pace(Mutex<Window>);
