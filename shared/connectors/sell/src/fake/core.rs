@@ -46,10 +46,10 @@ fn number(asked: &Asked, name: &str, default: usize, most: usize) -> Result<usiz
     }
 }
 
-fn paged(asked: &Asked, all: &[Json]) -> Answer {
+fn paged<T>(asked: &Asked, all: &[T], shown: impl Fn(&T) -> Json) -> Answer {
     let page = number(asked, "page", 1, usize::MAX)?;
     let size = number(asked, "per_page", 25, 100)?;
-    let items: Vec<&Json> = all.iter().skip((page - 1).saturating_mul(size)).take(size).collect();
+    let items: Vec<Json> = all.iter().skip((page - 1).saturating_mul(size)).take(size).map(shown).collect();
     let link = |page: usize| format!("{}{}?page={page}&per_page={size}", asked.host, asked.path);
     let mut links = json!({"self": link(page), "first_page": link(1)});
     if page > 1 {
@@ -91,8 +91,7 @@ pub(super) fn list(state: &mut State, account: &str, asked: &Asked) -> Answer {
             found.reverse();
         }
     }
-    let all: Vec<Json> = found.into_iter().map(enveloped).collect();
-    paged(asked, &all)
+    paged(asked, &found, |contact| enveloped(contact))
 }
 
 fn held(state: &mut State, account: &str, id: &str) -> Result<(u64, Map<String, Json>), Refusal> {
@@ -211,7 +210,7 @@ pub(super) fn tags(state: &mut State, account: &str, asked: &Asked) -> Answer {
     let wanted = asked.one("resource_type").is_none_or(|kind| kind == "contact");
     let tag = |(n, name): (usize, &str)| json!({"data": {"id": n + 1, "name": name, "resource_type": "contact"}, "meta": {"type": "tag"}});
     let all: Vec<Json> = names.into_iter().enumerate().map(tag).filter(|_| wanted).collect();
-    paged(asked, &all)
+    paged(asked, &all, Json::clone)
 }
 
 pub(super) fn user(state: &mut State, account: &str) -> Answer {
