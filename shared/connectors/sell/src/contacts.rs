@@ -280,7 +280,7 @@ impl Connector for SellContacts {
     }
 
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
-        Ok(map::schema(&*self.custom_fields().await?))
+        Ok(map::schema(&self.custom_fields().await?))
     }
 
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
