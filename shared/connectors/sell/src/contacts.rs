@@ -1,5 +1,7 @@
 //! The persons of a Sell account as a [`Connector`].
 mod feed;
+mod find;
+mod pace;
 mod writes;
 
 use crate::api::{self, Call, PAGE};
@@ -12,7 +14,6 @@ use bytes::Bytes;
 use http::Response;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tandem_core::contact::Carry;
 use tandem_core::normalise::Region;
 use tandem_core::record::{ContainerId, Marker, RemoteId, Scope};
@@ -23,8 +24,6 @@ use tandem_ports::connector::{
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::infra::{Clock, HttpTransport};
 
-/// Sell takes ten requests a second for each token; some of ours arrive late, and then close together.
-const PACE: Duration = Duration::from_millis(125);
 /// One request an item, so a batch is small enough for a job's budget.
 const WRITES: usize = 10;
 /// A list longer than this is not ours to read in one call.
@@ -50,17 +49,20 @@ pub struct SellContacts {
     config: SellConfig,
     options: Options,
     page_size: usize,
-    next_slot: Mutex<Option<jiff::Timestamp>>,
+    pace: pace::Pace,
     /// Organisations that the listing under way met; read anew by everything else.
     known: Mutex<BTreeMap<u64, Organisation>>,
     custom: Mutex<Option<Arc<Vec<CustomField>>>>,
+    /// Whose token this is: the creator of what we make.
+    user: Mutex<Option<u64>>,
 }
 
 impl SellContacts {
     /// `transport` adds the access token; `clock` paces the requests.
     pub fn new(transport: Arc<dyn HttpTransport>, clock: Arc<dyn Clock>, config: SellConfig, options: Options) -> Self {
-        let (next_slot, known, custom) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { transport, clock, config, options, page_size: PAGE, next_slot, known, custom }
+        let (known, custom, user) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let pace = pace::Pace::new(Arc::clone(&clock));
+        Self { transport, clock, config, options, page_size: PAGE, pace, known, custom, user }
     }
 
     /// Lists smaller pages (1 to 100). For tests.
@@ -73,20 +75,11 @@ impl SellContacts {
         Rules { carry: self.options.carry, region: self.options.region }
     }
 
-    /// Sends in the next free tenth of a second; a refusal is an error.
+    /// Sends when it is our turn; a refusal is an error.
     async fn send(&self, call: Call) -> Result<Response<Bytes>> {
         let operation = call.operation;
         let request = call.request(&self.config.api_url)?;
-        let wait = {
-            let mut slot = self.next_slot.lock().expect("no code panics while it holds this lock");
-            let now = self.clock.now();
-            let ours = slot.filter(|slot| *slot > now).unwrap_or(now);
-            *slot = Some(ours + PACE);
-            Duration::try_from(ours.duration_since(now)).unwrap_or_default()
-        };
-        if !wait.is_zero() {
-            self.clock.sleep(wait).await;
-        }
+        self.pace.turn().await;
         let response = self.transport.send(request).await.map_err(|lost| error::from_transport(operation, lost))?;
         if response.status().is_success() { Ok(response) } else { Err(error::classify(operation, &response)) }
     }
@@ -108,10 +101,14 @@ impl SellContacts {
         Ok(found)
     }
 
-    /// Every person of an organisation.
-    async fn persons_of(&self, organisation: u64) -> Result<Vec<Contact>> {
+    /// Every person of an organisation; `None` where more pages than these would have to be read, which are used up.
+    async fn persons_of(&self, organisation: u64, pages_left: &mut usize) -> Result<Option<Vec<Contact>>> {
         let mut persons = Vec::new();
-        for page in 1..=MOST_PAGES {
+        for page in 1.. {
+            if *pages_left == 0 {
+                break;
+            }
+            *pages_left -= 1;
             let query = vec![
                 ("contact_id", organisation.to_string()),
                 ("sort_by", "id".to_owned()),
@@ -124,10 +121,10 @@ impl SellContacts {
             // Checked here too: a filter that is not understood must not bring strangers.
             persons.extend(theirs.filter(|c| !c.is_organization() && c.organisation() == Some(organisation)));
             if last {
-                return Ok(persons);
+                return Ok(Some(persons));
             }
         }
-        Err(error::refused("contacts.list", "the organisation has more than 10,000 persons"))
+        Ok(None)
     }
 
     /// The organisations of these persons that are not known yet, by one call a hundred.

@@ -35,7 +35,9 @@ pub(crate) struct Links {
     pub(crate) next_page: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Both are empty where Sell leaves them out: such an item is of no kind that we know.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct SyncMeta {
     pub(crate) event_type: String,
     pub(crate) ack_key: String,
@@ -56,14 +58,26 @@ pub(crate) struct CustomField {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct User {
+    pub(crate) id: u64,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct Tag {
     pub(crate) name: String,
 }
 
-/// A person or an organisation, as Sell shows it.
+/// A person or an organisation, as Sell shows it. In a queue it may also be of another kind, or nothing: what is no object
+/// is taken as an empty one, so that no item stops those beside it.
 #[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Json")]
 pub(crate) struct Contact(pub(crate) Map<String, Json>);
+
+impl From<Json> for Contact {
+    fn from(value: Json) -> Self {
+        if let Json::Object(object) = value { Self(object) } else { Self(Map::new()) }
+    }
+}
 
 impl Contact {
     pub(crate) fn text(&self, name: &str) -> &str {
@@ -74,6 +88,14 @@ impl Contact {
     }
     pub(crate) fn is_organization(&self) -> bool {
         self.0.get("is_organization").and_then(Json::as_bool).unwrap_or(false)
+    }
+    /// Whether it says that it is no organisation.
+    pub(crate) fn is_surely_person(&self) -> bool {
+        self.0.get("is_organization").and_then(Json::as_bool) == Some(false)
+    }
+    /// The user who made it.
+    pub(crate) fn creator(&self) -> Option<u64> {
+        self.0.get("creator_id").and_then(Json::as_u64)
     }
     /// The organisation that a person works for.
     pub(crate) fn organisation(&self) -> Option<u64> {

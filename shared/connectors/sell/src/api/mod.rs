@@ -47,6 +47,9 @@ impl Call {
     pub(crate) fn custom_fields() -> Self {
         Self::new("custom_fields.list", Method::GET, "/v2/contact/custom_fields")
     }
+    pub(crate) fn whoami() -> Self {
+        Self::new("users.self", Method::GET, "/v2/users/self")
+    }
     pub(crate) fn tags(page: usize) -> Self {
         let query =
             vec![("resource_type", "contact".to_owned()), ("page", page.to_string()), ("per_page", PAGE.to_string())];

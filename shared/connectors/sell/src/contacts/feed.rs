@@ -21,6 +21,9 @@ const CURSOR_FORM: u8 = 1;
 const TRIES: usize = 3;
 /// A page has at most about a hundred items; more keys than this do not go into a cursor (they come again).
 const MOST_KEYS: usize = 500;
+/// Pages of persons of changed organisations that one call reads (at our pace about eight seconds). Where that does not
+/// do, listing all persons again is the bounded way.
+const MOST_PERSON_PAGES: usize = 60;
 /// A listing that deletions have shifted is read once more, not for ever.
 const PASSES: u8 = 2;
 
@@ -55,8 +58,15 @@ enum Queue {
     /// 204, or a session that Sell does not know any more.
     Drained,
     Unknown,
-    /// Empty pages only: try again later.
+    /// Empty pages only: try again later, in another session. Nothing was acknowledged, so nothing is lost.
     NotYet,
+}
+
+/// What a page of the feed brings.
+struct Read {
+    changes: Vec<Change>,
+    /// Persons of changed organisations that were too many to read.
+    left_out: bool,
 }
 
 impl SellContacts {
@@ -88,8 +98,8 @@ impl SellContacts {
         let Some(session) = session else { return self.list_page(1, 1).await };
         let (left, keys) = match self.fetch(&session).await? {
             Queue::Page(page) => (page.meta.count_left, keys_of(&page.items, usize::MAX)),
-            Queue::Drained | Queue::Unknown => return self.list_page(1, 1).await,
-            Queue::NotYet => (None, Vec::new()),
+            // What is still in the feed comes behind the listing.
+            Queue::Drained | Queue::Unknown | Queue::NotYet => return self.list_page(1, 1).await,
         };
         self.acknowledge(&keys).await?;
         let step =
@@ -130,54 +140,53 @@ impl SellContacts {
 
     async fn feed(&self, session: Option<String>, ack: Vec<String>, pass: Option<u8>) -> Result<ChangePage> {
         self.acknowledge(&ack).await?;
-        let caught_up = || Next::CaughtUp(self.cursor(Step::Feed { session: None, ack: Vec::new(), pass: None }));
-        let quiet = || ChangePage { changes: Vec::new(), next: caught_up(), total: None };
+        let until_here = |pass| Next::CaughtUp(self.cursor(Step::Feed { session: None, ack: Vec::new(), pass }));
+        let quiet = |pass| ChangePage { changes: Vec::new(), next: until_here(pass), total: None };
         let mut known_session = session;
         for _ in 0..2 {
             let session = match known_session.take() {
                 Some(session) => session,
                 None => match self.start().await? {
                     Some(session) => session,
-                    None => return Ok(quiet()),
+                    None => return Ok(quiet(None)),
                 },
             };
             let page = match self.fetch(&session).await? {
                 Queue::Page(page) => page,
-                Queue::Drained => return Ok(quiet()),
-                Queue::NotYet => {
-                    let again = Step::Feed { session: Some(session), ack: Vec::new(), pass };
-                    return Ok(ChangePage { changes: Vec::new(), next: Next::More(self.cursor(again)), total: None });
-                }
+                Queue::Drained => return Ok(quiet(None)),
+                Queue::NotYet => return Ok(quiet(pass)),
                 // A new session of the same device brings what was not acknowledged.
                 Queue::Unknown => continue,
             };
             return self.feed_page(session, page, pass).await;
         }
-        Ok(quiet())
+        Ok(quiet(pass))
     }
 
     async fn feed_page(&self, session: String, page: Many<Contact>, pass: Option<u8>) -> Result<ChangePage> {
         let ack = keys_of(&page.items, MOST_KEYS);
         let drained = page.meta.count_left == Some(0);
         let lost_one = page.items.iter().any(|one| is_contact(one) && is_deleted(one));
-        let changes = self.read_changed(&page.items).await?;
+        let read = self.read_changed(&page.items).await?;
         let again = pass.filter(|pass| lost_one && *pass < PASSES);
         let next = match (again, drained) {
+            // A listing acknowledges the feed and then reads every person.
+            _ if read.left_out => Next::Relist,
             // Not acknowledged, so the feed brings this page once more behind the pages read again.
             (Some(pass), _) => Next::More(self.cursor(Step::List { page: 1, pass: pass + 1 })),
             (None, true) => Next::CaughtUp(self.cursor(Step::Feed { session: None, ack, pass: None })),
             (None, false) => Next::More(self.cursor(Step::Feed { session: Some(session), ack, pass })),
         };
-        Ok(ChangePage { changes, next, total: None })
+        Ok(ChangePage { changes: read.changes, next, total: None })
     }
 
     /// The feed is unordered and may repeat itself, so what it names is read as it is now.
-    async fn read_changed(&self, items: &[One<Contact>]) -> Result<Vec<Change>> {
+    async fn read_changed(&self, items: &[One<Contact>]) -> Result<Read> {
         let contacts = || items.iter().filter(|one| is_contact(one));
         let deleted: BTreeSet<u64> = contacts().filter(|one| is_deleted(one)).filter_map(|one| one.data.id()).collect();
         let wanted: BTreeSet<u64> = contacts().filter_map(|one| one.data.id()).collect();
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Read { changes: Vec::new(), left_out: false });
         }
         let mut now = self.by_ids(&wanted).await?;
         let changed: BTreeMap<u64, Organisation> = now
@@ -185,12 +194,15 @@ impl SellContacts {
             .filter(|contact| contact.is_organization())
             .filter_map(|contact| Organisation::of(contact).map(|o| (o.id, o)))
             .collect();
-        // A deleted organisation leaves persons behind; what its tombstone says of its kind may be nothing at all.
-        let was_organisation = contacts().filter(|one| is_deleted(one) && one.data.is_organization());
+        // A deleted organisation leaves persons behind. A tombstone that does not say what it was may be one.
+        let was_organisation = contacts().filter(|one| is_deleted(one) && !one.data.is_surely_person());
         let gone: Vec<u64> = was_organisation.filter_map(|one| one.data.id()).collect();
+        let (mut pages_left, mut left_out) = (MOST_PERSON_PAGES, false);
         for organisation in changed.keys().chain(&gone) {
-            let persons = self.persons_of(*organisation).await?;
-            now.extend(persons.into_iter().filter_map(|person| Some((person.id()?, person))));
+            match self.persons_of(*organisation, &mut pages_left).await? {
+                Some(persons) => now.extend(persons.into_iter().filter_map(|person| Some((person.id()?, person)))),
+                None => left_out = true,
+            }
         }
         let tombstones = deleted.iter().filter(|id| !now.contains_key(id));
         let tombstone = |id: &u64| Change::Tombstone { id: RemoteId::new(id.to_string()) };
@@ -198,7 +210,7 @@ impl SellContacts {
         let persons: Vec<Contact> = now.into_values().filter(|contact| !contact.is_organization()).collect();
         let organisations = self.organisations(&persons, changed).await?;
         changes.extend(self.upserts(persons, &organisations));
-        Ok(changes)
+        Ok(Read { changes, left_out })
     }
 
     async fn start(&self) -> Result<Option<String>> {
@@ -240,7 +252,8 @@ impl SellContacts {
 
 /// Every item is acknowledged, also of kinds that are not ours.
 fn keys_of(items: &[One<Contact>], most: usize) -> Vec<String> {
-    items.iter().filter_map(|one| Some(one.meta.sync.as_ref()?.ack_key.clone())).take(most).collect()
+    let keys = items.iter().filter_map(|one| Some(one.meta.sync.as_ref()?.ack_key.clone()));
+    keys.filter(|key| !key.is_empty()).take(most).collect()
 }
 
 fn is_contact(one: &One<Contact>) -> bool {

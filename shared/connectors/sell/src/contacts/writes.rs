@@ -2,7 +2,7 @@
 //!
 //! Never `POST /v2/contacts/upsert`: it would write over a stranger's record that happens to have the same address. The
 //! engine has matched already, and after a lost answer [`SellContacts::find_lately_made`] finds what was made.
-use super::{MOST_PAGES, PACE, SellContacts, WRITES, is_last, number};
+use super::{MOST_PAGES, SellContacts, WRITES, is_last, number};
 use crate::api::{self, Call, PAGE};
 use crate::error;
 use crate::map::{self, Organisation};
@@ -12,19 +12,13 @@ use futures::stream::{self, StreamExt};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 use tandem_core::contact::field;
-use tandem_core::record::{Field, Fields, Marker, Scope};
-use tandem_ports::connector::{Deletion, Draft, Fetched, Outcomes, Patch, Written};
+use tandem_core::record::{Field, Fields, Scope};
+use tandem_ports::connector::{Deletion, Draft, Outcomes, Patch, Written};
 use tandem_ports::error::{ErrorKind, Result};
 
 /// Requests of one batch that are under way at once.
 const AT_ONCE: usize = 4;
-/// How far back a record may have been made and still be the one of a lost answer.
-const LOOK_BACK: Duration = Duration::from_secs(48 * 3600);
-/// Pages of the newest contacts that are searched where a draft has no e-mail address.
-const NEWEST_PAGES: usize = 10;
-
 /// What the writes of a batch share.
 struct Prepared {
     custom: Arc<Vec<CustomField>>,
@@ -153,65 +147,6 @@ impl SellContacts {
         let made: One<Contact> = api::parse("contacts.create", &response)?;
         Organisation::of(&made.data).ok_or_else(|| error::unreadable("contacts.create"))
     }
-
-    /// Persons made within [`LOOK_BACK`] that show what the draft would: by e-mail address, else among the newest.
-    pub(super) async fn find_lately_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
-        if drafts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let custom = self.custom_fields().await?;
-        let since = self.clock.now() - (LOOK_BACK + PACE);
-        let mut newest: Option<Vec<Contact>> = None;
-        let mut taken = BTreeSet::new();
-        let mut found = Vec::new();
-        for draft in drafts {
-            let wanted = map::shown(&draft.fields, &custom, self.rules());
-            let candidates = match wanted.items(&field::EMAILS).first() {
-                Some(email) => self.with_email(email.as_value()).await?,
-                None => match &newest {
-                    Some(known) => known.clone(),
-                    None => newest.insert(self.newest(since).await?).clone(),
-                },
-            };
-            let lately = |c: &Contact| !c.is_organization() && c.time("created_at").is_some_and(|at| at >= since);
-            let candidates: Vec<Contact> = candidates.into_iter().filter(lately).collect();
-            let organisations = self.organisations(&candidates, BTreeMap::new()).await?;
-            let same = candidates
-                .into_iter()
-                .filter_map(|c| self.fetched(c, &organisations))
-                .find(|fetched| !taken.contains(&fetched.id) && without_company_phone(&fetched.fields) == wanted);
-            if let Some(fetched) = same {
-                taken.insert(fetched.id.clone());
-                let marked = Fetched { marker: Some(draft.marker.clone()), ..fetched };
-                found.push((draft.marker.clone(), marked));
-            }
-        }
-        Ok(found)
-    }
-
-    async fn with_email(&self, email: &str) -> Result<Vec<Contact>> {
-        let answer = self.list(vec![("email", email.to_owned()), ("per_page", PAGE.to_string())]).await?;
-        Ok(answer.items.into_iter().map(|one| one.data).collect())
-    }
-
-    async fn newest(&self, since: jiff::Timestamp) -> Result<Vec<Contact>> {
-        let mut all = Vec::new();
-        for page in 1..=NEWEST_PAGES {
-            let query = vec![
-                ("sort_by", "created_at:desc".to_owned()),
-                ("page", page.to_string()),
-                ("per_page", PAGE.to_string()),
-            ];
-            let answer = self.list(query).await?;
-            let last = is_last(&answer, PAGE);
-            let old = answer.items.iter().any(|one| one.data.time("created_at").is_some_and(|at| at < since));
-            all.extend(answer.items.into_iter().map(|one| one.data));
-            if last || old {
-                break;
-            }
-        }
-        Ok(all)
-    }
 }
 
 impl Prepared {
@@ -241,13 +176,4 @@ fn set_organisation(data: &mut Map<String, Json>, fields: &Fields, changed: &[Fi
     };
     data.insert("contact_id".to_owned(), id);
     Ok(())
-}
-
-/// The company's own number is no part of what a draft makes.
-fn without_company_phone(fields: &Fields) -> Fields {
-    let mut fields = fields.clone();
-    let own = fields.items(&field::PHONES).iter().filter(|p| p.label != tandem_core::contact::COMPANY_PHONE);
-    let own = tandem_core::record::Value::Items(own.cloned().collect());
-    fields.set(field::PHONES, own);
-    fields
 }
