@@ -1,11 +1,13 @@
 //! Sell's Core and Sync API and its OAuth server in memory, over the real HTTP surface. No wall clock, no randomness.
+mod check;
 mod control;
 mod core;
 mod oauth;
+mod others;
 mod state;
 mod sync;
 
-pub use state::{Fault, Settings};
+pub use state::{Client, Fault, Settings, Tombstones};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,7 +28,9 @@ pub struct FakeSell {
 struct Refusal {
     status: u16,
     code: &'static str,
-    field: Option<String>,
+    /// The resource and the JSON pointer of its attribute.
+    about: Option<(&'static str, String)>,
+    details: String,
     retry_after: Option<u64>,
 }
 
@@ -34,22 +38,29 @@ type Answer = Result<(u16, Json), Refusal>;
 
 impl Refusal {
     fn new(status: u16, code: &'static str) -> Self {
-        Self { status, code, field: None, retry_after: None }
+        Self { status, code, about: None, details: code.replace('_', " "), retry_after: None }
     }
-    fn of_field(field: &str, code: &'static str) -> Self {
-        Self { field: Some(format!("/{field}")), ..Self::new(422, code) }
+    fn of_field(resource: &'static str, field: &str, code: &'static str) -> Self {
+        let details = format!("The attribute '/{field}' of the '{resource}' resource: {}.", code.replace('_', " "));
+        Self { about: Some((resource, format!("/{field}"))), details, ..Self::new(422, code) }
+    }
+    fn of_parameter(name: &str) -> Self {
+        let details = format!("The parameter '{name}' is malformed, missing or has an invalid value");
+        Self { details, ..Self::new(400, "invalid_param") }
     }
     fn missing() -> Self {
         Self::new(404, "not_found")
     }
-    fn into_response(self) -> Response<Bytes> {
-        let mut error = json!({"code": self.code, "message": self.code.replace('_', " "), "details": self.code});
-        if let Some(field) = self.field {
+    fn into_response(self, request: &str) -> Response<Bytes> {
+        let mut error = json!({"code": self.code, "message": self.code.replace('_', " "), "details": self.details});
+        if let Some((resource, field)) = self.about {
             error["field"] = json!(field);
-            error["resource"] = json!("contact");
+            error["resource"] = json!(resource);
         }
-        let meta = json!({"type": "errors", "http_status": self.status.to_string(), "links": {}});
-        let body = json!({"errors": [{"error": error, "meta": {"type": "error", "links": {}}}], "meta": meta});
+        let more = json!({"more_info": "https://developers.getbase.com/docs/rest/articles/errors"});
+        let status = http::StatusCode::from_u16(self.status).map_or_else(|_| String::new(), |s| s.to_string());
+        let meta = json!({"type": "errors", "http_status": status, "logref": request, "links": more});
+        let body = json!({"errors": [{"error": error, "meta": {"type": "error", "links": more}}], "meta": meta});
         let mut response = json_response(self.status, &body);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert("retry-after", seconds.into());
@@ -146,27 +157,11 @@ impl FakeSell {
     pub fn handle(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
         let asked = Asked::of(request);
         let mut state = self.locked();
-        if let Some(rest) = asked.path.strip_prefix("/_sim/sell/") {
-            return Some(respond(control::answer(&mut state, &asked, rest)));
-        }
-        if let Some(response) = oauth::answer(&mut state, &asked) {
-            return Some(response);
-        }
-        state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
-        match state.take_fault(&asked) {
-            Some(Fault::LoseRequest) => return None,
-            Some(Fault::LoseAnswer) => {
-                drop(api(&mut state, &asked));
-                return None;
-            }
-            Some(Fault::ServerError) => return Some(Refusal::new(500, "server_error").into_response()),
-            Some(Fault::Forbidden) => return Some(Refusal::new(403, "insufficient_scope").into_response()),
-            Some(Fault::Throttle { retry_after }) => {
-                return Some(Refusal { retry_after, ..Refusal::new(429, "rate_limit_exceeded") }.into_response());
-            }
-            None => {}
-        }
-        Some(respond(api(&mut state, &asked)))
+        state.answered += 1;
+        let request_id = format!("sim-{:08}", state.answered);
+        let mut response = answer(&mut state, &asked, &request_id)?;
+        response.headers_mut().insert("x-request-id", request_id.parse().expect("plain ASCII"));
+        Some(response)
     }
 
     /// A transport that is already authorised for this account, as the engine's is.
@@ -176,11 +171,32 @@ impl FakeSell {
     }
 }
 
-fn respond(answer: Answer) -> Response<Bytes> {
-    match answer {
+fn answer(state: &mut State, asked: &Asked, request: &str) -> Option<Response<Bytes>> {
+    let respond = |answer: Answer| match answer {
         Ok((status, body)) => json_response(status, &body),
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.into_response(request),
+    };
+    if let Some(rest) = asked.path.strip_prefix("/_sim/sell/") {
+        return Some(respond(control::answer(state, asked, rest)));
     }
+    if let Some(response) = oauth::answer(state, asked) {
+        return Some(response);
+    }
+    state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
+    let outcome = match state.take_fault(asked) {
+        Some(Fault::LoseRequest) => return None,
+        Some(Fault::LoseAnswer) => {
+            drop(api(state, asked));
+            return None;
+        }
+        Some(Fault::ServerError) => Err(Refusal::new(500, "server_error")),
+        Some(Fault::Forbidden) => Err(Refusal::new(403, "insufficient_scope")),
+        Some(Fault::Throttle { retry_after }) => {
+            Err(Refusal { retry_after, ..Refusal::new(429, "rate_limit_exceeded") })
+        }
+        None => api(state, asked),
+    };
+    Some(respond(outcome))
 }
 
 /// The API proper.
@@ -188,22 +204,33 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
     if asked.header("user-agent").is_none() {
         return Err(Refusal::new(400, "invalid_user_agent"));
     }
-    let account = state.authorise(asked)?;
-    let path = asked.path.strip_prefix("/v2/").ok_or_else(|| Refusal::new(404, "incorrect_path"))?;
+    let path = asked.path.strip_prefix("/v2/").unwrap_or_default();
     let parts: Vec<&str> = path.split('/').collect();
+    let scope = match (parts.as_slice(), asked.method.as_str()) {
+        (["sync", ..], _) => "sync",
+        (["users" | "accounts", "self"], _) => "profile",
+        (_, "GET") => "read",
+        _ => "write",
+    };
+    let who = state.authorise(asked, scope)?;
     match (asked.method.as_str(), parts.as_slice()) {
-        ("GET", ["contacts"]) => core::list(state, &account, asked),
-        ("POST", ["contacts"]) => core::create(state, &account, &asked.json()?),
-        ("GET", ["contacts", id]) => core::get(state, &account, id),
-        ("PUT", ["contacts", id]) => core::update(state, &account, id, &asked.json()?),
-        ("DELETE", ["contacts", id]) => core::delete(state, &account, id),
-        ("GET", ["contact", "custom_fields"]) => core::custom_fields(state, &account),
-        ("GET", ["tags"]) => core::tags(state, &account, asked),
-        ("GET", ["users", "self"]) => core::user(state, &account),
-        ("GET", ["accounts", "self"]) => core::account(state, &account),
-        ("POST", ["sync", "start"]) => sync::start(state, &account, asked),
-        ("GET", ["sync", session, "queues", "main"]) => sync::fetch(state, &account, asked, session),
-        ("POST", ["sync", "ack"]) => sync::ack(state, &account, asked),
+        ("GET", ["contacts"]) => core::list(state, &who, asked),
+        ("POST", ["contacts"]) => core::create(state, &who, &asked.json()?),
+        ("POST", ["contacts", "upsert"]) => core::upsert(state, &who, asked),
+        ("GET", ["contacts", id]) => core::get(state, &who, id),
+        ("PUT", ["contacts", id]) => core::update(state, &who, id, &asked.json()?),
+        ("DELETE", ["contacts", id]) => core::delete(state, &who, id),
+        ("GET", ["contact", "custom_fields"]) => core::custom_fields(state, &who),
+        ("GET", ["tags"]) => core::tags(state, &who, asked),
+        ("GET", ["users", "self"]) => core::user(&who),
+        ("GET", ["accounts", "self"]) => core::account(state, &who),
+        ("POST", ["sync", "start"]) => sync::start(state, &who, asked),
+        ("GET", ["sync", session, "queues", "main"]) => sync::fetch(state, &who, asked, session),
+        ("POST", ["sync", "ack"]) => sync::ack(state, &who, asked),
+        (_, [word]) | (_, [word, _]) => {
+            let kind = others::kind(word).ok_or_else(|| Refusal::new(404, "incorrect_path"))?;
+            others::answer(state, &who, asked, kind, parts.get(1).copied())
+        }
         _ => Err(Refusal::new(404, "incorrect_path")),
     }
 }

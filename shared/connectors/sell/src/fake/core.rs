@@ -1,52 +1,41 @@
 //! Contacts, tags, custom fields and who one is.
-use super::state::State;
+use super::check::{self, OTHERS, TEXTS};
+use super::state::{Mark, State, Who};
 use super::{Answer, Asked, Refusal};
 use serde_json::{Map, Value as Json, json};
 
-const TEXTS: [&str; 15] = [
-    "name",
-    "first_name",
-    "last_name",
-    "title",
-    "description",
-    "industry",
-    "website",
-    "email",
-    "phone",
-    "mobile",
-    "fax",
-    "twitter",
-    "facebook",
-    "linkedin",
-    "skype",
-];
-const OTHERS: [&str; 10] = [
+type Record = Map<String, Json>;
+
+/// What a list of contacts can be narrowed by, beside `custom_fields[…]`.
+const FILTERS: [&str; 13] = [
+    "creator_id",
+    "owner_id",
     "is_organization",
     "contact_id",
     "parent_organization_id",
-    "owner_id",
+    "name",
+    "first_name",
+    "last_name",
+    "email",
+    "phone",
+    "mobile",
     "customer_status",
     "prospect_status",
-    "tags",
-    "custom_fields",
-    "address",
-    "billing_address",
 ];
-const FILTERS: [&str; 7] = ["email", "phone", "contact_id", "is_organization", "name", "creator_id", "owner_id"];
 
-fn enveloped(contact: &Map<String, Json>) -> Json {
-    json!({"data": contact, "meta": {"type": "contact"}})
+pub(super) fn enveloped(kind: &str, record: &Record) -> Json {
+    json!({"data": record, "meta": {"type": kind}})
 }
 
 fn number(asked: &Asked, name: &str, default: usize, most: usize) -> Result<usize, Refusal> {
     match asked.one(name).map(str::parse) {
         None => Ok(default),
         Some(Ok(n)) if (1..=most).contains(&n) => Ok(n),
-        Some(_) => Err(Refusal::new(400, "invalid_param")),
+        Some(_) => Err(Refusal::of_parameter(name)),
     }
 }
 
-fn paged<T>(asked: &Asked, all: &[T], shown: impl Fn(&T) -> Json) -> Answer {
+pub(super) fn paged<T>(asked: &Asked, all: &[T], shown: impl Fn(&T) -> Json) -> Answer {
     let page = number(asked, "page", 1, usize::MAX)?;
     let size = number(asked, "per_page", 25, 100)?;
     let items: Vec<Json> = all.iter().skip((page - 1).saturating_mul(size)).take(size).map(shown).collect();
@@ -62,104 +51,131 @@ fn paged<T>(asked: &Asked, all: &[T], shown: impl Fn(&T) -> Json) -> Answer {
     Ok((200, json!({"items": items, "meta": {"type": "collection", "count": count, "links": links}})))
 }
 
-pub(super) fn list(state: &mut State, account: &str, asked: &Asked) -> Answer {
-    let known = |name: &str| FILTERS.contains(&name) || ["page", "per_page", "sort_by", "ids"].contains(&name);
-    if asked.query.iter().any(|(name, _)| !known(name)) {
-        return Err(Refusal::new(400, "invalid_param"));
-    }
-    let ids: Option<Vec<u64>> = asked.one("ids").map(|ids| ids.split(',').filter_map(|id| id.parse().ok()).collect());
-    let fits = |contact: &Map<String, Json>| {
-        let has = |name: &str, wanted: &str| match &contact.get(name) {
-            Some(Json::String(text)) => text.eq_ignore_ascii_case(wanted),
-            Some(Json::Bool(yes)) => yes.to_string().eq_ignore_ascii_case(wanted),
-            Some(Json::Number(n)) => n.to_string() == wanted,
-            _ => false,
-        };
-        let listed = |ids: &Vec<u64>| contact["id"].as_u64().is_some_and(|id| ids.contains(&id));
-        ids.as_ref().is_none_or(listed)
-            && asked.query.iter().filter(|(n, _)| FILTERS.contains(&n.as_str())).all(|(n, v)| has(n, v))
+/// Whether a record has this value: compared as a whole, without regard to case.
+fn has(record: &Record, name: &str, wanted: &str) -> bool {
+    let value = match name.strip_prefix("custom_fields[").and_then(|name| name.strip_suffix(']')) {
+        Some(name) => record.get("custom_fields").and_then(|all| all.get(name)),
+        None => record.get(name),
     };
-    let mut found: Vec<&Map<String, Json>> = state.account(account).contacts.values().filter(|c| fits(c)).collect();
+    match value {
+        Some(Json::String(text)) => text.eq_ignore_ascii_case(wanted),
+        Some(Json::Bool(yes)) => yes.to_string().eq_ignore_ascii_case(wanted),
+        Some(Json::Number(n)) => n.to_string() == wanted,
+        Some(Json::Null | Json::Array(_) | Json::Object(_)) | None => false,
+    }
+}
+
+/// The records that a query asks for, in its order.
+pub(super) fn narrowed<'a>(
+    records: impl Iterator<Item = &'a Record>,
+    asked: &Asked,
+    filters: &[&str],
+) -> Result<Vec<&'a Record>, Refusal> {
+    let filters_by = |name: &str| filters.contains(&name) || name.starts_with("custom_fields[");
+    let known = |name: &str| filters_by(name) || ["page", "per_page", "sort_by", "ids"].contains(&name);
+    if let Some((name, _)) = asked.query.iter().find(|(name, _)| !known(name)) {
+        return Err(Refusal::of_parameter(name));
+    }
+    let ids = asked.one("ids").map(|ids| ids.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>()).transpose();
+    let ids = ids.map_err(|_| Refusal::of_parameter("ids"))?;
+    if ids.as_ref().is_some_and(|ids| ids.len() > 100) {
+        return Err(Refusal::of_parameter("ids"));
+    }
+    let listed = |record: &Record| record["id"].as_u64().is_some_and(|id| ids.as_ref().is_none_or(|i| i.contains(&id)));
+    let fits = |record: &Record| asked.query.iter().filter(|(n, _)| filters_by(n)).all(|(n, v)| has(record, n, v));
+    let mut found: Vec<&Record> = records.filter(|record| listed(record) && fits(record)).collect();
     if let Some(sort) = asked.one("sort_by") {
         let (name, order) = sort.split_once(':').unwrap_or((sort, "asc"));
         match name {
-            "id" => {}
-            "created_at" | "updated_at" => found.sort_by_key(|c| c[name].to_string()),
-            _ => return Err(Refusal::new(400, "invalid_param")),
+            "id" => found.sort_by_key(|record| record["id"].as_u64()),
+            "created_at" | "updated_at" | "name" | "first_name" | "last_name" => {
+                found.sort_by_key(|record| record.get(name).map(Json::to_string));
+            }
+            _ => return Err(Refusal::of_parameter("sort_by")),
         }
-        if order == "desc" {
-            found.reverse();
+        match order {
+            "asc" => {}
+            "desc" => found.reverse(),
+            _ => return Err(Refusal::of_parameter("sort_by")),
         }
     }
-    paged(asked, &found, |contact| enveloped(contact))
+    Ok(found)
 }
 
-fn held(state: &mut State, account: &str, id: &str) -> Result<(u64, Map<String, Json>), Refusal> {
-    let id: u64 = id.parse().map_err(|_| Refusal::new(400, "invalid_param"))?;
-    let contact = state.account(account).contacts.get(&id).cloned().ok_or_else(Refusal::missing)?;
-    Ok((id, contact))
+pub(super) fn list(state: &mut State, who: &Who, asked: &Asked) -> Answer {
+    let seen = state.account(&who.account).contacts.values().filter(|contact| who.may_see(contact));
+    let found = narrowed(seen, asked, &FILTERS)?;
+    paged(asked, &found, |contact| enveloped("contact", contact))
 }
 
-pub(super) fn get(state: &mut State, account: &str, id: &str) -> Answer {
-    Ok((200, enveloped(&held(state, account, id)?.1)))
+fn held(state: &mut State, who: &Who, id: &str) -> Result<(u64, Record), Refusal> {
+    let id: u64 = id.parse().map_err(|_| Refusal::of_parameter("id"))?;
+    let contact = state.account(&who.account).contacts.get(&id).filter(|contact| who.may_see(contact));
+    Ok((id, contact.cloned().ok_or_else(Refusal::missing)?))
 }
 
-pub(super) fn create(state: &mut State, account: &str, body: &Json) -> Answer {
+pub(super) fn get(state: &mut State, who: &Who, id: &str) -> Answer {
+    Ok((200, enveloped("contact", &held(state, who, id)?.1)))
+}
+
+pub(super) fn create(state: &mut State, who: &Who, body: &Json) -> Answer {
     let id = 100_000 + state.next();
-    let user = state.account(account).user;
-    let mut contact = Map::new();
-    for name in TEXTS {
-        contact.insert(name.to_owned(), Json::Null);
+    let mut contact = Record::new();
+    for name in TEXTS.iter().chain(&OTHERS) {
+        contact.insert((*name).to_owned(), Json::Null);
     }
-    let fresh = json!({"id": id, "creator_id": user, "owner_id": user, "is_organization": false, "contact_id": null,
-        "tags": [], "custom_fields": {}, "created_at": state.now()});
+    let fresh = json!({"id": id, "creator_id": who.user, "owner_id": who.user, "is_organization": false,
+        "customer_status": "none", "prospect_status": "none", "tags": [], "custom_fields": {},
+        "created_at": state.now()});
     contact.extend(fresh.as_object().cloned().unwrap_or_default());
-    put(state, account, id, contact, body)
+    put(state, who, id, contact, body)
 }
 
-pub(super) fn update(state: &mut State, account: &str, id: &str, body: &Json) -> Answer {
-    let (id, contact) = held(state, account, id)?;
-    let data = &body["data"];
-    if data.get("is_organization").is_some_and(|kind| *kind != contact["is_organization"]) {
-        return Err(Refusal::of_field("is_organization", "incorrect_value"));
+pub(super) fn update(state: &mut State, who: &Who, id: &str, body: &Json) -> Answer {
+    let (id, contact) = held(state, who, id)?;
+    if body["data"].get("is_organization").is_some_and(|kind| *kind != contact["is_organization"]) {
+        return Err(Refusal::of_field("contact", "is_organization", "incorrect_value"));
     }
-    put(state, account, id, contact, body)
+    put(state, who, id, contact, body)
+}
+
+/// Creates where nothing fits the filters, updates where one contact does. Sell does not say what several do.
+pub(super) fn upsert(state: &mut State, who: &Who, asked: &Asked) -> Answer {
+    let filters: Vec<_> =
+        asked.query.iter().filter(|(n, _)| n != "page" && n != "per_page" && n != "sort_by").collect();
+    if filters.is_empty() {
+        return Err(Refusal::of_parameter("filter"));
+    }
+    let body = asked.json()?;
+    let seen = state.account(&who.account).contacts.values().filter(|contact| who.may_see(contact));
+    let found: Vec<String> = narrowed(seen, asked, &FILTERS)?.iter().map(|record| record["id"].to_string()).collect();
+    match found.as_slice() {
+        [] => create(state, who, &body),
+        [one] => update(state, who, one, &body),
+        _ => Err(Refusal::new(422, "incorrect_payload")),
+    }
 }
 
 /// Checks what is sent and stores it.
-fn put(state: &mut State, account: &str, id: u64, mut contact: Map<String, Json>, body: &Json) -> Answer {
+fn put(state: &mut State, who: &Who, id: u64, mut contact: Record, body: &Json) -> Answer {
     let data = body["data"].as_object().ok_or_else(|| Refusal::new(422, "incorrect_payload"))?;
     for (name, value) in data {
-        let known = TEXTS.contains(&name.as_str()) || OTHERS.contains(&name.as_str()) || name == "shipping_address";
-        if !known {
-            return Err(Refusal::of_field(name, "unknown"));
-        }
-        if TEXTS.contains(&name.as_str()) && !(value.is_string() || value.is_null()) {
-            return Err(Refusal::of_field(name, "invalid_type"));
-        }
+        check::attribute(state, who, name, value)?;
         match (name.as_str(), value) {
-            ("email", Json::String(text))
-                if !text.split_once('@').is_some_and(|(a, b)| !a.is_empty() && b.len() > 2) =>
-            {
-                return Err(Refusal::of_field(name, "incorrect_value"));
+            ("custom_fields", Json::Object(fields)) => {
+                let mut all = contact["custom_fields"].as_object().cloned().unwrap_or_default();
+                all.extend(fields.clone());
+                all.retain(|_, value| !value.is_null());
+                contact.insert(name.clone(), Json::Object(all));
             }
-            ("contact_id", Json::Number(_)) => {
-                let organisation = value.as_u64().and_then(|id| state.account(account).contacts.get(&id));
-                if organisation.is_none_or(|found| found["is_organization"] != true) {
-                    return Err(Refusal::of_field(name, "incorrect_value"));
-                }
-            }
-            ("custom_fields", Json::Object(fields)) => custom(state, account, &mut contact, fields)?,
-            _ => {}
-        }
-        if name != "custom_fields" {
-            contact.insert(name.clone(), value.clone());
+            _ => drop(contact.insert(name.clone(), value.clone())),
         }
     }
     let is_organization = contact["is_organization"] == true;
     let needed = if is_organization { "name" } else { "last_name" };
     if contact[needed].as_str().is_none_or(|text| text.trim().is_empty()) {
-        return Err(Refusal::of_field(needed, "blank"));
+        let code = if data.contains_key(needed) { "blank" } else { "missing" };
+        return Err(Refusal::of_field("contact", needed, code));
     }
     if !is_organization {
         let part = |name: &str| contact[name].as_str().unwrap_or_default().to_owned();
@@ -167,58 +183,56 @@ fn put(state: &mut State, account: &str, id: u64, mut contact: Map<String, Json>
         contact.insert("name".to_owned(), json!(name.trim()));
     }
     contact.insert("updated_at".to_owned(), state.now());
-    let answer = enveloped(&contact);
-    state.account(account).contacts.insert(id, contact);
-    state.mark(account, id, false, is_organization);
+    let answer = enveloped("contact", &contact);
+    state.account(&who.account).contacts.insert(id, contact);
+    state.mark(&who.account, id, Mark { is_organization, ..Mark::of("contact") });
     Ok((200, answer))
 }
 
-fn custom(
-    state: &mut State,
-    account: &str,
-    contact: &mut Map<String, Json>,
-    fields: &Map<String, Json>,
-) -> Result<(), Refusal> {
-    let known = &state.account(account).custom;
-    if let Some((name, _)) = fields.iter().find(|(name, _)| !known.iter().any(|field| field["name"] == **name)) {
-        return Err(Refusal::of_field(&format!("custom_fields/{name}"), "unknown"));
-    }
-    let mut all = contact["custom_fields"].as_object().cloned().unwrap_or_default();
-    all.extend(fields.clone());
-    all.retain(|_, value| !value.is_null());
-    contact.insert("custom_fields".to_owned(), Json::Object(all));
-    Ok(())
-}
-
-pub(super) fn delete(state: &mut State, account: &str, id: &str) -> Answer {
-    let (id, contact) = held(state, account, id)?;
-    state.account(account).contacts.remove(&id);
-    state.mark(account, id, true, contact["is_organization"] == true);
+pub(super) fn delete(state: &mut State, who: &Who, id: &str) -> Answer {
+    let (id, contact) = held(state, who, id)?;
+    state.account(&who.account).contacts.remove(&id);
+    let is_organization = contact["is_organization"] == true;
+    state.mark(&who.account, id, Mark { deleted: true, is_organization, ..Mark::of("contact") });
     Ok((204, Json::Null))
 }
 
-pub(super) fn custom_fields(state: &mut State, account: &str) -> Answer {
-    let all = state.account(account).custom.iter();
+pub(super) fn custom_fields(state: &mut State, who: &Who) -> Answer {
+    let all = state.account(&who.account).custom.iter();
     let items: Vec<Json> = all.map(|field| json!({"data": field, "meta": {"type": "custom_field"}})).collect();
     Ok((200, json!({"items": items, "meta": {"type": "collection", "count": items.len()}})))
 }
 
-pub(super) fn tags(state: &mut State, account: &str, asked: &Asked) -> Answer {
-    let contacts = state.account(account).contacts.values();
-    let used = contacts.filter_map(|c| c["tags"].as_array()).flatten().filter_map(Json::as_str);
-    let names: std::collections::BTreeSet<&str> = used.collect();
-    let wanted = asked.one("resource_type").is_none_or(|kind| kind == "contact");
-    let tag = |(n, name): (usize, &str)| json!({"data": {"id": n + 1, "name": name, "resource_type": "contact"}, "meta": {"type": "tag"}});
-    let all: Vec<Json> = names.into_iter().enumerate().map(tag).filter(|_| wanted).collect();
+/// A tag is there as long as something has it. Each kind of record has tags of its own.
+pub(super) fn tags(state: &mut State, who: &Who, asked: &Asked) -> Answer {
+    let at = state.now();
+    let held = state.account(&who.account);
+    let contacts = held.contacts.values().map(|contact| ("contact", contact));
+    let others = held.others.values().map(|other| (other.kind.as_str(), &other.data));
+    let of = |(kind, record): (&'static str, &Record)| -> Vec<(String, &'static str)> {
+        let names = record.get("tags").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+        names.map(|name| (name.to_owned(), kind)).collect()
+    };
+    let kind_of = |kind: &str| ["lead", "deal"].into_iter().find(|known| *known == kind);
+    let others = others.filter_map(|(kind, record)| Some((kind_of(kind)?, record)));
+    let used: std::collections::BTreeSet<(String, &str)> = contacts.chain(others).flat_map(of).collect();
+    let wanted = |kind: &str| asked.one("resource_type").is_none_or(|wanted| wanted == kind);
+    let tag = |(n, (name, kind)): (usize, (String, &str))| {
+        json!({"data": {"id": n + 1, "name": name, "resource_type": kind, "creator_id": who.user, "created_at": at,
+                        "updated_at": at}, "meta": {"type": "tag"}})
+    };
+    let all: Vec<Json> = used.into_iter().enumerate().filter(|(_, (_, kind))| wanted(kind)).map(tag).collect();
     paged(asked, &all, Json::clone)
 }
 
-pub(super) fn user(state: &mut State, account: &str) -> Answer {
-    let id = state.account(account).user;
-    Ok((200, json!({"data": {"id": id, "name": account, "email": account}, "meta": {"type": "user"}})))
+pub(super) fn user(who: &Who) -> Answer {
+    let data = json!({"id": who.user, "name": who.email, "email": who.email, "status": "active", "role": "user"});
+    Ok((200, json!({"data": data, "meta": {"type": "user"}})))
 }
 
-pub(super) fn account(state: &mut State, account: &str) -> Answer {
-    let id = state.account(account).user + 1_000_000;
-    Ok((200, json!({"data": {"id": id, "name": account, "currency": "EUR"}, "meta": {"type": "account"}})))
+/// The account says nothing of the user who asks.
+pub(super) fn account(state: &mut State, who: &Who) -> Answer {
+    let held = state.account(&who.account);
+    let id = 1_000_000 + held.marks.get(&0).map_or(0, |mark| mark.revision);
+    Ok((200, json!({"data": {"id": id, "name": who.account, "currency": "EUR"}, "meta": {"type": "account"}})))
 }
