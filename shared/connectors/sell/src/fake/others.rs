@@ -107,13 +107,14 @@ pub(super) fn answer(state: &mut State, who: &Who, asked: &Asked, kind: &Kind, i
         }
         ("POST", None) => {
             let id = 500_000 + state.next();
+            let mut record: Map<String, Json> =
+                kind.attributes.iter().map(|name| ((*name).to_owned(), Json::Null)).collect();
+            // A deal has a value, also where nobody gave one; nothing is `hot` by itself.
+            let usual = json!({"owner_id": who.user, "custom_fields": {}, "tags": [], "value": 0, "hot": false});
+            let usual = usual.as_object().cloned().unwrap_or_default();
+            record.extend(usual.into_iter().filter(|(name, _)| kind.attributes.contains(&name.as_str())));
             let fresh = json!({"id": id, "creator_id": who.user, "created_at": state.now()});
-            let mut record = fresh.as_object().cloned().unwrap_or_default();
-            if kind.attributes.contains(&"owner_id") {
-                record.insert("owner_id".to_owned(), json!(who.user));
-                record.insert("custom_fields".to_owned(), json!({}));
-            }
-            record.insert("tags".to_owned(), json!([]));
+            record.extend(fresh.as_object().cloned().unwrap_or_default());
             put(state, who, kind, id, record, &asked.json()?)
         }
         (_, None) => Err(Refusal::new(404, "incorrect_path")),
