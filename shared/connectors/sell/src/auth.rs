@@ -44,7 +44,9 @@ fn whoami(endpoints: &OAuthEndpoints, _: Option<&str>) -> http::Request<Bytes> {
         .expect("the configured origin is an address")
 }
 
-/// Ids of users are Sell's own, counted over all accounts; the answer does not name the account.
+/// The identity is the user's id. Sell's ids are counted over all accounts, so it needs no account beside it, and two users
+/// of one account are rightly two connections: each sees records of their own. `GET /v2/accounts/self` would name the
+/// account but not the user, and one request cannot ask both.
 fn identity(body: &[u8]) -> Option<Identity> {
     #[derive(Deserialize)]
     struct Answer {

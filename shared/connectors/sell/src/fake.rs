@@ -190,6 +190,7 @@ fn answer(state: &mut State, asked: &Asked, request: &str) -> Option<Response<By
             return None;
         }
         Some(Fault::ServerError) => Err(Refusal::new(500, "server_error")),
+        Some(Fault::BadRequest) => Err(Refusal::of_parameter("session_id")),
         Some(Fault::Forbidden) => Err(Refusal::new(403, "insufficient_scope")),
         Some(Fault::Throttle { retry_after }) => {
             Err(Refusal { retry_after, ..Refusal::new(429, "rate_limit_exceeded") })

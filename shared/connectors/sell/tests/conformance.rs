@@ -120,7 +120,7 @@ impl Harness for Sell {
     }
     fn unmapped(&self, id: &RemoteId) -> Json {
         let all = self.all();
-        let contact = all.iter().find(|c| c["id"].to_string() == id.as_str()).expect("it exists");
+        let contact = all.iter().find(|c| c["id"].as_u64() == id.as_str().parse().ok()).expect("it exists");
         json!([contact["skype"], contact["tags"], contact["customer_status"]])
     }
     fn records(&self) -> usize {

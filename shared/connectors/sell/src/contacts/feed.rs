@@ -21,9 +21,9 @@ const CURSOR_FORM: u8 = 1;
 const TRIES: usize = 3;
 /// A page has at most about a hundred items; more keys than this do not go into a cursor (they come again).
 const MOST_KEYS: usize = 500;
-/// Pages of persons of changed organisations that one call reads (at our pace about eight seconds). Where that does not
-/// do, listing all persons again is the bounded way.
-const MOST_PERSON_PAGES: usize = 60;
+/// Pages of persons of changed organisations that one call reads (at our pace fifteen seconds): one for each item of a
+/// page, and some more. Where that does not do, listing all persons again is the bounded way.
+const MOST_PERSON_PAGES: usize = 120;
 /// A listing that deletions have shifted is read once more, not for ever.
 const PASSES: u8 = 2;
 
@@ -55,11 +55,19 @@ enum Step {
 /// What a sync queue answered.
 enum Queue {
     Page(Many<Contact>),
-    /// 204, or a session that Sell does not know any more.
+    /// 204.
     Drained,
+    /// A session of an earlier call that Sell does not know any more.
     Unknown,
     /// Empty pages only: try again later, in another session. Nothing was acknowledged, so nothing is lost.
     NotYet,
+}
+
+/// Whether a session was started by this call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    Fresh,
+    Earlier,
 }
 
 /// What a page of the feed brings.
@@ -91,12 +99,12 @@ impl SellContacts {
     }
 
     async fn drain(&self, session: Option<String>) -> Result<ChangePage> {
-        let session = match session {
-            Some(session) => Some(session),
-            None => self.start().await?,
+        let (session, age) = match session {
+            Some(session) => (Some(session), Age::Earlier),
+            None => (self.start().await?, Age::Fresh),
         };
         let Some(session) = session else { return self.list_page(1, 1).await };
-        let (left, keys) = match self.fetch(&session).await? {
+        let (left, keys) = match self.fetch(&session, age).await? {
             Queue::Page(page) => (page.meta.count_left, keys_of(&page.items, usize::MAX)),
             // What is still in the feed comes behind the listing.
             Queue::Drained | Queue::Unknown | Queue::NotYet => return self.list_page(1, 1).await,
@@ -144,14 +152,14 @@ impl SellContacts {
         let quiet = |pass| ChangePage { changes: Vec::new(), next: until_here(pass), total: None };
         let mut known_session = session;
         for _ in 0..2 {
-            let session = match known_session.take() {
-                Some(session) => session,
+            let (session, age) = match known_session.take() {
+                Some(session) => (session, Age::Earlier),
                 None => match self.start().await? {
-                    Some(session) => session,
+                    Some(session) => (session, Age::Fresh),
                     None => return Ok(quiet(None)),
                 },
             };
-            let page = match self.fetch(&session).await? {
+            let page = match self.fetch(&session, age).await? {
                 Queue::Page(page) => page,
                 Queue::Drained => return Ok(quiet(None)),
                 Queue::NotYet => return Ok(quiet(pass)),
@@ -221,12 +229,17 @@ impl SellContacts {
         api::parse::<One<Session>>("sync.start", &response).map(|one| Some(one.data.id))
     }
 
-    async fn fetch(&self, session: &str) -> Result<Queue> {
+    /// How Sell refuses a session that has ended is not documented, so any refusal of an earlier one is taken for it: a
+    /// stored session must not stop the feed for ever. A fresh one that is refused is an error.
+    async fn fetch(&self, session: &str, age: Age) -> Result<Queue> {
         for _ in 0..TRIES {
             let response = match self.send(Call::sync_fetch(&self.options.device, session)).await {
                 Ok(response) if response.status() == 204 => return Ok(Queue::Drained),
                 Ok(response) => response,
                 Err(refused) if refused.kind == ErrorKind::NotFound => return Ok(Queue::Unknown),
+                Err(refused) if refused.kind == ErrorKind::Permanent && age == Age::Earlier => {
+                    return Ok(Queue::Unknown);
+                }
                 Err(other) => return Err(other),
             };
             let page: Many<Contact> = api::parse("sync.fetch", &response)?;
@@ -237,14 +250,14 @@ impl SellContacts {
         Ok(Queue::NotYet)
     }
 
-    /// Keys that Sell no longer knows need no acknowledgement: their changes come again.
+    /// Keys that Sell does not take (any more) are let go of: their changes come again.
     async fn acknowledge(&self, keys: &[String]) -> Result<()> {
         if keys.is_empty() {
             return Ok(());
         }
         match self.send(Call::sync_ack(&self.options.device, keys)).await {
             Ok(_) => Ok(()),
-            Err(refused) if refused.kind == ErrorKind::NotFound => Ok(()),
+            Err(refused) if matches!(refused.kind, ErrorKind::NotFound | ErrorKind::Permanent) => Ok(()),
             Err(other) => Err(other),
         }
     }

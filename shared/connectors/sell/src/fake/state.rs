@@ -91,6 +91,8 @@ pub enum Fault {
     },
     /// 403 for a missing scope.
     Forbidden,
+    /// 400, nothing done.
+    BadRequest,
     /// The next write of a person is done and its answer lost.
     LoseAnswer,
     /// The request is lost before anything is done.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tandem_core::contact::field;
 use tandem_ports::connector::{Change, Connector, Next};
 use tandem_ports::error::ErrorKind;
+use tandem_sell::fake::Fault;
 
 fn persons(world: &World, number: usize) -> BTreeSet<u64> {
     (0..number).map(|n| world.make(&json!({"last_name": format!("P {n}")}))).collect()
@@ -36,6 +37,30 @@ async fn a_session_that_got_old_is_replaced() {
     world.clock.advance(Duration::from_secs(86_400));
     let rest = drain(&world.sell, Some(after)).await.0;
     assert_eq!(ids(&first.changes).union(&ids(&rest)).copied().collect::<BTreeSet<_>>(), made);
+}
+
+#[tokio::test]
+async fn a_stored_session_that_is_refused_does_not_stop_the_feed_and_a_fresh_one_is_an_error() {
+    let world = World::new();
+    let cursor = world.caught_up().await;
+    world.fake.set(|settings| settings.queue_page = 2);
+    let made = persons(&world, 3);
+    let first = world.sell.changes(Some(&cursor)).await.expect("a page");
+    let Next::More(after) = first.next else { panic!("one is left") };
+    // Neither the keys nor the session are taken: everything comes again.
+    world.fake.inject(&[Fault::BadRequest, Fault::BadRequest]);
+    assert_eq!(ids(&drain(&world.sell, Some(after)).await.0), made);
+    // One that was kept from the emptying before a listing.
+    let made: BTreeSet<u64> = persons(&world, 4).union(&made).copied().collect();
+    let Next::More(emptying) = world.sell.changes(None).await.expect("a page").next else {
+        panic!("a listing follows")
+    };
+    world.fake.inject(&[Fault::BadRequest]);
+    assert_eq!(ids(&drain(&world.sell, Some(emptying)).await.0), made);
+    persons(&world, 1);
+    world.fake.inject(&[Fault::BadRequest, Fault::BadRequest]);
+    let refused = world.sell.changes(Some(&cursor)).await.expect_err("the start is refused");
+    assert_eq!(refused.kind, ErrorKind::Permanent);
 }
 
 #[tokio::test]
@@ -133,24 +158,62 @@ async fn a_deletion_between_pages_of_a_listing_hides_nobody() {
     assert_eq!(seen, made);
 }
 
+fn companies(world: &World, number: usize, persons: usize) -> Vec<u64> {
+    let company = |n: usize| {
+        let company = world.make(&json!({"name": format!("Old {n}"), "is_organization": true}));
+        for n in 0..persons {
+            world.make(&json!({"last_name": format!("P {n}"), "contact_id": company}));
+        }
+        company
+    };
+    (0..number).map(company).collect()
+}
+
+fn of_the_new_name(changes: &[Change]) -> usize {
+    let is_new =
+        |change: &&Change| matches!(change, Change::Upsert(person) if person.fields.text(&field::COMPANY) == "New");
+    changes.iter().filter(is_new).count()
+}
+
 #[tokio::test]
-async fn an_organisation_with_too_many_persons_asks_for_a_listing_and_blocks_nothing() {
+async fn a_renamed_organisation_changes_all_its_pages_of_persons() {
     let world = World::new();
-    let company = world.make(&json!({"name": "Old", "is_organization": true}));
-    for n in 0..6_001 {
-        world.make(&json!({"last_name": format!("P {n}"), "contact_id": company}));
-    }
+    let company = companies(&world, 1, 250)[0];
     let cursor = world.caught_up().await;
     world.edit(company, &json!({"name": "New"}));
+    assert_eq!(of_the_new_name(&drain(&world.sell, Some(cursor)).await.0), 250);
+}
+
+#[tokio::test]
+async fn more_persons_than_a_call_can_read_ask_for_a_listing_and_block_nothing() {
+    let world = World::new();
+    let companies = companies(&world, 130, 1);
+    let cursor = world.caught_up().await;
+    world.fake.set(|settings| settings.queue_page = 200);
+    companies.iter().for_each(|company| world.edit(*company, &json!({"name": "New"})));
     world.asked();
     let page = world.sell.changes(Some(&cursor)).await.expect("a page");
-    assert_eq!(page.next, Next::Relist);
-    assert!(world.asked().len() < 70, "the work of a call is bounded");
+    assert_eq!((page.next, of_the_new_name(&page.changes)), (Next::Relist, 120));
+    assert!(world.asked().len() < 130, "the work of a call is bounded");
     let (changes, cursor) = drain(&world.sell, None).await;
-    let is_new =
-        |change: &Change| matches!(change, Change::Upsert(person) if person.fields.text(&field::COMPANY) == "New");
-    assert_eq!(changes.iter().filter(|change| is_new(change)).count(), 6_001);
-    assert!(drain(&world.sell, Some(cursor)).await.0.is_empty(), "the change is acknowledged");
+    assert_eq!(of_the_new_name(&changes), 130);
+    assert!(drain(&world.sell, Some(cursor)).await.0.is_empty(), "the changes are acknowledged");
+}
+
+#[tokio::test]
+async fn a_page_of_deletions_and_of_changed_organisations_is_told_without_a_listing() {
+    let world = World::new();
+    let made: Vec<u64> = persons(&world, 60).into_iter().collect();
+    let companies: Vec<u64> =
+        (0..39).map(|n| world.make(&json!({"name": format!("C {n}"), "is_organization": true}))).collect();
+    let person = world.make(&json!({"last_name": "Peeters", "contact_id": companies[38]}));
+    let cursor = world.caught_up().await;
+    made.iter().for_each(|id| world.delete(*id));
+    companies.iter().for_each(|id| world.edit(*id, &json!({"phone": "+3291234567"})));
+    let (changes, _) = drain(&world.sell, Some(cursor)).await;
+    let (tombstones, upserts): (Vec<Change>, Vec<Change>) =
+        changes.into_iter().partition(|change| matches!(change, Change::Tombstone { .. }));
+    assert_eq!((tombstones.len(), ids(&upserts)), (60, [person].into()));
 }
 
 #[tokio::test]
