@@ -88,6 +88,15 @@ async fn what_is_older_than_an_hour_or_outside_the_list_is_not_ours() {
 }
 
 #[tokio::test]
+async fn of_a_draft_that_says_nothing_nothing_was_made() {
+    let world = World::new();
+    world.make(&typed(None));
+    let empty = Draft { marker: Marker::new("m"), fields: Contact::default().to_fields(Region::none()) };
+    assert_eq!(found(&world, &[empty]).await, 0);
+    assert_eq!(world.asked(), ["GET /v2/contact/custom_fields"]);
+}
+
+#[tokio::test]
 async fn a_text_that_is_too_long_is_the_refusal_of_its_record_alone() {
     let world = World::new();
     let mut long = draft("long", None);
