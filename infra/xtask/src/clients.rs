@@ -27,6 +27,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "Google's client for Python", folder: "google_people", provider: "google" },
     Suite { name: "Teamleader's client for Node.js", folder: "teamleader", provider: "teamleader" },
     Suite { name: "Zoho's SDK for Python", folder: "zoho", provider: "zoho" },
+    Suite { name: "Zendesk's client for Python", folder: "sell", provider: "sell" },
 ];
 
 /// `cargo xtask clients`.

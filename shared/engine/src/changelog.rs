@@ -97,7 +97,7 @@ impl Session<'_> {
     }
 }
 
-fn owner(user: &UserId, sync: &Sync) -> SecretOwner {
+pub(crate) fn owner(user: &UserId, sync: &Sync) -> SecretOwner {
     SecretOwner { user: user.to_string(), thing: format!("sync:{}", sync.id) }
 }
 

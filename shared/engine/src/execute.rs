@@ -7,6 +7,8 @@ use tandem_core::policy::Direction;
 use tandem_core::record::{Field, Side};
 use tandem_ports::connector::{Deletion, Draft, Patch, Written};
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
+use tandem_ports::infra::{Sealed, SecretOwner};
+use tandem_store::StoreError;
 
 /// What a batch does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,23 @@ impl Session<'_> {
                 Ok(outcomes.into_iter().map(|outcome| outcome.map(|()| None)).collect())
             }
         }
+    }
+
+    /// What a batch is about to create, for an intent, where the provider keeps no marker.
+    pub async fn sealed_drafts(&self, batch: &Batch) -> std::result::Result<Option<Sealed>, Stop> {
+        if self.connector(batch.side).capabilities().keeps_markers {
+            return Ok(None);
+        }
+        let fields: Vec<_> =
+            batch.items.iter().filter_map(|item| self.draft(item, batch.side)).map(|d| d.fields).collect();
+        let plain = serde_json::to_vec(&fields).expect("fields serialise");
+        let sealed = self.engine.secrets.seal(&self.owner(), &plain).await;
+        Ok(Some(sealed.map_err(|error| Stop::Broken(StoreError::Unavailable(Box::new(error))))?))
+    }
+
+    /// Whom the sync's secrets belong to.
+    pub fn owner(&self) -> SecretOwner {
+        crate::changelog::owner(&self.sync.user, self.sync)
     }
 
     fn draft(&self, item: &Item, side: Side) -> Option<Draft> {

@@ -413,7 +413,8 @@ impl Session<'_> {
         let holder = u64::try_from(progress.lease.fence).unwrap_or(0) << 20;
         let create = |item: &Item| Some((self.marker_of(item, batch.side)?, item.row.key.clone()));
         let creates = batch.items.iter().filter_map(create).collect();
-        let intent = Intent { number: holder + progress.intents, side: batch.side, creates };
+        let drafts = self.sealed_drafts(&batch).await?;
+        let intent = Intent { number: holder + progress.intents, side: batch.side, creates, drafts };
         self.engine.store.save_intent(&progress.lease, &intent, self.engine.clock.now()).await?;
         progress.lease.open_intents += 1;
         Ok(Batch { intent: Some(intent.number), ..batch })

@@ -329,8 +329,8 @@ impl Session<'_> {
         Ok(items)
     }
 
-    /// Reads the records that a listing only showed to be there, but for those that are no news: where the listing is to
-    /// find losses, a record in the version we know.
+    /// Reads the records that were only shown to be there, but for those in a version that we know (unless everything is
+    /// looked at anew, as other fields may be mapped now).
     async fn read_seen(
         &self,
         side: Side,
@@ -338,12 +338,13 @@ impl Session<'_> {
         rows: &[Option<Row>],
         listing: Option<Purpose>,
     ) -> Result<Vec<Change>, ReadFailure> {
+        let looks_anew = matches!(listing, Some(Purpose::Read | Purpose::Regroup));
         let known = |row: &Option<Row>, version: &Version| {
             row.as_ref().is_some_and(|row| row.version(side) == Some(version) && row.state != RowState::Failing)
         };
         let mut lately = self.read_lately.lock().expect("not poisoned").clone();
         let mut unread = |(change, row): (&Change, &Option<Row>)| match change {
-            Change::Seen { version, .. } if listing == Some(Purpose::FindLosses) && known(row, version) => None,
+            Change::Seen { version, .. } if !looks_anew && known(row, version) => None,
             Change::Seen { id, version } => {
                 (lately.insert(id.clone(), version.clone()).as_ref() != Some(version)).then(|| id.clone())
             }

@@ -4,6 +4,7 @@ use tandem_aws::QueueUrls;
 use tandem_google::GoogleConfig;
 use tandem_http::{ApiOrigins, OAuthClient};
 use tandem_ports::infra::Kind;
+use tandem_sell::SellConfig;
 use tandem_teamleader::TeamleaderConfig;
 use tandem_zoho::ZohoConfig;
 
@@ -29,6 +30,8 @@ const CERTS: Origin = origin("TANDEM_GOOGLE_CERTS_URL", "https://www.googleapis.
 const TEAMLEADER_AUTH: Origin = origin("TANDEM_TEAMLEADER_AUTH_URL", "https://focus.teamleader.eu");
 const TEAMLEADER_API: Origin = origin("TANDEM_TEAMLEADER_API_URL", "https://api.focus.teamleader.eu");
 
+const SELL_API: Origin = origin("TANDEM_SELL_API_URL", "https://api.getbase.com");
+
 /// Every origin that can be replaced. Those that no connector of this release uses are checked all the same, so that
 /// a mistake shows at the start and not with the release that first uses them.
 pub const ORIGINS: [Origin; 15] = [
@@ -46,7 +49,7 @@ pub const ORIGINS: [Origin; 15] = [
     TEAMLEADER_AUTH,
     TEAMLEADER_API,
     ZOHO_ACCOUNTS,
-    origin("TANDEM_SELL_API_URL", "https://api.getbase.com"),
+    SELL_API,
 ];
 
 /// The API of each of Zoho's data centres, which a token answer's `api_domain` names, and of its sandboxes
@@ -92,6 +95,8 @@ pub struct Config {
     pub teamleader: TeamleaderConfig,
     /// `TANDEM_ZOHO_ACCOUNTS_URL`.
     pub zoho: ZohoConfig,
+    /// `TANDEM_SELL_API_URL`.
+    pub sell: SellConfig,
     /// `TANDEM_CHANGE_LOG_DAYS`: how long change logs are kept; 0 keeps none. Default 30.
     pub change_log_days: u32,
     /// `TANDEM_OAUTH_SECRET_ARN`: the secret with the OAuth clients, where they are not in the environment.
@@ -150,6 +155,7 @@ impl Config {
                 auth_url: origins[TEAMLEADER_AUTH.variable].clone(),
                 api_url: origins[TEAMLEADER_API.variable].clone(),
             },
+            sell: SellConfig { api_url: origins[SELL_API.variable].clone() },
             zoho: ZohoConfig { accounts_url: origins[ZOHO_ACCOUNTS.variable].clone() },
             google: GoogleConfig {
                 people_url: origins[PEOPLE.variable].clone(),

@@ -10,6 +10,7 @@ use tandem_google::GoogleContacts;
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_sell::SellContacts;
 use tandem_teamleader::TeamleaderContacts;
 use tandem_zoho::ZohoContacts;
 
@@ -26,6 +27,7 @@ impl Connectors for OpenConnectors {
             "google" => self.google(ask),
             "teamleader" => self.teamleader(ask),
             "zoho" => self.zoho(ask),
+            "sell" => self.sell(ask),
             _ => {
                 let detail = format!("This release has no connector for `{}`.", ask.connection.provider);
                 Err(ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail))
@@ -71,6 +73,15 @@ impl OpenConnectors {
             tandem_zoho::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let clock = Arc::clone(&self.ports.clock);
         Ok(Arc::new(ZohoContacts::new(self.transport(ask)?, clock, origin, options)))
+    }
+
+    fn sell(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        // Sell keeps a queue of changes for each device: each sync is one, and stays the same one.
+        let device = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, ask.sync.as_str().as_bytes()).to_string();
+        let (container, carry, region) = (ask.container.cloned(), carry(ask), region(ask));
+        let options = tandem_sell::Options { container, carry, region, device };
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
+        Ok(Arc::new(SellContacts::new(self.transport(ask)?, clock, config, options)))
     }
 
     /// The transport that acts for this connection.

@@ -38,6 +38,10 @@ const PROVIDERS: &[Row] = &[
             OAuthEndpoints { other_accounts_servers, ..all }
         })
     },
+    Row {
+        personal_token_length: Some(tandem_sell::auth::PERSONAL_TOKEN_LENGTH),
+        ..plain("sell", "Zendesk Sell", |config| tandem_sell::auth::endpoints(&config.sell))
+    },
 ];
 
 impl Row {

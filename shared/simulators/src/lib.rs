@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_google::fake::FakePeople;
 use tandem_ports::infra::Clock;
+use tandem_sell::fake::FakeSell;
 use tandem_teamleader::fake::FakeTeamleader;
 use tandem_zoho::fake::FakeZoho;
 
 /// Every provider with a fake. Another one is a line here, and its [`Provider`].
-pub const PROVIDERS: &[Entry] = &[Entry::of::<FakePeople>(), Entry::of::<FakeTeamleader>(), Entry::of::<FakeZoho>()];
+pub const PROVIDERS: &[Entry] =
+    &[Entry::of::<FakePeople>(), Entry::of::<FakeTeamleader>(), Entry::of::<FakeZoho>(), Entry::of::<FakeSell>()];
 
 /// A provider in memory, as its connector's `fake` feature has it.
 pub trait Provider: Send + Sync + Sized + 'static {
@@ -73,6 +75,7 @@ macro_rules! provider {
 provider!(FakePeople, "google");
 provider!(FakeTeamleader, "teamleader");
 provider!(FakeZoho, "zoho");
+provider!(FakeSell, "sell");
 
 /// How a simulator is run.
 pub struct Order {

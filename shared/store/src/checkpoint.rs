@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use tandem_core::record::{ContainerId, Marker, RemoteId, RowKey, Side, SyncId};
 use tandem_ports::connector::Cursor;
+use tandem_ports::infra::Sealed;
 use tandem_ports::table::{Condition, Index, Op, Query, TRANSACT_LIMIT, TableError, Update, Write};
 
 /// How far one side is.
@@ -187,6 +188,10 @@ pub struct Intent {
     pub side: Side,
     /// For each record: its marker and the row it belongs to.
     pub creates: Vec<(Marker, RowKey)>,
+    /// What each says (a list of fields as JSON, sealed for the sync's owner), where the provider keeps no marker and a
+    /// record is found again by what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drafts: Option<Sealed>,
 }
 
 /// Everything a run needs to begin, read in one request.

@@ -8,10 +8,13 @@ use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
 /// `sync` opens the Sync API, `profile` lets us ask whose account it is.
 pub const SCOPES: [&str; 4] = ["read", "write", "profile", "sync"];
 
+/// Characters of a personal access token.
+pub const PERSONAL_TOKEN_LENGTH: usize = 64;
+
 /// Whether this has the form of a personal access token: exactly 64 characters. Such a token never expires and needs no
 /// OAuth flow (an administrator of Sell makes it in the settings).
 pub fn is_personal_token(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    text.len() == PERSONAL_TOKEN_LENGTH && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// The endpoints under this origin. An access token lives for an hour; a refresh answers a new refresh token.

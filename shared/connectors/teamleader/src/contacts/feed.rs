@@ -266,7 +266,9 @@ impl TeamleaderContacts {
         let filter = requests::one("company_id", json!(company));
         let page = Page { size: self.page_size, number };
         let rows = self.list::<Row>(requests::contacts(filter, Sort::Added, page)).await?.body.data;
-        changes.extend(rows.iter().map(seen));
+        // Their own version is the one that was read before, so they are read here and told whole.
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        changes.extend(self.read(&ids).await?.into_iter().flatten().map(|held| Change::Upsert(Box::new(held))));
         if (rows.len() as u64) < page.size {
             queue.remove(0);
             return self.after_companies(position, queue, changes);
