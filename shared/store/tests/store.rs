@@ -71,7 +71,7 @@ async fn what_a_replaced_holder_still_writes_is_refused() {
     let hold = Hold::Keep { until: at(120), settled: vec![] };
     let late = store.commit(&first, &sync, &Checkpoint { pages: 9, ..Checkpoint::default() }, &hold).await;
     assert!(matches!(late, Err(StoreError::Stale)));
-    let intent = Intent { number: 1, side: Side::Right, creates: vec![] };
+    let intent = Intent { number: 1, side: Side::Right, creates: vec![], drafts: None };
     assert!(matches!(store.save_intent(&first, &intent, at(62)).await, Err(StoreError::Stale)));
     store.commit(&second, &sync, &Checkpoint { pages: 2, ..Checkpoint::default() }, &hold).await.unwrap();
     assert_eq!(store.checkpoint(&sync.id).await.unwrap().pages, 2);
@@ -102,7 +102,7 @@ async fn open_intents_are_seen_by_the_next_holder_and_settled_with_the_checkpoin
     assert_eq!(first.open_intents, 0);
     let creates = vec![(Marker::new("m"), keys::row_key(Side::Left, &RemoteId::new("1")))];
     for number in [1, 2] {
-        let intent = Intent { number, side: Side::Right, creates: creates.clone() };
+        let intent = Intent { number, side: Side::Right, creates: creates.clone(), drafts: None };
         store.save_intent(&first, &intent, at(0)).await.unwrap();
     }
     let hold = Hold::Keep { until: at(60), settled: vec![1] };

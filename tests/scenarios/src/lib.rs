@@ -16,6 +16,8 @@ use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_ports::table::Table;
+use tandem_sell::fake::FakeSell;
+use tandem_sell::{SellConfig, SellContacts};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::run::Run;
@@ -56,6 +58,8 @@ pub struct Story {
     pub teamleader: Arc<FakeTeamleader>,
     /// Zoho, for stories whose CRM it is.
     pub zoho: Arc<FakeZoho>,
+    /// Sell, for stories whose CRM it is.
+    pub sell: Arc<FakeSell>,
     queue: Arc<MemoryQueue>,
     sync: SyncId,
     crm_provider: &'static str,
@@ -67,6 +71,7 @@ struct Open {
     google: Arc<FakePeople>,
     teamleader: Arc<FakeTeamleader>,
     zoho: Arc<FakeZoho>,
+    sell: Arc<FakeSell>,
 }
 
 #[async_trait]
@@ -89,6 +94,12 @@ impl Connectors for Open {
             let options = tandem_zoho::Options { container, carry, region };
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
             return Ok(Arc::new(ZohoContacts::new(transport, clock, origin, options)));
+        }
+        if ask.connection.provider == "sell" {
+            let device = format!("device of {}", ask.sync);
+            let options = tandem_sell::Options { container, carry, region, device };
+            let (transport, config) = (self.sell.authorised(VENDOR), SellConfig::default());
+            return Ok(Arc::new(SellContacts::new(transport, clock, config, options)));
         }
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
         let options = Options { container, carry, region };
@@ -116,12 +127,14 @@ impl Story {
         let store = Store::new(table.clone());
         let teamleader = FakeTeamleader::new(clock.clone()).shared();
         let zoho = FakeZoho::new(clock.clone()).shared();
+        let sell = FakeSell::new(clock.clone()).shared();
         let open = Open {
             table: table.clone(),
             clock: clock.clone(),
             google: google.clone(),
             teamleader: teamleader.clone(),
             zoho: zoho.clone(),
+            sell: sell.clone(),
         };
         let engine = Engine::new(
             store.clone(),
@@ -133,7 +146,7 @@ impl Story {
         );
         let sync = SyncId::new("sync-1");
         let story =
-            Story { clock, google, table, crm, user, engine, store, teamleader, zoho, queue, sync, crm_provider };
+            Story { clock, google, table, crm, user, engine, store, teamleader, zoho, sell, queue, sync, crm_provider };
         story.connect(profile, settings).await;
         story
     }

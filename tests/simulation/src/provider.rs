@@ -235,6 +235,13 @@ impl Provider {
         self.lock().containers.keys().next().cloned()
     }
     /// A person deletes the container; its records stay.
+    pub fn person_makes_container(&self, name: &str) -> String {
+        let mut state = self.lock();
+        let id = state.fresh_id("group");
+        state.containers.insert(id.clone(), name.to_owned());
+        id
+    }
+    /// A person deletes a container, and not what is in it.
     pub fn person_deletes_container(&self, id: &str) {
         let mut state = self.lock();
         state.containers.remove(id);
