@@ -91,7 +91,16 @@ impl Engine {
         let mut preview = Preview { complete: true, ..Preview::default() };
         let mut waiting = HashSet::new();
         let mut reasons: BTreeMap<String, ExcludedCount> = BTreeMap::new();
-        while let Some(task) = next_task(&ahead, &[]) {
+        // As a run does: at its end, what is on the remote side alone.
+        let mut adopts = session.policy.direction.may_write(Side::Left);
+        loop {
+            let Some(task) = next_task(&ahead, &[]) else {
+                if !std::mem::take(&mut adopts) {
+                    break;
+                }
+                ahead.adopting = Some(Walk::default());
+                continue;
+            };
             if budget.spent() {
                 preview.complete = false;
                 break;
