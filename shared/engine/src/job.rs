@@ -230,15 +230,7 @@ impl Engine {
             Ok(()) => {
                 checkpoint.first_done = true;
                 checkpoint.confirmed = None;
-                let barred =
-                    [Side::Left, Side::Right].into_iter().find_map(|side| checkpoint.side(side).barred.clone());
-                let (code, message) = match barred {
-                    Some(message) => {
-                        let message = format!("Nothing is written there as long as a right is missing: {message}");
-                        ("missing_right", Some(message))
-                    }
-                    None => ("limit_reached", progress.put_off.then(|| LIMIT_REACHED.to_owned())),
-                };
+                let (code, message) = left_undone(checkpoint, progress.put_off);
                 let error = message.as_deref().and_then(|message| error(code, message));
                 at_rest(RunState::Done, SyncState::Idle, error, message)
             }
@@ -358,6 +350,18 @@ fn take_served(checkpoint: &mut Checkpoint, over: bool) -> Vec<(Side, u64, u64)>
         }
     }
     served
+}
+
+/// What a run that came to its end has left undone, if anything: code and sentence.
+fn left_undone(checkpoint: &Checkpoint, put_off: bool) -> (&'static str, Option<String>) {
+    let barred = [Side::Left, Side::Right].into_iter().find_map(|side| checkpoint.side(side).barred.as_ref());
+    match barred {
+        Some(right) => {
+            let message = format!("Nothing is written there as long as a right is missing: {right}");
+            ("missing_right", Some(message))
+        }
+        None => ("limit_reached", put_off.then(|| LIMIT_REACHED.to_owned())),
+    }
 }
 
 fn connection_of(sync: &Sync, side: Side) -> &ConnectionId {

@@ -182,6 +182,9 @@ impl Target {
     }
 }
 
+/// The change that puts a record back, the record as it was read, and the fields that change (CRM names).
+type PutBack = (Patch, Fetched, Vec<Field>);
+
 /// What one step of an undo leaves behind.
 #[derive(Default)]
 struct StepDone {
@@ -253,7 +256,7 @@ impl Session<'_> {
     }
 
     /// The change that puts a record's fields back, but for those that were edited since.
-    fn patch_back(&self, target: &Target, copy: Fetched, answer: &mut Undone) -> Option<(Patch, Fetched, Vec<Field>)> {
+    fn patch_back(&self, target: &Target, copy: Fetched, answer: &mut Undone) -> Option<PutBack> {
         let now = self.mapped(target.side, &copy.fields);
         let (mut fields, mut changed) = (now.clone(), Vec::new());
         for (field, (before, after)) in &target.fields {
@@ -294,7 +297,7 @@ impl Session<'_> {
     async fn update_back(
         &self,
         side: Side,
-        patches: Vec<(&Target, (Patch, Fetched, Vec<Field>), Option<Row>)>,
+        patches: Vec<(&Target, PutBack, Option<Row>)>,
         answer: &mut Undone,
         done: &mut StepDone,
     ) {

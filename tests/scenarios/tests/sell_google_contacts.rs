@@ -17,11 +17,8 @@ fn made(story: &Story, data: Value) -> i64 {
 
 fn persons(story: &Story) -> Vec<Value> {
     let state = story.sell.order("GET", &format!("state?account={VENDOR}"), &json!({}));
-    let all: Vec<Value> = match &state["contacts"] {
-        Value::Object(map) => map.values().cloned().collect(),
-        Value::Array(list) => list.clone(),
-        other => panic!("contacts are a list, not {other}"),
-    };
+    let held = state["contacts"].as_object().expect("contacts by id");
+    let all: Vec<Value> = held.values().cloned().collect();
     let data = |contact: Value| if contact["data"].is_object() { contact["data"].clone() } else { contact };
     all.into_iter().map(data).filter(|contact| contact["is_organization"] != json!(true)).collect()
 }

@@ -46,8 +46,8 @@ struct Machine {
 /// Plays one world to its end; panics, naming the seed, where a promise is broken.
 pub async fn play(seed: u64) {
     let mut dice = dice(seed);
-    let crm = if seed % 2 == 0 { like_a_crm() } else { like_a_plain_crm() };
-    let winner = if seed / 2 % 2 == 0 { Side::Left } else { Side::Right };
+    let crm = if seed.is_multiple_of(2) { like_a_crm() } else { like_a_plain_crm() };
+    let winner = if (seed / 2).is_multiple_of(2) { Side::Left } else { Side::Right };
     let conflict = format!("{}_wins", winner.word());
     let settings = json!({ "max_delete_percent": 100, "direction": "both", "conflict": conflict });
     let world = World::with("zoho-google-contacts", settings, (crm, like_people()), None).await;

@@ -245,8 +245,9 @@ impl Connector for BuiltinContacts {
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
         let read = async {
             self.actor.require(Kind::Contact, Action::View)?;
-            let standard = contact::schema(&field::ALL).into_iter().map(|known| match limit(&known.name) {
-                (mandatory, most) => FieldSchema { mandatory, max_length: most, ..known },
+            let standard = contact::schema(&field::ALL).into_iter().map(|known| {
+                let (mandatory, max_length) = limit(&known.name);
+                FieldSchema { mandatory, max_length, ..known }
             });
             Ok(standard.chain(self.free_fields().await?).collect())
         };
