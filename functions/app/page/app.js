@@ -1,86 +1,7 @@
-// The page of Tandem. It uses the same API as everybody, with the session cookie. Texts from the API reach the page
-// as text nodes only, so nothing in a contact's name can become markup.
-
-const $ = (id) => document.getElementById(id);
-const world = { profiles: [], providers: [], connections: [], syncs: [], detail: null, timer: null };
-
-/** Makes an element: `el('p', { class: 'soft' }, 'text', child)`. */
-function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (typeof value === 'function') node.addEventListener(key, value);
-    else if (value !== null && value !== false) node.setAttribute(key, value === true ? '' : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined && child !== ''));
-  return node;
-}
-
-function say(text, kind = 'good') {
-  const box = $('message');
-  box.textContent = text;
-  box.className = kind;
-  box.hidden = !text;
-}
-
-async function api(method, path, body) {
-  const options = { method, headers: { accept: 'application/json' } };
-  if (body !== undefined) {
-    options.body = JSON.stringify(body);
-    options.headers['content-type'] = 'application/json';
-  }
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch {
-    throw new Error('Tandem does not answer. Check your network and try again.');
-  }
-  const json = answer.status === 204 ? null : await answer.json().catch(() => null);
-  if (answer.ok) return json;
-  const error = new Error(json?.error?.message ?? `Something went wrong (${answer.status}).`);
-  error.status = answer.status;
-  throw error;
-}
-
-async function all(path) {
-  const items = [];
-  let next = null;
-  do {
-    const page = await api('GET', path + (next ? `?next=${encodeURIComponent(next)}` : ''));
-    items.push(...page.items);
-    next = page.next;
-  } while (next);
-  return items;
-}
-
-/** Runs what a button does: once at a time, with its failure shown. */
-function act(work, done) {
-  return async (event) => {
-    event.preventDefault();
-    const button = event.submitter ?? event.currentTarget;
-    button.disabled = true;
-    try {
-      await work(event);
-      if (done) say(done);
-      await refresh();
-    } catch (error) {
-      failed(error);
-    } finally {
-      button.disabled = false;
-    }
-  };
-}
-
-function failed(error) {
-  if (error.status === 401) return signedOut();
-  say(error.message, 'bad');
-  clearTimeout(world.timer);
-  world.timer = setTimeout(() => refresh().catch(failed), 15000);
-}
-
-const button = (text, work, kind = '', done = '') => el('button', { type: 'button', class: kind, click: act(work, done) }, text);
-const when = (time) => (time ? new Date(time).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' }) : 'never');
-const title = (provider) => world.providers.find((one) => one.id === provider)?.name ?? provider;
-const badge = (text, kind) => el('span', { class: `badge ${kind}` }, text);
+// The page of Tandem: accounts and syncs. It uses the same API as everybody, with the session cookie.
+import { $, act, all, api, badge, button, connectionOf, el, failed, profileOf, say, show, sides, title, when, world } from './kit.js';
+import { changeSync, closeForm, freePair, newSync } from './form.js';
+import { closeDetail, counted, refreshDetail, searchRecords, showChanges, showMore, showPreview, showRecords, showRuns } from './detail.js';
 
 // ---- accounts
 
@@ -150,15 +71,12 @@ const SYNC = {
 
 const underWay = (run) => run && ['queued', 'running', 'waiting'].includes(run.state);
 
-function counted(counts, name) {
-  const words = [['created', 'created'], ['updated', 'changed'], ['deleted', 'deleted'], ['paired', 'recognised'],
-    ['conflicts', 'conflicts'], ['excluded', 'left out'], ['failing', 'failing']];
-  const said = words.filter(([key]) => counts[key] > 0).map(([key, word]) => `${counts[key]} ${word}`);
-  return said.length ? `${name}: ${said.join(', ')}` : '';
-}
-
-function lastRun(run) {
-  if (!run) return el('p', { class: 'soft' }, 'Has not run yet; its first run begins within a few minutes.');
+function lastRun(sync) {
+  const run = sync.last_run;
+  if (!run) {
+    const text = sync.enabled ? 'Has not run yet; its first run begins within a few minutes.' : 'Has not run yet. Look at what would happen, then start it.';
+    return el('p', { class: 'soft' }, text);
+  }
   if (underWay(run)) {
     const { done, total } = run.progress;
     const known = total > 0;
@@ -167,113 +85,75 @@ function lastRun(run) {
       el('progress', { 'aria-label': 'Progress of the run', max: known ? total : null, value: known ? done : null }),
       el('p', { class: 'soft' }, words));
   }
-  const counts = [counted(run.counts.crm, 'CRM'), counted(run.counts.remote, 'Google')].filter(Boolean).join(' · ');
+  const names = sides(sync);
+  const said = ['crm', 'remote'].map((side) => [names[side], counted(run.counts[side])]).filter(([, words]) => words);
+  const counts = said.map(([name, words]) => `${name}: ${words}`).join(' · ');
   return el('p', { class: 'soft' }, `Last run ${when(run.ended_at ?? run.started_at)} — ${counts || 'nothing to do'}.`);
 }
 
-async function preview(sync) {
-  say('Looking …', 'soft');
-  const { crm, remote, excluded, complete } = await api('POST', `/v1/syncs/${sync.id}/preview`);
-  const side = (counts, name) => {
-    const words = [['create', 'create'], ['update', 'change'], ['delete', 'delete'], ['pair', 'recognise']];
-    const said = words.filter(([key]) => counts[key] > 0).map(([key, word]) => `${word} ${counts[key]}`);
-    return said.length ? `${name}: ${said.join(', ')}.` : '';
-  };
-  const left = excluded.map((row) => `${row.count} left out: ${row.reason}`);
-  const text = [side(crm, 'CRM'), side(remote, 'Google'), ...left].filter(Boolean).join(' ');
-  say(`A run would do this. ${text || 'Nothing: everything is in step.'}${complete ? '' : ' (There was no time to look at everything.)'}`);
+/** Whether a person may start a run; with the product's own limits some run by the clock alone. */
+function byHand(sync) {
+  return sync.settings.limits !== 'vendor' || profileOf(sync)?.vendor_limits.manual_start !== false;
+}
+
+/** Switches it on where it is off, and begins. */
+async function start(sync) {
+  const at = `/v1/syncs/${sync.id}`;
+  if (!sync.enabled) await api('PATCH', at, { enabled: true });
+  if (byHand(sync)) await api('POST', `${at}/runs`);
+  closeDetail();
+  say(byHand(sync) ? 'The run has begun.' : 'Switched on; the schedule begins within a few minutes.');
+}
+
+function startButton(sync) {
+  if (sync.enabled) return byHand(sync) ? button('Run now', () => start(sync), 'main') : null;
+  return button(sync.last_run ? 'Switch on and run now' : 'Start', () => start(sync), 'main');
+}
+
+/** Why a sync or one of its directions rests, and what mends it. */
+function trouble(sync, kind) {
+  const problem = sync.reason ?? sync.last_run?.error?.message;
+  const broken = [sync.crm, sync.remote].map(connectionOf).filter((one) => one?.state === 'reconnect_needed' && has(one.provider, 'oauth'));
+  if (!problem && !broken.length) return [];
+  return [problem ? el('p', { class: kind === 'good' ? 'warn' : kind }, problem) : null,
+    ...broken.map((one) => button(`Connect ${title(one.provider)} again`, () => connect(one.provider), 'main'))];
 }
 
 function syncCard(sync) {
-  const profile = world.profiles.find((one) => one.id === sync.profile);
-  const name = profile?.name ?? sync.profile;
   const at = `/v1/syncs/${sync.id}`;
-  const [word, kind] = sync.enabled ? SYNC[sync.state] ?? [sync.state, 'warn'] : ['switched off', 'warn'];
+  const fresh = !sync.enabled && !sync.last_run;
+  const [word, kind] = sync.enabled ? SYNC[sync.state] ?? [sync.state, 'warn'] : [fresh ? 'not started' : 'switched off', 'warn'];
   const failing = (sync.last_run?.counts.crm.failing ?? 0) + (sync.last_run?.counts.remote.failing ?? 0);
-  const problem = sync.reason ?? sync.last_run?.error?.message;
+  const left = (sync.last_run?.counts.crm.excluded ?? 0) + (sync.last_run?.counts.remote.excluded ?? 0);
   const remove = async () => {
-    if (confirm('Remove this sync? Every record stays on both sides.')) await api('DELETE', at);
+    if (!confirm('Remove this sync? Every record stays on both sides.')) return;
+    await api('DELETE', at);
+    closeDetail();
+    closeForm();
   };
   const accept = async () => {
-    if (confirm(`${problem ?? 'Many records would be deleted.'}\n\nCarry it out?`)) await api('POST', `${at}/confirm`);
+    if (confirm(`${sync.reason ?? 'Many records would be deleted.'}\n\nCarry it out?`)) await api('POST', `${at}/confirm`);
   };
+  const names = sides(sync);
   return el('li', {},
-    el('div', { class: 'row' }, el('h3', {}, name), badge(word, kind),
+    el('div', { class: 'row' }, el('h3', {}, profileOf(sync)?.name ?? sync.profile), badge(word, kind),
+      el('span', { class: 'soft' }, `${names.crm} and ${names.remote}`),
       sync.enabled && sync.next_due_at ? el('span', { class: 'soft' }, `next: ${when(sync.next_due_at)}`) : null),
-    problem ? el('p', { class: kind === 'good' ? 'warn' : kind }, problem) : null,
-    lastRun(sync.last_run),
+    ...trouble(sync, kind),
+    lastRun(sync),
     el('div', { class: 'row' },
       sync.state === 'held' ? button('Carry it out', accept, 'danger', 'Confirmed.') : null,
-      sync.enabled ? button('Run now', () => api('POST', `${at}/runs`), 'main') : null,
-      button('What would happen?', () => preview(sync)),
+      startButton(sync),
+      button('What would happen?', () => showPreview(sync, startButton(sync))),
+      button('Settings', () => changeSync(sync)),
       button('Records', () => showRecords(sync)),
-      sync.last_run ? button('Last changes', () => showChanges(sync)) : null,
+      left > 0 ? button('Why left out?', () => showRecords(sync, 'excluded')) : null,
+      sync.last_run ? button('Runs', () => showRuns(sync)) : null,
+      sync.last_run && !underWay(sync.last_run) ? button('Last changes', () => showChanges(sync, sync.last_run)) : null,
       failing > 0 ? button('Try failing ones again', () => api('POST', `${at}/retry`)) : null,
-      button(sync.enabled ? 'Switch off' : 'Switch on', () => api('PATCH', at, { enabled: !sync.enabled }), 'quiet'),
+      failing > 0 ? button('Why failing?', () => showRecords(sync, 'failing')) : null,
+      sync.enabled ? button('Switch off', () => api('PATCH', at, { enabled: false }), 'quiet') : null,
       button('Remove', remove, 'quiet')));
-}
-
-// ---- records and changes
-
-const RECORD = { in_sync: ['in step', 'good'], excluded: ['left out', 'warn'], failing: ['failing', 'bad'], held: ['waiting', 'bad'] };
-
-function openDetail(detail, heading, columns) {
-  world.detail = detail;
-  $('detail-title').textContent = heading;
-  $('detail-head').replaceChildren(el('tr', {}, ...columns.map((column) => el('th', { scope: 'col' }, column))));
-  $('record-filter').hidden = detail.kind !== 'records';
-  $('detail').hidden = false;
-  return moreDetail(true);
-}
-
-const showRecords = (sync) => {
-  $('record-filter').reset();
-  return openDetail({ kind: 'records', sync }, 'Records', ['CRM', 'Google', 'State', 'Why', 'Last in step'])
-    .then(() => $('detail').scrollIntoView({ block: 'start' }));
-};
-
-const showChanges = (sync) =>
-  openDetail({ kind: 'changes', sync }, 'What the last run changed', ['Side', 'Record', 'Field', 'Before', 'After'])
-    .then(() => $('detail').scrollIntoView({ block: 'start' }));
-
-function recordRow(record) {
-  const copy = (side) => (side ? side.title ?? side.id : '—');
-  return el('tr', {}, el('td', {}, copy(record.crm)), el('td', {}, copy(record.remote)),
-    el('td', {}, badge(...(RECORD[record.state] ?? [record.state, 'warn']))),
-    el('td', {}, record.reason?.message ?? ''), el('td', {}, record.last_synced_at ? when(record.last_synced_at) : ''));
-}
-
-function shown(value) {
-  if (value === null || value === undefined) return '—';
-  if (Array.isArray(value)) return value.map(shown).join('; ');
-  if (typeof value === 'object') return Object.values(value).map(shown).join(' ');
-  return String(value);
-}
-
-function changeRow(change) {
-  const side = change.side === 'crm' ? 'CRM' : 'Google';
-  return el('tr', {}, el('td', {}, side), el('td', {}, change.title || change.record), el('td', {}, change.field ?? change.action),
-    el('td', {}, shown(change.before)), el('td', {}, shown(change.after)));
-}
-
-async function moreDetail(anew) {
-  const { kind, sync } = world.detail;
-  const query = new URLSearchParams();
-  if (kind === 'records') {
-    if ($('record-state').value) query.set('state', $('record-state').value);
-    if ($('record-q').value.trim()) query.set('q', $('record-q').value.trim());
-  }
-  if (!anew && world.detail.next) query.set('next', world.detail.next);
-  const path = kind === 'records' ? `/v1/syncs/${sync.id}/records` : `/v1/runs/${sync.last_run.id}/changes`;
-  const page = await api('GET', `${path}?${query}`);
-  world.detail.next = page.next;
-  const rows = page.items.map(kind === 'records' ? recordRow : changeRow);
-  if (anew) $('detail-rows').replaceChildren(...rows);
-  else $('detail-rows').append(...rows);
-  $('detail-more').hidden = !page.next;
-  const empty = $('detail-rows').childElementCount === 0;
-  $('detail-empty').hidden = !empty;
-  $('detail-empty').textContent = kind === 'records' ? 'No such records.' : 'That run changed nothing.';
 }
 
 // ---- the whole page
@@ -285,23 +165,9 @@ function draw() {
   $('connection-list').replaceChildren(...begun.map(connectionCard));
   $('connect').replaceChildren(...waysIn(begun));
   $('sync-list').replaceChildren(...syncs.map(syncCard));
-  const pairs = profiles.map((profile) => ({ profile, pair: freePair(profile) })).filter((one) => one.pair);
-  $('new-sync').hidden = pairs.length === 0;
-  $('new-sync-hint').hidden = pairs.length > 0 || syncs.length > 0;
-  const chosen = $('profile').value;
-  $('profile').replaceChildren(...pairs.map(({ profile }) => el('option', { value: profile.id, selected: profile.id === chosen }, profile.name)));
-}
-
-/** Connected accounts that this profile could keep in step and does not yet. */
-function freePair(profile) {
-  const usable = (providers) => world.connections.filter((one) => one.state === 'connected' && providers.includes(one.provider));
-  for (const crm of usable(profile.crm)) {
-    for (const remote of usable(profile.remote)) {
-      const taken = world.syncs.some((sync) => sync.profile === profile.id && sync.crm === crm.id && sync.remote === remote.id);
-      if (!taken) return { crm: crm.id, remote: remote.id };
-    }
-  }
-  return null;
+  const more = profiles.some(freePair);
+  $('new-sync').hidden = !more;
+  $('new-sync-hint').hidden = more || syncs.length > 0;
 }
 
 async function refresh() {
@@ -315,17 +181,21 @@ async function refresh() {
   if (state !== world.drawn) {
     Object.assign(world, { connections, syncs, drawn: state });
     draw();
+    await refreshDetail();
   }
   for (const id of ['connections', 'syncs', 'sign-out']) $(id).hidden = false;
   $('sign-in').hidden = true;
   const soon = syncs.some((sync) => underWay(sync.last_run));
+  clearTimeout(world.timer);
   world.timer = setTimeout(() => refresh().catch(failed), soon ? 1500 : 15000);
 }
 
 function signedOut() {
   clearTimeout(world.timer);
-  Object.assign(world, { profiles: [], providers: [], connections: [], syncs: [], detail: null, drawn: null });
-  for (const id of ['connections', 'syncs', 'detail', 'sign-out']) $(id).hidden = true;
+  Object.assign(world, { profiles: [], providers: [], connections: [], syncs: [], drawn: null });
+  closeDetail();
+  closeForm();
+  for (const id of ['connections', 'syncs', 'sign-out']) $(id).hidden = true;
   $('sign-in').hidden = false;
   $('token').focus();
 }
@@ -355,14 +225,14 @@ $('sign-out').addEventListener('click', async () => {
   say('You are signed out.');
   signedOut();
 });
-$('new-sync').addEventListener('submit', act(async () => {
-  const profile = world.profiles.find((one) => one.id === $('profile').value);
-  await api('POST', '/v1/syncs', { profile: profile.id, ...freePair(profile) });
-}, 'The sync is set up; its first run begins within a few minutes.'));
-$('record-filter').addEventListener('submit', act(() => moreDetail(true)));
-$('detail-more').addEventListener('click', act(() => moreDetail(false)));
-$('detail-close').addEventListener('click', () => {
-  $('detail').hidden = true;
-});
+$('new-sync').addEventListener('click', () => newSync(async (sync) => {
+  await changeSync(sync, () => show('syncs'));
+  say('The sync is set up and has not started. Choose its settings, then look at what would happen.');
+}));
+$('editor-close').addEventListener('click', closeForm);
+$('record-filter').addEventListener('submit', act(searchRecords));
+$('detail-more').addEventListener('click', act(showMore));
+$('detail-close').addEventListener('click', closeDetail);
+Object.assign(world, { refresh, signedOut });
 welcome();
 refresh().catch(failed);

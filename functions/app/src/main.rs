@@ -4,6 +4,7 @@ mod answer;
 mod auth;
 mod connections;
 mod crm;
+mod described;
 mod event;
 mod input;
 mod meta;

@@ -1,4 +1,4 @@
-//! The web page: three files, served from the binary. It uses the same API as everybody.
+//! The web page: a few files, served from the binary. It uses the same API as everybody.
 use crate::state::AppState;
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -10,14 +10,22 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const HTML: &str = include_str!("../page/index.html");
-const SCRIPT: &str = include_str!("../page/app.js");
+/// Each beside its address.
+const SCRIPTS: [(&str, &str); 4] = [
+    ("/app.js", include_str!("../page/app.js")),
+    ("/kit.js", include_str!("../page/kit.js")),
+    ("/form.js", include_str!("../page/form.js")),
+    ("/detail.js", include_str!("../page/detail.js")),
+];
 const STYLE: &str = include_str!("../page/style.css");
 
 pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
+    let page = Router::new()
         .route("/", get(|| async { file("text/html; charset=utf-8", HTML) }))
-        .route("/app.js", get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }))
-        .route("/style.css", get(|| async { file("text/css; charset=utf-8", STYLE) }))
+        .route("/style.css", get(|| async { file("text/css; charset=utf-8", STYLE) }));
+    SCRIPTS.into_iter().fold(page, |page, (path, text)| {
+        page.route(path, get(move || async move { file("text/javascript; charset=utf-8", text) }))
+    })
 }
 
 fn file(kind: &'static str, text: &'static str) -> Response {

@@ -1,5 +1,6 @@
 //! One row a record: the answer to “why is this contact not there?”.
-use crate::answer::{ApiError, List, cursor, inside};
+use crate::answer::{ApiError, ErrorBody, List, cursor, inside};
+use crate::described;
 use crate::input::{Params, limit};
 use crate::runs::Started;
 use crate::state::AppState;
@@ -29,7 +30,7 @@ pub(crate) struct RecordParameters {
 
 /// A sync's records: ids and titles on both sides, state and reason.
 #[utoipa::path(get, path = "/v1/syncs/{id}/records", operation_id = "list_records", tag = "records", params(("id" = String, Path), RecordParameters),
-    responses((status = 200, body = List<Object>), (status = 422, body = crate::answer::ErrorBody)))]
+    responses((status = 200, body = List<described::RecordView>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -50,7 +51,7 @@ pub(crate) async fn list(
 
 /// Carries out the plan that the mass-delete guard holds.
 #[utoipa::path(post, path = "/v1/syncs/{id}/confirm", operation_id = "confirm_sync", tag = "records", params(("id" = String, Path)),
-    responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
+    responses((status = 202, body = Started), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn confirm(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -62,7 +63,7 @@ pub(crate) async fn confirm(
 
 /// Tries the failing records again.
 #[utoipa::path(post, path = "/v1/syncs/{id}/retry", operation_id = "retry_failing", tag = "records", params(("id" = String, Path)),
-    responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
+    responses((status = 202, body = Started), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     Extension(user): Extension<User>,

@@ -10,8 +10,11 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use std::sync::Arc;
+use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::{
+    Components, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -47,8 +50,9 @@ fn public() -> OpenApiRouter<AppState> {
 /// The whole service.
 pub(crate) fn router(state: AppState) -> Router {
     let guarded = private().layer(from_fn_with_state(state.clone(), authenticate));
-    let (router, described) =
+    let (router, mut described) =
         OpenApiRouter::with_openapi(description()).merge(public()).merge(guarded).split_for_parts();
+    describe_refusals(&mut described);
     let described = Arc::new(described);
     let serve = move || async move { Json(described.as_ref().clone()) };
     router
@@ -78,6 +82,46 @@ fn description() -> OpenApi {
     let none: [&str; 0] = [];
     let either = [SecurityRequirement::new("bearer", none), SecurityRequirement::new("session", none)];
     OpenApiBuilder::new().info(info).components(Some(components)).security(Some(either)).build()
+}
+
+/// The refusals that come before any handler: of the sign-in, of a page elsewhere, of a body or a query that cannot be
+/// read, of a table that does not answer.
+fn describe_refusals(described: &mut OpenApi) {
+    for (path, item) in &mut described.paths.paths {
+        let is_private = path.starts_with("/v1/") || path.starts_with("/crm/v1/");
+        for (operation, changes) in [
+            (&mut item.get, false),
+            (&mut item.post, true),
+            (&mut item.put, true),
+            (&mut item.patch, true),
+            (&mut item.delete, true),
+        ] {
+            let Some(operation) = operation.as_mut().filter(|_| is_private) else { continue };
+            let has_query = operation.parameters.iter().flatten().any(|parameter| match parameter {
+                RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+                RefOr::Ref(_) => false,
+            });
+            let has_body = operation.request_body.is_some();
+            for (occurs, status, meaning) in [
+                (has_query || has_body, "400", "the query or the body cannot be read"),
+                (true, "401", "no token, or one that is unknown or has expired"),
+                (changes, "403", "a change by session cookie from another site, or a right that is missing"),
+                (has_body, "413", "the body is larger than 6 MB"),
+                (true, "503", "not available at this moment; see `Retry-After`"),
+            ] {
+                if occurs {
+                    let answer =
+                        || ResponseBuilder::new().description(meaning).content("application/json", error_body());
+                    let answers = &mut operation.responses.responses;
+                    answers.entry(status.to_owned()).or_insert_with(|| RefOr::T(answer().build()));
+                }
+            }
+        }
+    }
+}
+
+fn error_body() -> Content {
+    Content::new(Some(Ref::from_schema_name("ErrorBody")))
 }
 
 /// What every answer says to browsers. The page brings its own, wider content policy.

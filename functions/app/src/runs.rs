@@ -1,5 +1,6 @@
 //! Runs, and what they changed.
-use crate::answer::{ApiError, List, cursor, inside};
+use crate::answer::{ApiError, ErrorBody, List, cursor, inside};
+use crate::described;
 use crate::input::{Paging, Params};
 use crate::state::{AppState, id_of};
 use crate::syncs;
@@ -39,13 +40,13 @@ pub(crate) struct RunView {
     ended_at: Option<jiff::Timestamp>,
     /// `crm` and `remote`, each with `read`, `created`, `updated`, `deleted`, `paired`, `conflicts`, `excluded`,
     /// `failing`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = described::Counts)]
     counts: Counts,
     /// `done` of `total` records looked at.
-    #[schema(value_type = Object)]
+    #[schema(value_type = described::Progress)]
     progress: Progress,
     /// `code` and `message`: why it failed, waits or is held.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<described::Reason>)]
     error: Option<RunError>,
 }
 
@@ -80,7 +81,7 @@ impl Started {
 
 /// Starts a run now; one that is under way is joined.
 #[utoipa::path(post, path = "/v1/syncs/{id}/runs", operation_id = "start_run", tag = "runs", params(("id" = String, Path)),
-    responses((status = 202, body = Started), (status = 409, body = crate::answer::ErrorBody)))]
+    responses((status = 202, body = Started), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn start(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -92,7 +93,7 @@ pub(crate) async fn start(
 
 /// A sync's runs, the newest first.
 #[utoipa::path(get, path = "/v1/syncs/{id}/runs", operation_id = "list_runs", tag = "runs", params(("id" = String, Path), Paging),
-    responses((status = 200, body = List<RunView>)))]
+    responses((status = 200, body = List<RunView>), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -108,7 +109,7 @@ pub(crate) async fn list(
 
 /// A run.
 #[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "get_run", tag = "runs", params(("id" = String, Path)),
-    responses((status = 200, body = RunView), (status = 404, body = crate::answer::ErrorBody)))]
+    responses((status = 200, body = RunView), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -120,7 +121,7 @@ pub(crate) async fn get(
 /// Every write of a run: side, record, field, before, after, why. Kept for as long as the installation says.
 #[utoipa::path(get, path = "/v1/runs/{id}/changes", operation_id = "list_changes", tag = "runs", params(("id" = String, Path), Paging),
     responses((status = 200, description = "changes, the earliest first; `limit` is not observed: a page is one stored part",
-        body = List<Object>)))]
+        body = List<described::ChangeView>), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn changes(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -136,7 +137,7 @@ pub(crate) async fn changes(
 /// Puts back what a run wrote, where nobody has edited since; answers what it could not put back. Large runs take
 /// several calls: as long as `complete` is false, call again.
 #[utoipa::path(post, path = "/v1/runs/{id}/undo", operation_id = "undo_run", tag = "runs", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, body = crate::answer::ErrorBody), (status = 409, body = crate::answer::ErrorBody)))]
+    responses((status = 200, body = described::Undone), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(crate) async fn undo(
     State(state): State<AppState>,
     Extension(user): Extension<User>,

@@ -1,6 +1,7 @@
 //! Syncs: a CRM connection and a remote connection kept in step by a profile's rules.
-use crate::answer::{ApiError, List, page};
+use crate::answer::{ApiError, ErrorBody, List, page};
 use crate::connections;
+use crate::described;
 use crate::input::{Fields, Paging, Params};
 use crate::runs::RunView;
 use crate::state::{AppState, PREVIEW_TIME, id_of};
@@ -16,6 +17,7 @@ use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::profile::{self, PROFILES, Profile};
 use tandem_core::record::{RunId, SyncId};
 use tandem_core::schedule::next_slot;
+use tandem_core::schema::judge_map as judge_map_of;
 use tandem_engine::{Budget, Preview};
 use tandem_ports::infra::Kind;
 use tandem_store::connection::{Connection, ConnectionState};
@@ -83,7 +85,7 @@ pub(crate) struct SyncPatch {
 
 /// Makes a sync. Its first run begins at the schedule's next look.
 #[utoipa::path(post, path = "/v1/syncs", operation_id = "create_sync", tag = "syncs", request_body = NewSync,
-    responses((status = 201, body = SyncView), (status = 422, body = crate::answer::ErrorBody)))]
+    responses((status = 201, body = SyncView), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -98,6 +100,7 @@ pub(crate) async fn create(
     let remote = side(&state, &user, &fields, "remote", profile.remote).await?;
     let settings = without_nulls(fields.object("settings")?);
     profile.settings(&settings)?;
+    let mapped = settings.contains_key("field_map");
     let enabled = fields.flag("enabled")?.unwrap_or(true);
     let twin = |sync: &Sync| sync.profile == profile.id && sync.crm == crm.id && sync.remote == remote.id;
     if state.store.syncs_of(&id_of(&user)).await?.iter().any(twin) {
@@ -110,8 +113,8 @@ pub(crate) async fn create(
         user: id_of(&user),
         profile: profile.id.to_owned(),
         kind: kind_of(profile),
-        crm: crm.id,
-        remote: remote.id,
+        crm: crm.id.clone(),
+        remote: remote.id.clone(),
         settings,
         enabled,
         state: SyncState::Idle,
@@ -123,6 +126,9 @@ pub(crate) async fn create(
         created_at: now,
         settings_version: 0,
     };
+    if mapped {
+        judge_map(&state, profile, &sync, (&crm, &remote)).await?;
+    }
     state.store.create_sync(&sync).await?;
     Ok((StatusCode::CREATED, Json(view(sync, None))))
 }
@@ -153,13 +159,30 @@ async fn side(
     }
 }
 
+/// Refuses a field map that a side cannot hold. A side that cannot be asked just now refuses nothing: a run tells then.
+async fn judge_map(
+    state: &AppState,
+    profile: &Profile,
+    sync: &Sync,
+    connections: (&Connection, &Connection),
+) -> Result<(), ApiError> {
+    let settings = profile.settings(&sync.settings)?;
+    match state.engine.fields(sync, connections).await {
+        Ok([crm, remote]) => Ok(judge_map_of(&settings.field_map, settings.direction, &crm, &remote)?),
+        Err(error) => {
+            tracing::info!(error = tandem_runtime::chain(&error), "a field map was taken without its sides' word");
+            Ok(())
+        }
+    }
+}
+
 fn without_nulls(mut settings: Map<String, Value>) -> Map<String, Value> {
     settings.retain(|_, value| !value.is_null());
     settings
 }
 
 /// The user's syncs, the oldest first.
-#[utoipa::path(get, path = "/v1/syncs", operation_id = "list_syncs", tag = "syncs", params(Paging), responses((status = 200, body = List<SyncView>)))]
+#[utoipa::path(get, path = "/v1/syncs", operation_id = "list_syncs", tag = "syncs", params(Paging), responses((status = 200, body = List<SyncView>), (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -172,7 +195,7 @@ pub(crate) async fn list(
 
 /// A sync.
 #[utoipa::path(get, path = "/v1/syncs/{id}", operation_id = "get_sync", tag = "syncs", params(("id" = String, Path)),
-    responses((status = 200, body = SyncView), (status = 404, body = crate::answer::ErrorBody)))]
+    responses((status = 200, body = SyncView), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -184,7 +207,7 @@ pub(crate) async fn get(
 
 /// Changes settings, or switches it on or off.
 #[utoipa::path(patch, path = "/v1/syncs/{id}", operation_id = "change_sync", tag = "syncs", params(("id" = String, Path)), request_body = SyncPatch,
-    responses((status = 200, body = SyncView), (status = 422, body = crate::answer::ErrorBody)))]
+    responses((status = 200, body = SyncView), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn change(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -199,10 +222,17 @@ pub(crate) async fn change(
     let (before, was_enabled) = (minutes(&sync.settings).ok(), sync.enabled);
     let given = fields.object("settings")?;
     let touched = !given.is_empty();
+    let map_touched = ["field_map", "direction"].iter().any(|name| given.contains_key(*name));
     sync.settings.extend(given);
     sync.settings = without_nulls(sync.settings);
     let after = minutes(&sync.settings)?;
     sync.enabled = fields.flag("enabled")?.unwrap_or(was_enabled);
+    if map_touched && sync.settings.contains_key("field_map") {
+        let connection = async |id| state.store.connection(id).await;
+        if let (Some(crm), Some(remote)) = (connection(&sync.crm).await?, connection(&sync.remote).await?) {
+            judge_map(&state, profile, &sync, (&crm, &remote)).await?;
+        }
+    }
     let now = state.clock.now();
     // A person has acted on what made it pause: a missing right, a wrong setting.
     let acted = sync.state == SyncState::Paused && (touched || fields.flag("enabled")? == Some(true));
@@ -220,7 +250,7 @@ pub(crate) async fn change(
 
 /// Removes it and everything it knew. Every record stays on both sides.
 #[utoipa::path(delete, path = "/v1/syncs/{id}", operation_id = "delete_sync", tag = "syncs", params(("id" = String, Path)),
-    responses((status = 204, description = "removed"), (status = 404, body = crate::answer::ErrorBody)))]
+    responses((status = 204, description = "removed"), (status = 404, body = ErrorBody)))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -233,7 +263,7 @@ pub(crate) async fn remove(
 
 /// What its settings can be chosen from, by setting: `remote_group`, `crm_list`, `crm_fields`, ….
 #[utoipa::path(get, path = "/v1/syncs/{id}/choices", operation_id = "list_choices", tag = "syncs", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 409, body = crate::answer::ErrorBody)))]
+    responses((status = 200, body = Object), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(crate) async fn choices(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
@@ -245,7 +275,7 @@ pub(crate) async fn choices(
 
 /// What a run would do, with nothing written anywhere. `complete` says whether time sufficed for all of it.
 #[utoipa::path(post, path = "/v1/syncs/{id}/preview", operation_id = "preview_sync", tag = "syncs", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 409, body = crate::answer::ErrorBody)))]
+    responses((status = 200, body = described::Preview), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(crate) async fn preview(
     State(state): State<AppState>,
     Extension(user): Extension<User>,

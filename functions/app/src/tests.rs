@@ -1,5 +1,7 @@
 //! The whole router over the ports in memory, with Google's fake as the provider.
 mod api;
+mod described;
+mod mapping;
 mod people;
 mod sync;
 
@@ -32,15 +34,19 @@ use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::queue::MemoryQueue;
 use tandem_testkit::secrets::MemorySecrets;
+use tandem_zoho::ZohoContacts;
+use tandem_zoho::fake::FakeZoho;
 use tower::ServiceExt as _;
 
 const PUBLIC_URL: &str = "https://tandem.test";
 const GOOGLE: &str = "http://google.test";
+const ZOHO_USER: &str = "jan@example.com";
 
 struct World {
     state: AppState,
     router: Router,
     google: Arc<FakePeople>,
+    zoho: Arc<FakeZoho>,
     queue: Arc<MemoryQueue>,
     clock: Arc<ManualClock>,
 }
@@ -116,6 +122,7 @@ struct Opened {
     table: Arc<dyn Table>,
     clock: Arc<dyn Clock>,
     authority: Authority,
+    zoho: Arc<FakeZoho>,
 }
 
 #[async_trait]
@@ -126,6 +133,12 @@ impl Connectors for Opened {
             let config = GoogleConfig::at(GOOGLE);
             let transport = self.authority.acting_for(&Arc::new(google(&config)), &ask.connection.id);
             return Ok(Arc::new(GoogleContacts::new(transport, config, container, Region::none())));
+        }
+        if ask.connection.provider == "zoho" {
+            let options =
+                tandem_zoho::Options { container, carry: tandem_core::contact::Carry::Name, region: Region::none() };
+            let (transport, api) = (self.zoho.authorised(ZOHO_USER), "https://www.zohoapis.eu".to_owned());
+            return Ok(Arc::new(ZohoContacts::new(transport, self.clock.clone(), api, options)));
         }
         let options = Options { container, carry: Carry::NameAndPhone, region: Region::none() };
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
@@ -143,12 +156,14 @@ impl World {
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
         let transport: Arc<dyn HttpTransport> = Arc::new(Providers(google_fake.clone()));
         let authority = Authority::new(transport, store.clone(), secrets.clone(), clock.clone());
-        let opened = Opened { table: table.clone(), clock: clock.clone(), authority: authority.clone() };
+        let zoho = FakeZoho::new(clock.clone()).shared();
+        let opened =
+            Opened { table: table.clone(), clock: clock.clone(), authority: authority.clone(), zoho: zoho.clone() };
         let (jobs, connectors): (Arc<dyn JobQueue>, Arc<dyn Connectors>) = (queue.clone(), Arc::new(opened));
         let engine = Engine::new(store.clone(), jobs, clock.clone(), secrets, connectors, EngineConfig::default());
         let connect = Connect::new(authority, vec![google(&GoogleConfig::at(GOOGLE)), sell()], PUBLIC_URL);
         let state = AppState::new(store, engine, connect, table, clock.clone(), PUBLIC_URL);
-        Self { router: router(state.clone()), state, google: google_fake, queue, clock }
+        Self { router: router(state.clone()), state, google: google_fake, zoho, queue, clock }
     }
 
     async fn user(&self, email: &str) -> Token {

@@ -2,7 +2,7 @@
 use crate::PlaceOptions;
 use crate::build::{programs, target};
 use crate::fault::{Fault, OrFault as _, Result};
-use crate::place::{Place, root};
+use crate::place::{Place, Port, root};
 use crate::simulators;
 use crate::stop::Stop;
 use crate::tools::{node_modules, venv};
@@ -83,19 +83,20 @@ fn command(place: &Place, suite: &Path, stop: &Stop) -> Result<Command> {
 }
 
 /// The last line is `N passed, 0 failed`, and N is not nothing.
-fn all_passed(said: &str) -> bool {
+pub(crate) fn all_passed(said: &str) -> bool {
     let passed = said.lines().last().and_then(|line| line.strip_suffix(" passed, 0 failed"));
     passed.and_then(|passed| passed.parse::<u32>().ok()).is_some_and(|passed| passed > 0)
 }
 
-/// A place whose simulators' ports are free.
-fn free() -> Result<Place> {
+/// A place whose ports are free: those of the simulators, of the page and of the local AWS.
+pub(crate) fn free() -> Result<Place> {
     for _ in 0..100 {
         let chosen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let port_base = chosen.or_fault(|| "no port is to be had".to_owned())?.port();
         if port_base < u16::MAX - 20 {
             let place = Place::new(&PlaceOptions { dir: "target".into(), port_base })?;
-            if simulators::check_ports(&place).is_ok() {
+            let others = [Port::Web, Port::Aws].into_iter().try_for_each(|port| place.check_free(port));
+            if others.and_then(|()| simulators::check_ports(&place)).is_ok() {
                 return Ok(place);
             }
         }

@@ -2,6 +2,7 @@
 mod api;
 mod aws;
 mod bench;
+mod browser;
 mod build;
 mod check;
 mod clients;
@@ -44,6 +45,9 @@ enum Task {
     /// Of the tests, only the providers' own clients against the simulators.
     #[command(hide = true)]
     Clients,
+    /// Of the tests, only the page in a browser.
+    #[command(hide = true)]
+    Browser,
     /// Only the provider simulators, in the foreground.
     Simulators(PlaceOptions),
     /// The functions, rebuilt as they change, against the emulator and simulators that already run.
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         Task::Up(options) => up::up(&options),
         Task::Test => check::check(),
         Task::Clients => clients::alone(),
+        Task::Browser => browser::alone(),
         Task::Simulators(options) => simulators::foreground(&options),
         Task::Watch(options) => watch::watch(&options),
         Task::Bench => bench::bench(),

@@ -71,7 +71,7 @@ fn supervisor(command: &Command) -> Result<Command> {
 }
 
 /// Our own program, also after a build has replaced its file (Linux keeps the running one reachable).
-fn ourselves() -> Result<PathBuf> {
+pub(crate) fn ourselves() -> Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() {
         return Ok(running);

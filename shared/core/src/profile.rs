@@ -298,7 +298,7 @@ impl Profile {
                 "frequency_minutes":
                     { "type": "integer", "minimum": 5, "maximum": 1440, "default": self.frequency_minutes },
                 "max_delete_percent": { "type": "integer", "minimum": 0, "maximum": 100, "default": 50 },
-                "remote_group": { "type": ["string", "null"], "maxLength": 200, "default": null,
+                "remote_group": { "type": ["string", "null"], "maxLength": 200, "default": null, "x-free-text": true,
                     "description": "An id from choices, or a name; null: the group this sync makes for itself." },
                 "crm_list": { "type": ["string", "null"], "maxLength": 100, "default": null,
                     "description": "A segment or list view from choices; null: all contacts." },

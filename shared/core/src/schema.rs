@@ -1,6 +1,8 @@
 //! What a side can hold: its fields with their types and limits, and whether a record fits before it is sent.
+use crate::error::Invalid;
 use crate::plan::Reason;
-use crate::record::{Field, Fields, Value};
+use crate::policy::{Direction, FieldRule};
+use crate::record::{Field, Fields, Side, Value};
 use serde::{Deserialize, Serialize};
 
 /// What kind of value a field holds.
@@ -68,6 +70,56 @@ impl FieldSchema {
     pub fn locked(self) -> FieldSchema {
         FieldSchema { read_only: true, ..self }
     }
+}
+
+/// What a side can hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SideFields {
+    /// The fields that it names.
+    pub fields: Vec<FieldSchema>,
+    /// Whether any other `custom.<name>` comes into being by being written.
+    pub makes_custom: bool,
+}
+
+impl SideFields {
+    /// Its field of this name; `None` for a custom one that is yet to be made.
+    fn field(&self, name: &Field) -> Result<Option<&FieldSchema>, String> {
+        match self.fields.iter().find(|field| field.name == *name) {
+            Some(field) => Ok(Some(field)),
+            None if self.makes_custom && name.as_str().starts_with("custom.") => Ok(None),
+            None => Err(format!("There is no field `{name}` on this side.")),
+        }
+    }
+}
+
+/// Whether every mapped pair of fields is there on its side, can be written where the directions write it, and holds what
+/// the other can. `rules` are those of the setting `field_map`, in its order: the error names the row by it.
+pub fn judge_map(
+    rules: &[FieldRule],
+    direction: Direction,
+    crm: &SideFields,
+    remote: &SideFields,
+) -> Result<(), Invalid> {
+    for (index, rule) in rules.iter().enumerate() {
+        let refused =
+            |part: &str, message: String| Invalid::new(format!("settings.field_map[{index}].{part}"), message);
+        let left = crm.field(&rule.crm).map_err(|message| refused("crm", message))?;
+        let right = remote.field(&rule.remote).map_err(|message| refused("remote", message))?;
+        for (side, field, part) in [(Side::Left, left, "crm"), (Side::Right, right, "remote")] {
+            let written = direction.may_write(side) && rule.direction.may_write(side);
+            if let Some(field) = field.filter(|field| written && field.read_only) {
+                let message = format!("`{}` cannot be written on this side; map it the other way only.", field.label);
+                return Err(refused(part, message));
+            }
+        }
+        // A field that is yet to be made holds text.
+        let is_list = |field: Option<&FieldSchema>| field.is_some_and(|field| field.holds == FieldType::List);
+        if is_list(left) != is_list(right) {
+            let message = format!("`{}` and `{}` do not fit: only one of them is a list.", rule.crm, rule.remote);
+            return Err(refused("remote", message));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a record fits the side that it is to be written to. `written` are the fields that an update writes; `None`
@@ -173,5 +225,38 @@ mod tests {
         let name = FieldSchema::new(field::LAST_NAME, "Last name", FieldType::Text).required();
         check(std::slice::from_ref(&name), &remarks, Some(&[field::REMARKS])).unwrap();
         check(&[name], &remarks, Some(&[field::LAST_NAME])).unwrap_err();
+    }
+
+    #[test]
+    fn a_mapping_that_a_side_cannot_hold_is_named_by_its_row() {
+        let (score, tags) = (Field::named("custom.score"), Field::named("custom.tags"));
+        let crm = SideFields {
+            fields: vec![
+                FieldSchema::new(field::LAST_NAME, "Last name", FieldType::Text),
+                FieldSchema::new(score.clone(), "Score", FieldType::Number).locked(),
+                FieldSchema::new(tags.clone(), "Tags", FieldType::List),
+            ],
+            makes_custom: false,
+        };
+        let remote = SideFields {
+            fields: vec![FieldSchema::new(field::LAST_NAME, "Last name", FieldType::Text)],
+            makes_custom: true,
+        };
+        let made = Field::named("custom.made");
+        let rule =
+            |crm: &Field, remote: &Field, direction| FieldRule { crm: crm.clone(), remote: remote.clone(), direction };
+        let good = rule(&field::LAST_NAME, &field::LAST_NAME, Direction::Both);
+        for (second, direction, expected) in [
+            (rule(&score, &made, Direction::CrmToRemote), Direction::Both, None),
+            (rule(&score, &made, Direction::Both), Direction::CrmToRemote, None),
+            (rule(&score, &made, Direction::Both), Direction::Both, Some("crm")),
+            (rule(&made, &made, Direction::CrmToRemote), Direction::Both, Some("crm")),
+            (rule(&score, &field::BIRTHDAY, Direction::CrmToRemote), Direction::Both, Some("remote")),
+            (rule(&tags, &made, Direction::CrmToRemote), Direction::Both, Some("remote")),
+        ] {
+            let judged = judge_map(&[good.clone(), second.clone()], direction, &crm, &remote);
+            let named = judged.err().map(|invalid| invalid.field);
+            assert_eq!(named, expected.map(|part| format!("settings.field_map[1].{part}")), "{second:?} {direction:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_core::profile::{self, Limits, Profile, Settings};
 use tandem_core::record::{ContainerId, RunId, Side};
+use tandem_core::schema::SideFields;
 use tandem_ports::connector::Choice;
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::checkpoint::Checkpoint;
@@ -102,7 +103,8 @@ impl Engine {
     }
 
     /// What a sync's settings can be chosen from: by setting a list of `id` and `name`; the fields of each side
-    /// (`crm_fields`, `remote_fields`) with their types and limits.
+    /// (`crm_fields`, `remote_fields`) with their types and limits; whether a side takes custom fields that are not among
+    /// them (`crm_custom_fields`, `remote_custom_fields`: `true` or `false`).
     pub async fn choices(&self, sync: &Sync) -> Result<BTreeMap<String, Json>, EngineError> {
         let (profile, settings) = rules(sync)?;
         let (crm, remote) = self.connections(sync).await?;
@@ -114,8 +116,25 @@ impl Engine {
             all.extend(choices.into_iter().map(|(setting, some)| (setting.to_owned(), json!(some))));
             let fields = connector.schema().await.map_err(|error| refused(side, &error))?;
             all.insert(format!("{}_fields", side.word()), json!(fields));
+            all.insert(format!("{}_custom_fields", side.word()), json!(connector.makes_custom_fields()));
         }
         Ok(all)
+    }
+
+    /// What each side can hold under a sync's settings, the CRM's first. The sync need not be stored yet.
+    pub async fn fields(
+        &self,
+        sync: &Sync,
+        (crm, remote): (&Connection, &Connection),
+    ) -> Result<[SideFields; 2], EngineError> {
+        let (profile, settings) = rules(sync)?;
+        let of = async |side, connection| {
+            let ask = Opening { sync: &sync.id, connection, profile, settings: &settings, side, container: None };
+            let connector = self.connectors.open(ask).await.map_err(|error| refused(side, &error))?;
+            let fields = connector.schema().await.map_err(|error| refused(side, &error))?;
+            Ok::<_, EngineError>(SideFields { fields, makes_custom: connector.makes_custom_fields() })
+        };
+        Ok([of(Side::Left, crm).await?, of(Side::Right, remote).await?])
     }
 
     /// Both connections of a sync; the CRM's first.

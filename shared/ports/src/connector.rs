@@ -248,6 +248,12 @@ pub trait Connector: Send + Sync {
     /// What is written is judged by them before it is sent ([`tandem_core::schema::check`]).
     async fn schema(&self) -> Result<Vec<FieldSchema>>;
 
+    /// Whether a custom field comes into being by being written: then any `custom.<name>` can be mapped, not only those
+    /// that [`schema`](Self::schema) lists.
+    fn makes_custom_fields(&self) -> bool {
+        false
+    }
+
     /// What settings can be chosen from, by setting: `remote_group`, `crm_list`, …. Fields are in [`schema`](Self::schema).
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>>;
 }

@@ -619,6 +619,20 @@ pub async fn the_schema_says_what_it_takes<H: Harness>() {
     tandem_core::schema::check(&schema, &sample, None).expect("what the side shows fits the side");
 }
 
+/// Where a side says so, a custom field that nobody has named before is there once it was written.
+pub async fn a_custom_field_is_made_by_being_written<H: Harness>() {
+    let h = H::start().await;
+    if !h.connector().makes_custom_fields() {
+        return;
+    }
+    let fresh = Field::named("custom.never_named_before");
+    let mut draft = draft(&h, 1);
+    draft.fields.set(fresh.clone(), Value::Text("new".to_owned()));
+    let outcomes = h.connector().create(std::slice::from_ref(&draft)).await.expect("the batch succeeds");
+    let written = only(outcomes).expect("created");
+    assert_eq!(live(&h, &written.id).await.fields.text(&fresh), "new");
+}
+
 /// One `#[tokio::test]` a promise.
 #[macro_export]
 macro_rules! connector_conformance {
@@ -635,7 +649,8 @@ macro_rules! connector_conformance {
             a_conditional_delete_spares_an_edited_record, a_record_outside_the_container_is_outside,
             a_container_is_made_once, a_renamed_container_stays_the_same, a_deleted_container_is_made_anew,
             a_container_with_a_lost_answer_is_found, faults_are_named, a_revoked_grant_is_named,
-            an_empty_batch_asks_for_nothing, the_schema_says_what_it_takes
+            an_empty_batch_asks_for_nothing, the_schema_says_what_it_takes,
+            a_custom_field_is_made_by_being_written
         );
     };
     (@each $harness:ty: $($promise:ident),+) => {

@@ -57,6 +57,7 @@ async fn the_api_describes_every_route_of_itself() {
         ("/v1/syncs/{id}/retry", &["post"]),
         ("/v1/runs/{id}", &["get"]),
         ("/v1/runs/{id}/changes", &["get"]),
+        ("/v1/runs/{id}/undo", &["post"]),
         ("/crm/v1/contacts", &["get", "post"]),
         ("/crm/v1/import", &["post"]),
     ] {
@@ -93,7 +94,8 @@ async fn the_catalogue_has_schemas_with_defaults() {
 #[tokio::test]
 async fn the_page_brings_nothing_from_elsewhere_and_runs_in_no_frame() {
     let world = World::new();
-    for (path, kind) in [("/", "text/html"), ("/app.js", "text/javascript"), ("/style.css", "text/css")] {
+    let scripts = ["/app.js", "/kit.js", "/form.js", "/detail.js"].map(|path| (path, "text/javascript"));
+    for (path, kind) in scripts.into_iter().chain([("/", "text/html"), ("/style.css", "text/css")]) {
         let answer = world.browse(path).await;
         assert!(answer.status == StatusCode::OK && answer.header("content-type").starts_with(kind), "{path}");
         let policy = answer.header("content-security-policy");

@@ -175,6 +175,7 @@ async fn a_stranger_finds_nothing_of_mine() {
         ("POST", format!("/v1/syncs/{sync}/retry")),
         ("GET", format!("/v1/runs/{run}")),
         ("GET", format!("/v1/runs/{run}/changes")),
+        ("POST", format!("/v1/runs/{run}/undo")),
     ] {
         let body = if method == "PATCH" { json!({"enabled": false}) } else { Value::Null };
         assert_eq!(world.call(&bo, method, &path, body).await.error(), (404, "not_found", ""), "{method} {path}");

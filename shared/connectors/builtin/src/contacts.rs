@@ -254,6 +254,10 @@ impl Connector for BuiltinContacts {
         read.await.map_err(|error| classify("contacts.schema", error))
     }
 
+    fn makes_custom_fields(&self) -> bool {
+        true
+    }
+
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
         let read = async {
             self.actor.require(Kind::Contact, Action::View)?;

@@ -246,6 +246,10 @@ impl Connector for GoogleContacts {
         Ok(contact::schema(&field::ALL))
     }
 
+    fn makes_custom_fields(&self) -> bool {
+        true
+    }
+
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
         Ok(vec![("remote_group", self.group_choices().await?)])
     }
