@@ -10,7 +10,7 @@ E-mail 1 - Label,E-mail 1 - Value,E-mail 2 - Label,E-mail 2 - Value,Phone 1 - La
 Phone 2 - Label,Phone 2 - Value,Address 1 - Label,Address 1 - Street,Address 1 - City,Address 1 - Postal Code,\
 Address 1 - Country,Website 1 - Label,Website 1 - Value";
 
-const FIRST: [&str; 24] = [
+pub(crate) const FIRST: [&str; 24] = [
     "Jürgen",
     "Zoë",
     "Søren",
@@ -36,7 +36,7 @@ const FIRST: [&str; 24] = [
     "Inês",
     "Šárka",
 ];
-const LAST: [&str; 26] = [
+pub(crate) const LAST: [&str; 26] = [
     "Müller",
     "Größmann",
     "Van den Berg",
@@ -64,7 +64,7 @@ const LAST: [&str; 26] = [
     "Bauer",
     "Lefèvre",
 ];
-const COMPANY: [&str; 14] = [
+pub(crate) const COMPANY: [&str; 14] = [
     "Bäckerei Sonntag",
     "Van Damme & Zonen",
     "Café Zürich",
@@ -90,7 +90,8 @@ const CITY: [(&str, &str, &str); 8] = [
     ("Besançon", "25000", "France"),
     ("Utrecht", "3511 AA", "Netherlands"),
 ];
-const TITLE: [&str; 6] = ["Geschäftsführerin", "Zaakvoerder", "Chargée de clientèle", "Inkoop", "CEO", "Buchhaltung"];
+pub(crate) const TITLE: [&str; 6] =
+    ["Geschäftsführerin", "Zaakvoerder", "Chargée de clientèle", "Inkoop", "CEO", "Buchhaltung"];
 
 /// The same sequence everywhere and for ever (SplitMix64, Steele et al. 2014).
 struct Dice(u64);

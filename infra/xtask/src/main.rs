@@ -22,6 +22,7 @@ mod supervise;
 mod tools;
 mod up;
 mod users;
+mod vendors;
 mod watch;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -13,7 +13,7 @@ const STEPS: u32 = 24_000;
 pub(crate) fn rest(api: &Api, syncs: &[DemoSync], stop: &Stop, say: &dyn Fn(&str)) -> Result<Vec<Value>> {
     let started = begin(api, syncs, stop)?;
     if started.iter().any(Option::is_none) {
-        say("waiting for the schedule to take up the first sync (at most a minute)");
+        say("waiting for the schedule to take up what has not run yet (at most a minute)");
     }
     let mut rested = Vec::new();
     for (sync, run) in syncs.iter().zip(started) {
@@ -27,14 +27,14 @@ pub(crate) fn rest(api: &Api, syncs: &[DemoSync], stop: &Stop, say: &dyn Fn(&str
             }
             let Some(id) = known_run(api, sync, &run)? else { return Ok(None) };
             let now = api.get(&format!("/v1/runs/{id}"))?;
-            let line = progress(&sync.profile, &now);
+            let line = progress(sync, &now);
             if *shown.borrow() != line {
                 say(&line);
                 shown.replace(line);
             }
             Ok(at_rest(&now).then_some(now))
         })?;
-        rested.push(ended.ok_or_else(|| Fault::new(format!("{} did not come to rest", sync.profile)))?);
+        rested.push(ended.ok_or_else(|| Fault::new(format!("{} on {} did not come to rest", sync.profile, sync.crm)))?);
     }
     Ok(rested)
 }
@@ -53,13 +53,14 @@ fn at_rest(run: &Value) -> bool {
     matches!(run["state"].as_str(), Some("done" | "held" | "failed"))
 }
 
-fn progress(profile: &str, run: &Value) -> String {
+fn progress(sync: &DemoSync, run: &Value) -> String {
     let state = run["state"].as_str().unwrap_or("?");
     let progress = &run["progress"];
+    let name = format!("{} on {}", sync.profile, sync.crm);
     match (progress["done"].as_u64(), progress["total"].as_u64()) {
-        (Some(done), Some(total)) if total > 0 => format!("{profile}: {state}, {done} of {total}"),
-        (Some(done), _) if done > 0 => format!("{profile}: {state}, {done}"),
-        (_, _) => format!("{profile}: {state}"),
+        (Some(done), Some(total)) if total > 0 => format!("{name}: {state}, {done} of {total}"),
+        (Some(done), _) if done > 0 => format!("{name}: {state}, {done}"),
+        (_, _) => format!("{name}: {state}"),
     }
 }
 
@@ -80,12 +81,12 @@ pub(crate) fn as_json(syncs: &[DemoSync], runs: &[Value]) -> Value {
 /// The result for people.
 pub(crate) fn as_table(syncs: &[DemoSync], runs: &[Value]) -> String {
     let columns = ["read", "created", "updated", "deleted", "paired", "conflicts", "excluded", "failing"];
-    let mut text = format!("{:<28} {:<8} {:<7}", "sync", "state", "side");
+    let mut text = format!("{:<28} {:<11} {:<8} {:<7}", "sync", "CRM", "state", "side");
     text.extend(columns.map(|column| format!("{column:>10}")));
     for (sync, run) in syncs.iter().zip(runs) {
         for side in ["crm", "remote"] {
             let state = run["state"].as_str().unwrap_or("?");
-            text.push_str(&format!("\n{:<28} {state:<8} {side:<7}", sync.profile));
+            text.push_str(&format!("\n{:<28} {:<11} {state:<8} {side:<7}", sync.profile, sync.crm));
             let count = |column| run["counts"][side][column].as_u64().unwrap_or(0);
             text.extend(columns.map(|column| format!("{:>10}", count(column))));
         }

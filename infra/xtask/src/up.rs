@@ -81,7 +81,7 @@ fn run(options: &UpOptions, stop: &Stop) -> Result<ExitCode> {
     }
     let (mut world, users) = start(options, &place, lock, stop, &say)?;
     let api = Api::new(&place.origin(Port::Web), &users[0].token);
-    let syncs = if options.seed == Seed::Demo { seed::seed(&api, &say)? } else { Vec::new() };
+    let syncs = if options.seed == Seed::Demo { seed::seed(&api, &place, &say)? } else { Vec::new() };
     write_ready(&place, &world, options, &users)?;
     if options.seed == Seed::Demo {
         let runs = once::rest(&api, &syncs, stop, &say)?;

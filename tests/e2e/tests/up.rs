@@ -1,28 +1,50 @@
 //! `cargo xtask up` itself: what it promises to those who start it.
 use e2e::Setup;
+use serde_json::{Value, json};
 use std::net::TcpListener;
+
+/// A side's counts of what was written, and of the pairs that were found.
+type Written = [u64; 4];
+
+/// What each vendor's sync writes, in the CRM and at Google. A contact that came from Google gets our mark there.
+const VENDORS: [(Written, Written); 3] =
+    [([0, 0, 0, 0], [28, 12, 0, 12]), ([5, 0, 0, 0], [28, 12 + 5, 0, 12]), ([5, 0, 0, 0], [28, 12 + 5, 0, 12])];
+
+fn written(run: &Value, side: &str) -> Written {
+    ["created", "updated", "deleted", "paired"].map(|count| run["counts"][side][count].as_u64().expect("a count"))
+}
+
+/// The demo syncs as (profile, run), in the order in which they were made; every one of them is done.
+fn demo_syncs(setup: &Setup, more: &[&str], trigger: &str) -> Vec<(String, Value)> {
+    let output = setup.run(more);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    let syncs = result["syncs"].as_array().expect("a list of syncs");
+    for run in syncs.iter().map(|sync| &sync["run"]) {
+        assert_eq!((run["state"].as_str(), run["trigger"].as_str()), (Some("done"), Some(trigger)), "{run}");
+        assert_eq!((&run["counts"]["crm"]["failing"], &run["counts"]["remote"]["failing"]), (&json!(0), &json!(0)));
+    }
+    syncs.iter().map(|sync| (sync["profile"].as_str().expect("a profile").to_owned(), sync["run"].clone())).collect()
+}
 
 #[test]
 fn the_demo_world_comes_to_rest_and_keeps_its_state() {
     let setup = Setup::named("demo");
-    let first = setup.run(&["--fresh", "--once", "--json"]);
-    let said = String::from_utf8_lossy(&first.stderr);
-    assert!(first.status.success(), "{said}");
-    let result: serde_json::Value = serde_json::from_slice(&first.stdout).expect("JSON and nothing else");
-    let run = &result["syncs"][0]["run"];
-    // Nobody started it: the rule did, through the fan-out, the queue and the worker.
-    assert_eq!((run["state"].as_str(), run["trigger"].as_str()), (Some("done"), Some("schedule")));
-    assert!(run["counts"]["remote"]["created"].as_u64().is_some_and(|created| created > 1_000), "{run}");
-    assert_eq!(run["counts"]["remote"]["failing"], 0);
+    // Nobody starts them: the rule does, through the fan-out, the queue and the worker.
+    let first = demo_syncs(&setup, &["--fresh", "--once", "--json"], "schedule");
+    let profiles: Vec<&str> = first.iter().map(|(profile, _)| profile.as_str()).collect();
+    let (teamleader, zoho, sell) = ("teamleader-google-contacts", "zoho-google-contacts", "sell-google-contacts");
+    assert_eq!(profiles, [teamleader, teamleader, zoho, sell]);
+    let builtin = &first[0].1;
+    assert!(builtin["counts"]["remote"]["created"].as_u64().is_some_and(|created| created > 1_000), "{builtin}");
+    // At each vendor 40 people, 12 of whom are in Google's group, too; 5 more are only there. One profile is one-way.
+    for ((profile, run), (crm, remote)) in first[1..].iter().zip(VENDORS) {
+        assert_eq!((written(run, "crm"), written(run, "remote")), (crm, remote), "{profile}: {run}");
+    }
 
-    let second = setup.run(&["--once", "--json"]);
-    assert!(second.status.success(), "{}", String::from_utf8_lossy(&second.stderr));
-    let result: serde_json::Value = serde_json::from_slice(&second.stdout).expect("JSON and nothing else");
-    let run = &result["syncs"][0]["run"];
-    assert_eq!((run["state"].as_str(), run["trigger"].as_str()), (Some("done"), Some("manual")));
-    for side in ["crm", "remote"] {
-        for count in ["created", "updated", "deleted"] {
-            assert_eq!(run["counts"][side][count], 0, "a second run without edits writes nothing: {run}");
+    for (profile, run) in demo_syncs(&setup, &["--once", "--json"], "manual") {
+        for side in ["crm", "remote"] {
+            assert_eq!(written(&run, side), [0; 4], "{profile}: a second run without edits writes nothing: {run}");
         }
     }
     assert!(!setup.dir().join("ready.json").exists());
