@@ -112,13 +112,15 @@ async function undo(sync, run) {
   if (!confirm(text)) return;
   say('Putting back …', 'soft');
   let [undone, answer] = [0, null];
+  const left = [];
   // A large run takes several calls; each goes on where the one before ended.
   for (let calls = 0; calls < 100 && !answer?.complete; calls += 1) {
-    answer = await api('POST', `/v1/runs/${run.id}/undo`);
+    const from = answer?.next ? `?next=${encodeURIComponent(answer.next)}` : '';
+    answer = await api('POST', `/v1/runs/${run.id}/undo${from}`);
     undone += answer.undone;
+    left.push(...answer.not_undone);
     if (!answer.complete) say(`Putting back … ${undone} so far`, 'soft');
   }
-  const left = answer.not_undone;
   const rest = answer.complete ? '' : ' There is more to put back: press Undo again.';
   say(`Put back: ${undone}. Left as they are: ${left.length}.${rest}`, left.length || rest ? 'warn' : 'good');
   if (!left.length) return showRuns(sync);

@@ -135,8 +135,10 @@ pub(crate) struct Undone {
     undone: u64,
     /// What could not be put back, and why.
     not_undone: Vec<NotUndone>,
-    /// False when time was up: call again, and it goes on.
+    /// False when time was up: call again with `next`, and it goes on.
     complete: bool,
+    /// Where to go on.
+    next: Option<String>,
 }
 
 /// What happened on one side.

@@ -135,17 +135,20 @@ pub(crate) async fn changes(
 }
 
 /// Puts back what a run wrote, where nobody has edited since; answers what it could not put back. Large runs take
-/// several calls: as long as `complete` is false, call again.
-#[utoipa::path(post, path = "/v1/runs/{id}/undo", operation_id = "undo_run", tag = "runs", params(("id" = String, Path)),
+/// several calls: as long as `complete` is false, call again with `next`.
+#[utoipa::path(post, path = "/v1/runs/{id}/undo", operation_id = "undo_run", tag = "runs", params(("id" = String, Path), Paging),
     responses((status = 200, body = described::Undone), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(crate) async fn undo(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
     Path(id): Path<String>,
+    Params(paging): Params<Paging>,
 ) -> Result<Json<Undone>, ApiError> {
     let (sync, run) = own(&state, &user, &id).await?;
+    let next = inside(paging.next.as_deref())?;
     let budget = Budget::of(state.engine.clock().clone(), UNDO_TIME);
-    Ok(Json(state.engine.undo(&sync, &run, &budget).await?))
+    let undone = state.engine.undo(&sync, &run, next.as_deref(), &budget).await?;
+    Ok(Json(Undone { next: undone.next.as_deref().map(cursor), ..undone }))
 }
 
 /// Below the 30 seconds that the HTTP API waits.

@@ -111,21 +111,24 @@ impl Both<'_> {
 
     fn one_way(&self, to: Side, value: Option<&Value>) -> (Targets, bool) {
         let quiet = match self.base {
-            // A text that the source never had is somebody's own note there, and nothing of ours to empty.
-            Some(base) if value.is_none() && matches!(self.value(to), Some(Value::Text(_))) => {
-                base.print(to.other(), self.field).is_none()
-            }
+            // What the source never had is somebody's own there, and nothing of ours to empty.
+            Some(base) if value.is_none() && base.print(to.other(), self.field).is_none() => true,
             Some(_) => !self.changed(Side::Left) && !self.changed(Side::Right),
             None => value.is_none(),
         };
         if quiet {
             return (vec![], false);
         }
-        let target = match (value, self.value(to)) {
-            (Some(Value::Items(here)), Some(Value::Items(there))) => {
-                Some(Value::Items(self.with_their_own(to, here, there)))
+        let here = match value {
+            Some(Value::Items(here)) => Some(here.as_slice()),
+            Some(Value::Text(_)) => None,
+            None => Some([].as_slice()),
+        };
+        let target = match (here, self.value(to)) {
+            (Some(here), Some(Value::Items(there))) => {
+                Some(Value::Items(self.with_their_own(to, here, there))).filter(|value| !value.is_empty())
             }
-            (Some(Value::Items(_) | Value::Text(_)) | None, _) => value.cloned(),
+            (Some(_) | None, _) => value.cloned(),
         };
         (vec![(to, target)], false)
     }

@@ -87,8 +87,31 @@ impl Engine {
                 None => break,
             }
         }
+        self.look_again_at_excluded(sync).await?;
         self.amend(sync, |checkpoint| checkpoint.retry_failing = true).await?;
         self.enqueue_run(sync, Trigger::Manual).await
+    }
+
+    /// What was set aside for a reason that lies outside the record (a field's limits, a namesake) may fit by now.
+    async fn look_again_at_excluded(&self, sync: &Sync) -> Result<(), EngineError> {
+        let mut after = None;
+        loop {
+            let (rows, next) = self.store.rows_in_state(&sync.id, RowState::Excluded, after.as_ref(), 500).await?;
+            let outside = |row: &tandem_store::link::Row| {
+                let code = row.reason.as_ref().map(|reason| reason.code.as_str());
+                matches!(code, Some("unfit_field" | "missing_fields" | "ambiguous"))
+            };
+            let again = |row: tandem_store::link::Row| RowChange {
+                before: Some(row.clone()),
+                after: Some(tandem_store::link::Row { state: RowState::Failing, attempts: 0, refused: None, ..row }),
+            };
+            let changes: Vec<RowChange> = rows.into_iter().filter(outside).map(again).collect();
+            self.store.save_rows(&sync.id, &changes).await?;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Changes a sync's checkpoint while nobody works on it.

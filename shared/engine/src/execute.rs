@@ -192,7 +192,7 @@ enum Attempt {
 }
 
 impl Attempt {
-    /// A right that is missing for every record is the account's matter, not each record's.
+    /// What is the account's matter stops the batch; what is one record's (also a right on it) is that record's answer.
     fn answered(side: Side, answered: Vec<Answered>) -> Attempt {
         let stops = |error: &ConnectorError| {
             matches!(error.kind, ErrorKind::Throttled { .. } | ErrorKind::AuthRevoked | ErrorKind::Retryable)

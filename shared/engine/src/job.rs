@@ -229,7 +229,9 @@ impl Engine {
         Ok(match stopped {
             Ok(()) => {
                 checkpoint.first_done = true;
-                checkpoint.confirmed = None;
+                if !progress.put_off {
+                    checkpoint.confirmed = None;
+                }
                 let (code, message) = left_undone(checkpoint, progress.put_off);
                 let error = message.as_deref().and_then(|message| error(code, message));
                 at_rest(RunState::Done, SyncState::Idle, error, message)

@@ -5,6 +5,7 @@
 //! run ([`Task::Adopt`](crate::session::Task)), when everything that is in the CRM is known.
 use crate::prepare::{Draft, Item};
 use crate::session::{Candidates, ReadFailure, Session};
+use std::collections::HashSet;
 use tandem_core::matching::{self, Match};
 use tandem_core::plan::{Outcome, Reason};
 use tandem_core::record::{RemoteId, RowKey, Scope, Side};
@@ -112,7 +113,12 @@ impl Session<'_> {
             .collect();
         let old: Vec<RemoteId> = linked.iter().map(|(_, _, old)| old.clone()).collect();
         let still_there = self.fetch(Side::Right, &old).await?;
+        let mut followed = HashSet::new();
         for ((index, row, _), _) in linked.into_iter().zip(still_there).filter(|(_, copy)| copy.is_none()) {
+            // Of two copies with one mark, the first is the record; the other one is somebody's own by now.
+            if !followed.insert(row.key.clone()) {
+                continue;
+            }
             let draft = &mut drafts[index];
             draft.row = Row { right: draft.row.right.take(), ..row.clone() };
             draft.before = vec![row];

@@ -151,10 +151,12 @@ impl Session<'_> {
     /// Everything is read and written: now the remote records that are in the CRM under no name, and then the deletions
     /// that waited. Answers whether there is anything left to do.
     async fn begin_last_walk(&self, flow: &mut Flow, progress: &mut Progress<'_>) -> Result<bool, Stop> {
-        if flow.stop.is_some() || !flow.put_off.is_empty() {
+        let unread = |task: &Task| matches!(task, Task::Page(_) | Task::Sweep(_));
+        if flow.stop.is_some() || flow.put_off.iter().any(unread) {
             return Ok(false);
         }
         let adopts = progress.checkpoint.candidates && self.policy.direction.may_write(Side::Left);
+        let adopts = adopts && !flow.put_off.contains(&Task::Adopt);
         let retires = !adopts && progress.checkpoint.pending_deletes;
         for checkpoint in [&mut flow.ahead, &mut progress.checkpoint] {
             if adopts {
@@ -264,7 +266,8 @@ impl Session<'_> {
         let number = flow.next_page;
         flow.pages.push_back(OpenPage::of(number, &page));
         flow.next_page += 1;
-        for item in page.items {
+        for mut item in page.items {
+            item.step.right.take_if(|act| before.right.barred.is_some() && is_mark_only(act));
             if flow.stop.is_some() {
                 // The first-run limit was reached within this page: the page stays open and is read again.
                 break;
@@ -450,10 +453,14 @@ impl Session<'_> {
                     if item.replanned < REPLANS {
                         again.push(item);
                     } else {
+                        item.row = self.as_far_as_done(flow, &mut item);
                         flow.finish(self.settle(item, Ending::Refused { side, error }, &run, now));
                     }
                 }
-                Err(error) => flow.finish(self.settle(item, Ending::Refused { side, error }, &run, now)),
+                Err(error) => {
+                    item.row = self.as_far_as_done(flow, &mut item);
+                    flow.finish(self.settle(item, Ending::Refused { side, error }, &run, now));
+                }
             }
         }
         if !again.is_empty() {
@@ -470,11 +477,13 @@ impl Session<'_> {
             .iter()
             .map(|item| (item.page, item.replanned + 1, item.before.clone(), item.intents.clone()))
             .collect();
-        let rows = items.into_iter().map(|item| self.as_far_as_done(flow, item)).collect();
+        let rows = items.into_iter().map(|mut item| self.as_far_as_done(flow, &mut item)).collect();
         let fresh = self.looked_up(rows, 0).await.map_err(stop_of)?;
         for (item, (page, replanned, before, intents)) in fresh.into_iter().zip(tries) {
             let item = Item { page, replanned, before, intents, ..item };
-            if item.step.deletes() {
+            if let Some((side, reason)) = barred(&item, &progress.checkpoint) {
+                flow.finish(self.settle(item, Ending::Barred { side, reason }, &run, now));
+            } else if item.step.deletes() {
                 flow.finish(self.settle(item, Ending::Waits, &run, now));
             } else if item.step.writes() {
                 flow.ready.push(item);
@@ -485,18 +494,19 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The row of a record whose other act met a conflict: what was done of it stays done, is logged and counted.
-    fn as_far_as_done(&self, flow: &mut Flow, mut item: Item) -> Row {
+    /// The row of a record whose other act met a conflict or was refused: what was done of it stays done, is logged and
+    /// counted.
+    fn as_far_as_done(&self, flow: &mut Flow, item: &mut Item) -> Row {
         for side in [Side::Left, Side::Right] {
             let id = item.copy(side).map(|copy| copy.id.clone());
             match side {
-                Side::Left => item.row.left = id.or(item.row.left),
-                Side::Right => item.row.right = id.or(item.row.right),
+                Side::Left => item.row.left = id.or(item.row.left.take()),
+                Side::Right => item.row.right = id.or(item.row.right.take()),
             }
         }
         for Done { side, written } in std::mem::take(&mut item.done) {
             let Some(written) = written else { continue };
-            flow.finished.changes.extend(self.log(&item, side, Some(&written.id)));
+            flow.finished.changes.extend(self.log(item, side, Some(&written.id)));
             match item.step.act(side) {
                 // Counted when the record is finished, as one that we made.
                 Some(Act::Create { .. }) => item.row.made_on = Some(side),
@@ -511,7 +521,7 @@ impl Session<'_> {
                 Side::Right => item.row.right = Some(written.id),
             }
         }
-        item.row
+        item.row.clone()
     }
 
     /// Makes finished records durable: rows, then the intents that led to them, then the log; and then moves the cursor
@@ -613,6 +623,11 @@ enum Admission {
     Granted,
     NextRun,
     Refused { limit: u64 },
+}
+
+/// Whether an act only puts our marker on a record. Where nothing may be written, it is done without.
+fn is_mark_only(act: &Act) -> bool {
+    matches!(act, Act::Update { changed, scope: None, .. } if changed.is_empty())
 }
 
 /// The side that this record would be written to although writing there is refused, and why.

@@ -275,8 +275,14 @@ impl Session<'_> {
                     Some(Act::Delete { .. }) | None => Ok(()),
                 };
                 if let Err(reason) = verdict {
-                    item.step.left = None;
-                    item.step.right = None;
+                    // The other side's act, of a record that is on both, is none the worse for it.
+                    let creates = matches!(item.step.act(side), Some(Act::Create { .. }));
+                    if side == Side::Left || creates {
+                        item.step.left = None;
+                    }
+                    if side == Side::Right || creates {
+                        item.step.right = None;
+                    }
                     item.step.outcome = Outcome::Exclude(reason);
                 }
             }
@@ -371,9 +377,10 @@ impl Session<'_> {
             let ours = side == Side::Left || fetched.scope == Scope::Inside || fetched.marker.is_some();
             return ours.then(|| Draft::seen(Row::first_seen(side, &fetched.id), side, fetched, Vec::new()));
         };
-        // When everything is looked at (other fields may be mapped now), a version that we know tells nothing.
+        // When everything is looked at (other fields may be mapped now), a version that we know tells nothing. A CRM's may
+        // be a time in whole seconds, in which an edit hides that came just after our own write.
         let looked_at = matches!(listing, Some(Purpose::Read | Purpose::Regroup));
-        let echo = !looked_at && row.version(side) == Some(&fetched.version);
+        let echo = side == Side::Right && !looked_at && row.version(side) == Some(&fetched.version);
         let quiet = row.state == RowState::InSync && !self.is_news(side, &fetched, &row, echo);
         (!quiet).then(|| Draft::seen(row.clone(), side, fetched, vec![row]))
     }

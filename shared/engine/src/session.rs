@@ -324,6 +324,13 @@ pub(crate) enum Task {
 /// What is to be done next in this run, as the checkpoint has it; `None` when both sides have caught up. `put_off` is left
 /// for the next run. The remote side goes first, so that what is there already is known before anything is made.
 pub(crate) fn next_task(checkpoint: &Checkpoint, put_off: &[Task]) -> Option<Task> {
+    let is_put_off = |side| put_off.contains(&Task::Page(side)) || put_off.contains(&Task::Sweep(side));
+    // Nothing is made at the remote before it is known who is there, and nothing in the CRM either.
+    let listing = !matches!(checkpoint.right.stage, Stage::Following { .. });
+    if listing && is_put_off(Side::Right) {
+        return None;
+    }
+    let feeds_are_read = !is_put_off(Side::Left) && !is_put_off(Side::Right);
     let sides = [Side::Right, Side::Left];
     let listed = sides.map(|side| match checkpoint.side(side).stage {
         Stage::Listing { .. } => Some(Task::Page(side)),
@@ -332,8 +339,8 @@ pub(crate) fn next_task(checkpoint: &Checkpoint, put_off: &[Task]) -> Option<Tas
     });
     let retry = checkpoint.retrying.is_some().then_some(Task::Retry);
     let followed = sides.map(|side| (!checkpoint.side(side).caught_up).then_some(Task::Page(side)));
-    let adopt = checkpoint.adopting.is_some().then_some(Task::Adopt);
-    let retire = checkpoint.retiring.is_some().then_some(Task::Retire);
+    let adopt = (feeds_are_read && checkpoint.adopting.is_some()).then_some(Task::Adopt);
+    let retire = (feeds_are_read && checkpoint.retiring.is_some()).then_some(Task::Retire);
     let all = listed.into_iter().chain([retry]).chain(followed).chain([adopt, retire]);
     all.flatten().find(|task| !put_off.contains(task))
 }

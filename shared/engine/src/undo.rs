@@ -15,7 +15,7 @@ use tandem_core::fingerprint::Base;
 use tandem_core::plan::Reason;
 use tandem_core::record::{Field, Fields, Marker, RemoteId, RunId, Scope, Side, Value};
 use tandem_ports::connector::{Deletion, Draft, Fetched, Patch, Written};
-use tandem_ports::error::ConnectorError;
+use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::infra::Trigger;
 use tandem_store::lease::{Acquired, Lease};
 use tandem_store::link::{Row, RowChange, RowState};
@@ -34,8 +34,10 @@ pub struct Undone {
     pub undone: u64,
     /// What could not be put back, and why.
     pub not_undone: Vec<NotUndone>,
-    /// False when time was up: call again, and it goes on.
+    /// False when time was up: call again with `next`, and it goes on.
     pub complete: bool,
+    /// Where to go on.
+    pub next: Option<String>,
 }
 
 /// Something that could not be put back.
@@ -66,23 +68,35 @@ struct Target {
 
 impl Engine {
     /// Puts back what a run wrote. The run must be over, and no other be under way.
-    pub async fn undo(&self, sync: &Sync, run: &Run, budget: &Budget) -> Result<Undone, EngineError> {
+    /// `next` is where an earlier call ended.
+    pub async fn undo(
+        &self,
+        sync: &Sync,
+        run: &Run,
+        next: Option<&str>,
+        budget: &Budget,
+    ) -> Result<Undone, EngineError> {
         if !run.state.is_over() {
             return Err(conflict("run_under_way", "This run is still under way; undo it when it has ended."));
         }
-        let targets = self.targets(sync, run).await?;
+        let mut targets = self.targets(sync, run).await?;
         if targets.is_empty() && run.counts.writes() > 0 {
             let message = "There is no change log of this run any more, so nothing can be put back.";
             return Err(conflict("no_change_log", message));
         }
+        targets.retain(|target| next.is_none_or(|next| target.key().as_str() > next));
+        let under_way = self.store.checkpoint(&sync.id).await?.run.is_some_and(|run| !run.state.is_over());
+        if under_way {
+            return Err(conflict("run_under_way", "A run is under way; try again when it has ended."));
+        }
         let now = self.clock.now();
-        let lease = match self.store.acquire_lease(&sync.id, now, now + self.config.lease).await? {
+        let mut lease = match self.store.acquire_lease(&sync.id, now, now + self.config.lease).await? {
             Acquired::Lease(lease) => lease,
             Acquired::Busy => {
                 return Err(conflict("run_under_way", "A run is under way; try again when it has ended."));
             }
         };
-        let done = self.put_back(sync, run, targets, &lease, budget).await;
+        let done = self.put_back(sync, run, targets, &mut lease, budget).await;
         self.store.release(&lease).await?;
         done
     }
@@ -99,7 +113,9 @@ impl Engine {
             }
             next = more;
             if next.is_none() {
-                return Ok(all.into_values().collect());
+                let mut targets: Vec<Target> = all.into_values().collect();
+                targets.sort_by_key(Target::key);
+                return Ok(targets);
             }
         }
     }
@@ -109,7 +125,7 @@ impl Engine {
         sync: &Sync,
         undone: &Run,
         targets: Vec<Target>,
-        lease: &Lease,
+        lease: &mut Lease,
         budget: &Budget,
     ) -> Result<Undone, EngineError> {
         let (profile, settings) = rules(sync)?;
@@ -117,10 +133,12 @@ impl Engine {
         let container = self.store.checkpoint(&sync.id).await?.container;
         let opened = Session::open(self, sync, (profile, &settings), (&crm, &remote), container.as_ref(), budget).await;
         let session = opened.map_err(|stop| of_stop(stop, Side::Right))?;
+        session.recover(lease).await.map_err(|stop| of_stop(stop, Side::Right))?;
         let now = self.clock.now();
         let unique = format!("{:013x}-{:x}-undo", now.as_millisecond(), lease.fence);
         let mut run = Run::begin(&sync.id, Trigger::Manual, RunState::Done, now, &unique);
-        let mut answer = Undone { run: None, undone: 0, not_undone: Vec::new(), complete: true };
+        run.ended_at = Some(now);
+        let mut answer = Undone { run: None, undone: 0, not_undone: Vec::new(), complete: true, next: None };
         let mut targets = targets.into_iter().peekable();
         while targets.peek().is_some() {
             if budget.left() < Duration::from_secs(5) {
@@ -130,17 +148,22 @@ impl Engine {
             let some: Vec<Target> = targets.by_ref().take(RECORDS_A_STEP).collect();
             for side in [Side::Left, Side::Right] {
                 let of_side: Vec<&Target> = some.iter().filter(|target| target.side == side).collect();
-                let step = session.undo_step(side, &of_side, &undone.id, &mut answer).await?;
+                let mut step = StepDone::default();
+                let ended = session.undo_step(side, &of_side, &undone.id, &mut answer, &mut step).await;
+                // What was done is kept, also where the provider then asks us to wait.
                 self.store.save_rows(&sync.id, &step.rows).await?;
                 run.counts.add(&step.counts);
                 self.append_changes(sync, &mut run, lease.fence, &step.changes).await?;
+                if run.counts.writes() > 0 {
+                    run.ended_at = Some(self.clock.now());
+                    self.store.save_run(&run).await?;
+                    answer.run = Some(run.id.clone());
+                }
+                ended?;
             }
+            answer.next = some.last().map(Target::key);
         }
-        if run.counts.writes() > 0 {
-            run.ended_at = Some(self.clock.now());
-            self.store.save_run(&run).await?;
-            answer.run = Some(run.id);
-        }
+        answer.next.take_if(|_| answer.complete);
         Ok(answer)
     }
 }
@@ -156,7 +179,18 @@ impl Target {
         Target { side, record, title, verb, fields: BTreeMap::new(), scope: None }
     }
 
+    /// Orders the records of a run.
+    fn key(&self) -> String {
+        format!("{}:{}", self.side.word(), self.record)
+    }
+
     fn add(&mut self, change: Change) {
+        // What was made in the run was not there before it, whatever else became of it.
+        match change.action.as_str() {
+            "create" => self.verb = Verb::Create,
+            "delete" if self.verb != Verb::Create => self.verb = Verb::Delete,
+            _ => {}
+        }
         let Change { field, before, after, .. } = change;
         let Some(field) = field else { return };
         if field.as_str() == "group" {
@@ -213,10 +247,10 @@ impl Session<'_> {
         targets: &[&Target],
         run: &RunId,
         answer: &mut Undone,
-    ) -> Result<StepDone, EngineError> {
-        let mut done = StepDone::default();
+        done: &mut StepDone,
+    ) -> Result<(), EngineError> {
         if targets.is_empty() {
-            return Ok(done);
+            return Ok(());
         }
         let ids: Vec<RemoteId> = targets.iter().map(|target| target.id()).collect();
         let copies = self.fetch(side, &ids).await.map_err(|failure| of_stop(stop_of(failure), side))?;
@@ -224,7 +258,7 @@ impl Session<'_> {
         let (mut patches, mut deletions, mut drafts) = (Vec::new(), Vec::new(), Vec::new());
         for ((target, copy), row) in targets.iter().zip(copies).zip(rows) {
             match (target.verb, copy) {
-                (Verb::Create, Some(copy)) => match self.unedited(target, &copy) {
+                (Verb::Create, Some(copy)) => match self.unedited(target, &copy, row.as_ref()) {
                     true => deletions.push((*target, copy, row)),
                     false => answer.not_undone.push(target.failed(None, edited_since())),
                 },
@@ -238,16 +272,17 @@ impl Session<'_> {
                 (Verb::Delete, Some(_)) => {}
             }
         }
-        self.update_back(side, patches, answer, &mut done).await;
-        self.delete_made(side, deletions, answer, &mut done).await;
-        self.create_again(side, drafts, answer, &mut done).await?;
-        Ok(done)
+        self.update_back(side, patches, answer, done).await?;
+        self.delete_made(side, deletions, answer, done).await?;
+        self.create_again(side, drafts, answer, done).await
     }
 
-    /// Whether a record that a run made still says what it was made to say.
-    fn unedited(&self, target: &Target, copy: &Fetched) -> bool {
+    /// Whether nobody has touched a record that a run made: it is in the version that we left it in, and says what it was
+    /// made to say. One that no row leads to any more is not ours to judge.
+    fn unedited(&self, target: &Target, copy: &Fetched, row: Option<&Row>) -> bool {
         let now = self.mapped(target.side, &copy.fields);
-        target.fields.iter().all(|(field, (_, after))| self.same(now.get(field), after.as_ref()))
+        row.is_some_and(|row| row.version(target.side) == Some(&copy.version))
+            && target.fields.iter().all(|(field, (_, after))| self.same(now.get(field), after.as_ref()))
     }
 
     fn same(&self, one: Option<&Value>, other: Option<&Value>) -> bool {
@@ -300,11 +335,11 @@ impl Session<'_> {
         patches: Vec<(&Target, PutBack, Option<Row>)>,
         answer: &mut Undone,
         done: &mut StepDone,
-    ) {
+    ) -> Result<(), EngineError> {
         let limit = self.connector(side).capabilities().update_batch.max(1);
         for some in patches.chunks(limit) {
             let batch: Vec<Patch> = some.iter().map(|(_, (patch, _, _), _)| patch.clone()).collect();
-            let outcomes = whole(self.connector(side).update(&batch).await, batch.len());
+            let outcomes = whole(side, self.connector(side).update(&batch).await, batch.len())?;
             for ((target, (patch, copy, changed), row), outcome) in some.iter().zip(outcomes) {
                 match outcome {
                     Ok(written) => {
@@ -326,6 +361,7 @@ impl Session<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     fn after_undo(&self, side: Side, copy: &Fetched, patch: &Patch, written: &Written) -> Fields {
@@ -362,14 +398,14 @@ impl Session<'_> {
         deletions: Vec<(&Target, Fetched, Option<Row>)>,
         answer: &mut Undone,
         done: &mut StepDone,
-    ) {
+    ) -> Result<(), EngineError> {
         let limit = self.connector(side).capabilities().delete_batch.max(1);
         for some in deletions.chunks(limit) {
             let batch: Vec<Deletion> = some
                 .iter()
                 .map(|(_, copy, _)| Deletion { id: copy.id.clone(), expect: copy.version.clone() })
                 .collect();
-            let outcomes = whole(self.connector(side).delete(&batch).await, batch.len());
+            let outcomes = whole(side, self.connector(side).delete(&batch).await, batch.len())?;
             for ((target, copy, row), outcome) in some.iter().zip(outcomes) {
                 match outcome {
                     Ok(()) => {
@@ -390,6 +426,7 @@ impl Session<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     async fn create_again(
@@ -406,10 +443,15 @@ impl Session<'_> {
         let all: Vec<Draft> = drafts.iter().map(|(_, draft)| draft.clone()).collect();
         let found = self.patiently(side, || connector.find_made(&all)).await;
         let made = found.map_err(|failure| of_stop(stop_of(failure), side))?;
+        // Made by an earlier call whose answer was lost: only its row is missing.
+        for (_, copy) in &made {
+            let shown = self.mapped(side, &copy.fields);
+            done.rows.push(RowChange { before: None, after: Some(self.put_back_row(side, &copy.id, &shown)) });
+        }
         drafts.retain(|(_, draft)| !made.iter().any(|(marker, _)| *marker == draft.marker));
         for some in drafts.chunks(connector.capabilities().create_batch.max(1)) {
             let batch: Vec<Draft> = some.iter().map(|(_, draft)| draft.clone()).collect();
-            let outcomes = whole(connector.create(&batch).await, batch.len());
+            let outcomes = whole(side, connector.create(&batch).await, batch.len())?;
             for ((target, draft), outcome) in some.iter().zip(outcomes) {
                 match outcome {
                     Ok(written) => {
@@ -420,10 +462,7 @@ impl Session<'_> {
                         done.changes.extend(target.fields.keys().map(|field| {
                             Change::undo(target.side, (&record, &target.title), ("create", field), (&before, &after))
                         }));
-                        let mut row = Row::first_seen(side, &written.id);
-                        row.state = RowState::Excluded;
-                        row.reason = Some(undone());
-                        row.base = Some(Base::of(&self.sync.fingerprint_key, &after, &after));
+                        let row = self.put_back_row(side, &written.id, &after);
                         done.rows.push(RowChange { before: None, after: Some(row) });
                     }
                     Err(error) => answer.not_undone.push(target.failed(None, refused(&error))),
@@ -431,6 +470,15 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// The row of a record that is back: on its own, and not carried across by itself.
+    fn put_back_row(&self, side: Side, id: &RemoteId, shown: &Fields) -> Row {
+        let base = Base::of(&self.sync.fingerprint_key, shown, shown);
+        let first = Row::first_seen(side, id);
+        Row { state: RowState::Excluded, reason: Some(undone()), base: Some(base), ..first }
     }
 }
 
@@ -447,13 +495,21 @@ fn let_go(row: &Row, side: Side) -> RowChange {
     RowChange { before: Some(row.clone()), after: Some(next) }
 }
 
-/// One outcome an item, also where the call failed as a whole.
+/// One outcome an item. Where the call failed as a whole, and not for what one record says, the undo stops there.
 fn whole<T>(
+    side: Side,
     answered: Result<Vec<Result<T, ConnectorError>>, ConnectorError>,
     items: usize,
-) -> Vec<Result<T, ConnectorError>> {
+) -> Result<Vec<Result<T, ConnectorError>>, EngineError> {
     match answered {
-        Ok(outcomes) => outcomes,
-        Err(error) => (0..items).map(|_| Err(error.repeated())).collect(),
+        Ok(outcomes) => Ok(outcomes),
+        Err(error) => match error.kind {
+            ErrorKind::Permanent | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::CursorExpired => {
+                Ok((0..items).map(|_| Err(error.repeated())).collect())
+            }
+            ErrorKind::Retryable | ErrorKind::Throttled { .. } | ErrorKind::AuthRevoked | ErrorKind::Forbidden => {
+                Err(crate::desk::refused(side, &error))
+            }
+        },
     }
 }

@@ -313,7 +313,7 @@ impl Story {
     /// Undoes the last run.
     pub async fn undo(&self, run: &Run) -> tandem_engine::Undone {
         let budget = Budget::of(self.clock.clone(), Duration::from_secs(20));
-        self.engine.undo(&self.sync().await, run, &budget).await.expect("may be undone")
+        self.engine.undo(&self.sync().await, run, None, &budget).await.expect("may be undone")
     }
     /// Every write of a run.
     pub async fn changes(&self, run: &Run) -> Vec<Value> {

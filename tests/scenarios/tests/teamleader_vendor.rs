@@ -75,6 +75,7 @@ async fn an_edit_costs_one_info_and_a_quiet_run_none() {
     let story = story(json!({})).await;
     let ids: Vec<String> = (0..130)
         .map(|n| {
+            story.clock.advance(std::time::Duration::from_secs(1));
             story.teamleader.user_creates(VENDOR, person("First", &format!("Last{n}"), &format!("p{n}@example.com")))
         })
         .collect();
@@ -82,11 +83,8 @@ async fn an_edit_costs_one_info_and_a_quiet_run_none() {
     assert_eq!(story.run().await.counts.remote.created, 130);
     assert_eq!(calls(&story, "contacts.info"), 130, "one a contact and not one more");
     story.teamleader.forget_calls();
-    // The first look after the listing sees that second once more; nothing in it is read again.
     quiet(&story).await;
     assert_eq!(calls(&story, "contacts.info"), 0);
-    story.teamleader.forget_calls();
-    quiet(&story).await;
     assert!(story.teamleader.calls().len() <= 3, "{:?}", story.teamleader.calls());
     for id in &ids[..50] {
         edit(&story, id, json!({ "website": "https://example.com" }));

@@ -67,7 +67,9 @@ async fn drain(connector: &TeamleaderContacts, from: Option<&Cursor>) -> (Vec<Re
         let page = connector.changes(at.as_ref()).await.expect("a page");
         seen.extend(page.changes.into_iter().map(|change| match change {
             Change::Seen { id, .. } => id,
-            Change::Upsert(_) | Change::Tombstone { .. } | Change::Unreadable { .. } => panic!("only `Seen` is listed"),
+            // What a company's change means for its contacts is told whole: their own version is the one known before.
+            Change::Upsert(fetched) => fetched.id,
+            Change::Tombstone { .. } | Change::Unreadable { .. } => panic!("nothing is gone or unreadable"),
         }));
         match page.next {
             Next::More(cursor) => at = Some(cursor),
