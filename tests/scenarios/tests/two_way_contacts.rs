@@ -425,7 +425,7 @@ async fn an_account_that_must_rest_is_asked_nothing_by_its_other_syncs() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_renamed_stays_and_one_that_is_deleted_is_said_or_made_anew() {
+async fn a_group_that_is_deleted_is_made_anew_if_ours_and_said_if_chosen() {
     // Our own group: made anew, and everybody is in it again.
     let (story, _) = in_step(json!({})).await;
     let group = story.group();
