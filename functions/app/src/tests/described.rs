@@ -57,7 +57,7 @@ async fn every_answer_about_a_run_is_as_the_description_says() {
     let sync = world.sync(&an).await;
     let one = format!("/v1/syncs/{sync}");
     for contact in [
-        json!({"last_name": "Peeters", "emails": [{"type": "work", "value": "jan@acme.test"}],
+        json!({"first_name": "Jan", "last_name": "Peeters", "emails": [{"type": "work", "value": "jan@acme.test"}],
             "phones": [{"type": "work", "value": "+32 2 123 45 67"}]}),
         json!({"last_name": "Nobody"}),
     ] {

@@ -55,7 +55,8 @@ async fn a_field_that_a_side_does_not_have_or_cannot_write_is_refused_by_its_row
     ] {
         let field = format!("{MAP}{part}");
         assert_eq!(at.change(&sync, settings.clone()).await.error(), (422, "invalid", field.as_str()), "{settings}");
-        assert_eq!(at.create(settings.clone()).await.error(), (422, "invalid", field.as_str()), "{settings}");
+        let fresh = mapping().await;
+        assert_eq!(fresh.create(settings.clone()).await.error(), (422, "invalid", field.as_str()), "{settings}");
     }
     // Nothing of a refused map is kept.
     let before = at.world.get(&at.an, &format!("/v1/syncs/{sync}")).await.body;
@@ -87,9 +88,9 @@ async fn a_direction_that_would_write_what_cannot_be_written_is_refused() {
 async fn a_provider_that_cannot_be_asked_just_now_holds_up_no_change() {
     let at = mapping().await;
     let sync = at.create(json!({})).await.text("id");
-    at.world.zoho.revoke(ZOHO_USER);
+    at.world.zoho.inject(&[tandem_zoho::fake::Fault::ServerError; 8]);
     let choices = at.world.get(&at.an, &format!("/v1/syncs/{sync}/choices")).await;
-    assert_eq!(choices.error(), (409, "reconnect_needed", "crm"), "{}", choices.body);
+    assert!(!choices.status.is_success(), "{}", choices.body);
     let answer = at.change(&sync, with("custom.Nothing", "custom.nothing", "both")).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
 }
