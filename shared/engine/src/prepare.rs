@@ -335,8 +335,8 @@ impl Session<'_> {
         Ok(items)
     }
 
-    /// Reads the records that were only shown to be there, but for those in a version that we know (unless everything is
-    /// looked at anew, as other fields may be mapped now).
+    /// Reads the records that were only shown to be there. Where a listing is to find losses, those in a version that we
+    /// know are left alone; what a feed tells is read whatever its version, as an edit may hide in one (a time in seconds).
     async fn read_seen(
         &self,
         side: Side,
@@ -344,13 +344,12 @@ impl Session<'_> {
         rows: &[Option<Row>],
         listing: Option<Purpose>,
     ) -> Result<Vec<Change>, ReadFailure> {
-        let looks_anew = matches!(listing, Some(Purpose::Read | Purpose::Regroup));
         let known = |row: &Option<Row>, version: &Version| {
             row.as_ref().is_some_and(|row| row.version(side) == Some(version) && row.state != RowState::Failing)
         };
         let mut lately = self.read_lately.lock().expect("not poisoned").clone();
         let mut unread = |(change, row): (&Change, &Option<Row>)| match change {
-            Change::Seen { version, .. } if !looks_anew && known(row, version) => None,
+            Change::Seen { version, .. } if listing == Some(Purpose::FindLosses) && known(row, version) => None,
             Change::Seen { id, version } => {
                 (lately.insert(id.clone(), version.clone()).as_ref() != Some(version)).then(|| id.clone())
             }

@@ -48,8 +48,8 @@ impl fmt::Debug for Fetched {
 pub enum Change {
     /// Created or changed, or (in a full listing) just there.
     Upsert(Box<Fetched>),
-    /// There, in this version; what it says was not read. The engine reads it by [`Connector::get`], unless it has read
-    /// this very version before. For providers whose listing or feed shows less than the record.
+    /// There, in this version; what it says was not read. The engine reads it by [`Connector::get`]; of a listing that only
+    /// looks for what has left, not where it knows this version. For providers whose listing shows less than the record.
     Seen {
         /// Which record.
         id: RemoteId,

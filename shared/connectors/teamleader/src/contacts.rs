@@ -11,7 +11,6 @@ use crate::map;
 use crate::wire::{Company, Data, Definition, Held, Tag, stamp, text, time};
 use async_trait::async_trait;
 use futures::StreamExt;
-use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,10 +92,10 @@ impl TeamleaderContacts {
     }
 
     /// One `contacts.info`; `None` where there is no such contact.
-    async fn info(&self, id: &str) -> Result<Option<(Map<String, Value>, Timestamp)>> {
+    async fn info(&self, id: &str) -> Result<Option<Map<String, Value>>> {
         let read = self.api.read::<Data<Map<String, Value>>>(requests::about("contacts.info", id, Map::new())).await;
         match read {
-            Ok(answer) => Ok(Some((answer.body.data, answer.at))),
+            Ok(answer) => Ok(Some(answer.body.data)),
             Err(refusal) if error::is_gone(&refusal) => Ok(None),
             Err(refusal) => Err(refusal),
         }
@@ -112,11 +111,11 @@ impl TeamleaderContacts {
         Ok(answer.body.data.into_iter().map(|company| (company.id.clone(), company)).collect())
     }
 
-    fn fetched(&self, held: &Held, read_at: Timestamp) -> Fetched {
+    fn fetched(&self, held: &Held) -> Fetched {
         let raw = serde_json::to_value(held).expect("string keys and plain values are JSON");
         Fetched {
             id: RemoteId::new(held.text("id")),
-            version: version(held.text("updated_at"), read_at),
+            version: Version::new(stamp(held.text("updated_at"))),
             scope: self.scope(held),
             marker: None,
             fields: map::fields(held, self.options.carry, self.options.region),
@@ -134,13 +133,13 @@ impl TeamleaderContacts {
         let mut infos = futures::stream::iter(calls).buffered(AT_ONCE);
         let mut contacts = Vec::with_capacity(ids.len());
         while let Some(info) = infos.next().await {
-            contacts.push(info?.map(|(contact, read_at)| (Held { contact, company: None }, read_at)));
+            contacts.push(info?.map(|contact| Held { contact, company: None }));
         }
-        let linked: BTreeSet<&str> = contacts.iter().flatten().filter_map(|(held, _)| held.company_id()).collect();
+        let linked: BTreeSet<&str> = contacts.iter().flatten().filter_map(Held::company_id).collect();
         let companies = self.companies(&linked).await?;
-        let dress = |(held, read_at): (Held, Timestamp)| {
+        let dress = |held: Held| {
             let company = held.company_id().and_then(|id| companies.get(id)).cloned();
-            self.fetched(&Held { company, ..held }, read_at)
+            self.fetched(&Held { company, ..held })
         };
         Ok(contacts.into_iter().map(|held| held.map(dress)).collect())
     }
@@ -172,16 +171,6 @@ impl TeamleaderContacts {
         Ok(read)
     }
 }
-
-/// A time in whole seconds tells two states of one second not apart: what was read in a second that was not over has a
-/// version of its own, which no later reading shows, so that it is read once more.
-fn version(updated_at: &str, read_at: Timestamp) -> Version {
-    let settled = time(updated_at).is_none_or(|at| read_at.duration_since(at) >= SETTLED);
-    Version::new(if settled { stamp(updated_at) } else { format!("{}?", stamp(updated_at)) })
-}
-
-/// Times are whole seconds: a second is over, and its rows are final, once this has passed by the provider's clock.
-const SETTLED: SignedDuration = SignedDuration::from_secs(2);
 
 /// The tag that a container stands for.
 fn tag_of(container: &ContainerId) -> Option<&str> {

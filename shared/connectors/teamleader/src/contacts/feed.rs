@@ -3,20 +3,22 @@
 //!
 //! Windows are counted by number, and a deletion moves every later row one place forward. So each window starts at the
 //! last row of the one before, whatever its size; where that row is not in it, the listing steps back.
-use super::{SETTLED, TeamleaderContacts, version};
+use super::TeamleaderContacts;
 use crate::api::requests::{self, Page, Sort};
 use crate::error;
 use crate::wire::{Row, sent, stamp, time};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tandem_core::record::RemoteId;
+use tandem_core::record::{RemoteId, Version};
 use tandem_ports::connector::{Change, ChangePage, Cursor, Next};
 use tandem_ports::error::Result;
 
 const LIST: &str = "contacts.list";
 /// Part of every cursor: raised when its form changes.
 const FORM: u8 = 1;
+/// Times are whole seconds: a second is over, and its rows are final, once this has passed.
+const SETTLED: SignedDuration = SignedDuration::from_secs(2);
 /// How often the companies are looked at, in seconds.
 const COMPANIES_EVERY: i64 = 600;
 
@@ -75,8 +77,8 @@ impl Position {
     }
 }
 
-fn seen(row: &Row, at: Timestamp) -> Change {
-    Change::Seen { id: RemoteId::new(row.id.clone()), version: version(&row.updated_at, at) }
+fn seen(row: &Row) -> Change {
+    Change::Seen { id: RemoteId::new(row.id.clone()), version: Version::new(stamp(&row.updated_at)) }
 }
 
 /// The largest new stretch that one window from row `passed` on can show: windows start at multiples of their size, and
@@ -164,7 +166,7 @@ impl TeamleaderContacts {
         for row in &rows {
             position.added.take(&stamp(&row.added_at), &row.id);
         }
-        let changes = rows.iter().map(|row| seen(row, answer.at)).collect();
+        let changes = rows.iter().map(seen).collect();
         let reached = page.size * (page.number - 1) + rows.len() as u64;
         if (rows.len() as u64) < page.size {
             position.count = reached;
@@ -198,7 +200,7 @@ impl TeamleaderContacts {
             let row: Row = serde_json::from_value(value).map_err(|cause| error::unreadable(LIST, &cause))?;
             let (updated, added) = (stamp(&row.updated_at), stamp(&row.added_at));
             if !position.known.has(&updated, &row.id) {
-                changes.push(seen(&row, answer.at));
+                changes.push(seen(&row));
                 if inside && !position.added.has(&added, &row.id) {
                     fresh += 1;
                     latest.take(&added, &row.id);
