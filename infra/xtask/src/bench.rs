@@ -17,11 +17,12 @@ pub(crate) fn bench() -> Result<ExitCode> {
     let place = Place::new(&PlaceOptions { dir: "target/bench/world".into(), port_base: 4_960 })?;
     let folder = target(&place).join("bench");
     std::fs::create_dir_all(&folder).or_fault(|| format!("{} cannot be made", folder.display()))?;
-    let overlap = overlap(&place)?;
+    let overlap = self::overlap(&place, &[])?;
+    let both_ways = self::overlap(&place, &["10000", "50", "5", "both"])?;
     let sizes = sizes(&place, &stop)?;
     let emulator = emulator(&place)?;
-    print(&overlap, &sizes, &emulator);
-    let all = json!({ "overlap": overlap, "function_bytes": sizes, "emulator": emulator });
+    print(&overlap, &both_ways, &sizes, &emulator);
+    let all = json!({ "overlap": overlap, "both_ways": both_ways, "function_bytes": sizes, "emulator": emulator });
     let file = folder.join("bench.json");
     std::fs::write(&file, all.to_string()).or_fault(|| format!("{} cannot be written", file.display()))?;
     eprintln!("also in {}", file.display());
@@ -29,11 +30,12 @@ pub(crate) fn bench() -> Result<ExitCode> {
 }
 
 /// A first run of 10,000 contacts at 50 ms a provider call and 5 ms a table request, against the writes alone.
-fn overlap(place: &Place) -> Result<Value> {
+fn overlap(place: &Place, arguments: &[&str]) -> Result<Value> {
     let mut runs: Vec<Value> = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
         let mut command = cargo();
-        command.args(["run", "--quiet", "--locked", "--package", "simulation", "--example", "overlap"]);
+        command.args(["run", "--quiet", "--locked", "--package", "simulation", "--example", "overlap", "--"]);
+        command.args(arguments);
         let output = command.current_dir(&place.root).output().or_fault(|| "cargo does not start".to_owned())?;
         if !output.status.success() {
             return Err(Fault::new("the overlap benchmark fails"));
@@ -70,13 +72,17 @@ fn emulator(place: &Place) -> Result<Value> {
     Ok(answer["syncs"][0]["run"].clone())
 }
 
-fn print(overlap: &Value, sizes: &Value, emulator: &Value) {
+fn print(overlap: &Value, both_ways: &Value, sizes: &Value, emulator: &Value) {
     println!("{:<58}{:>12}", "figure", "value");
     let row = |name: &str, value: String| println!("{name:<58}{value:>12}");
-    let ratio = |name: &str| format!("{:.3}", overlap[name].as_f64().unwrap_or(f64::NAN));
-    row("first run of 10,000 / its sequential writes: median", ratio("median"));
-    row("  least and most of the runs", format!("{} {}", ratio("min"), ratio("max")));
-    row("  seconds of the middle run", format!("{:.2}", overlap["middle_run"]["seconds"].as_f64().unwrap_or(f64::NAN)));
+    let runs =
+        [("first run of 10,000 / its sequential writes", overlap), ("both ways, half of 10,000 on both", both_ways)];
+    for (name, of) in runs {
+        let ratio = |name: &str| format!("{:.3}", of[name].as_f64().unwrap_or(f64::NAN));
+        row(&format!("{name}: median"), ratio("median"));
+        row("  least and most of the runs", format!("{} {}", ratio("min"), ratio("max")));
+        row("  seconds of the middle run", format!("{:.2}", of["middle_run"]["seconds"].as_f64().unwrap_or(f64::NAN)));
+    }
     for (function, bytes) in sizes.as_object().into_iter().flatten() {
         row(&format!("{function}, MB"), format!("{:.1}", bytes.as_f64().unwrap_or(0.0) / 1e6));
     }

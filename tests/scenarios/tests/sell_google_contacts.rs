@@ -122,3 +122,20 @@ async fn what_sell_cannot_hold_stays_in_google() {
     assert_eq!(there["birthdays"][0]["date"]["year"], 1980);
     quiet(&story).await;
 }
+
+#[tokio::test]
+async fn a_google_group_is_chosen_and_on_the_built_in_crm_the_group_is_base_crm_too() {
+    let story = self::story(json!({})).await;
+    let group = story.google_group("Customers").await;
+    story.set("remote_group", json!(group)).await;
+    story.google_person(google("Ann", "Claes", "ann@example.com"), &[&group]);
+    story.google_person(google("Not", "Chosen", "not@example.com"), &[]);
+    let run = story.run().await;
+    assert_eq!((run.counts.crm.created, story.groups().len()), (1, 1), "{run:?}");
+    assert_eq!(persons(&story).len(), 1);
+
+    let story = Story::begins("sell-google-contacts", json!({})).await;
+    story.crm_contact(scenarios::contact("Jan", "Peeters", "jan@example.com")).await;
+    let run = story.run().await;
+    assert_eq!((run.counts.remote.created, &story.groups()[0]["name"]), (1, &json!("Base CRM")), "{run:?}");
+}

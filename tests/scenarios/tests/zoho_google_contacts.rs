@@ -259,3 +259,51 @@ async fn fifty_edits_on_each_side_of_a_thousand_cost_one_delta_and_one_batch_eac
     assert!(google.len() <= 5 && zoho.len() <= 9, "{} and {}: {google:?} {zoho:?}", google.len(), zoho.len());
     quiet(&story).await;
 }
+
+#[tokio::test]
+async fn s1_13_and_14_one_way_never_writes_the_other_side() {
+    let (story, id) = in_step(json!({ "direction": "crm_to_remote" })).await;
+    let group = story.group();
+    story.google_person(google("Ann", "Claes", "ann@example.com"), &[&group]);
+    story.google_edit(&story.person("Peeters"), json!({ "organizations": [{ "title": "drift" }] }));
+    story.zoho.user_edits(VENDOR, &id, json!({ "Mobile": "+32470000002" }));
+    let before = zoho_writes(&story);
+    let run = story.run().await;
+    assert_eq!((run.counts.remote.updated, zoho_writes(&story)), (1, before), "Zoho is never written: {run:?}");
+    assert_eq!(story.person("Peeters")["phoneNumbers"][0]["value"], "+32470000002");
+
+    let story = self::story(json!({ "direction": "remote_to_crm" })).await;
+    let group = story.google_group("Customers").await;
+    story.set("remote_group", json!(group)).await;
+    story.google_person(google("Ann", "Claes", "ann@example.com"), &[&group]);
+    story.google_person(google("Not", "Chosen", "not@example.com"), &[]);
+    jan(&story);
+    let run = story.run().await;
+    assert_eq!((run.counts.crm.created, run.counts.remote.created), (1, 0), "{run:?}");
+    let writes = story.google_writes();
+    let ann = named(&story, "Claes")["id"].as_str().unwrap().to_owned();
+    story.zoho.user_edits(VENDOR, &ann, json!({ "Title": "drift" }));
+    story.run().await;
+    assert_eq!(story.google_writes(), writes, "Google is never written");
+}
+
+#[tokio::test]
+async fn s1_27_k16_two_hits_are_reported_and_a_home_address_is_none() {
+    let story = story(json!({})).await;
+    let group = story.google_group("Customers").await;
+    story.set("remote_group", json!(group)).await;
+    story.google_person(google("Jan", "One", "jan@example.com"), &[&group]);
+    story.google_person(google("Jan", "Two", "JAN@example.com"), &[&group]);
+    let home = json!({ "names": [{ "givenName": "Ann", "familyName": "Home" }],
+                       "emailAddresses": [{ "type": "home", "value": "ann@example.com" }] });
+    story.google_person(home, &[&group]);
+    jan(&story);
+    let ann = json!({ "First_Name": "Ann", "Last_Name": "Claes", "Email": "ann@example.com" });
+    story.zoho.user_creates(VENDOR, "Contacts", ann);
+    let run = story.run().await;
+    let excluded = story.records("excluded").await;
+    let ambiguous = excluded.iter().filter(|record| record.reason.as_ref().unwrap().code == "ambiguous").count();
+    assert_eq!(ambiguous, 3, "Zoho's and both of Google's: {excluded:?} {run:?}");
+    assert_eq!((run.counts.remote.created, run.counts.crm.created), (1, 1), "both Anns: {run:?}");
+    quiet(&story).await;
+}
