@@ -229,9 +229,7 @@ impl Engine {
         Ok(match stopped {
             Ok(()) => {
                 checkpoint.first_done = true;
-                if !progress.put_off {
-                    checkpoint.confirmed = None;
-                }
+                checkpoint.confirmed.take_if(|_| !progress.put_off);
                 let (code, message) = left_undone(checkpoint, progress.put_off);
                 let error = message.as_deref().and_then(|message| error(code, message));
                 at_rest(RunState::Done, SyncState::Idle, error, message)

@@ -17,7 +17,7 @@ fn fits(all: &Value, schema: &Value, value: &Value, at: &str) {
     let kinds: Vec<&str> = match &schema["type"] {
         Value::String(kind) => vec![kind],
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => return,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return,
     };
     let kind = match value {
         Value::Null => "null",
