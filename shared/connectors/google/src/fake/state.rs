@@ -203,6 +203,7 @@ pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) quota: BTreeMap<String, u32>,
     pub(super) quota_minute: i64,
+    pub(super) calendars: super::calendar::World,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {
@@ -266,7 +267,8 @@ impl State {
     pub(super) fn mint(&mut self, email: &str) -> String {
         self.account(email);
         let token = format!("ya29.minted-{}", self.next());
-        let scopes = crate::auth::SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec();
+        let all = crate::auth::SCOPES_FOR_CONTACTS.iter().chain(&crate::auth::SCOPES_FOR_CALENDARS);
+        let scopes = all.map(|scope| (*scope).to_owned()).collect();
         let grant = Grant { account: email.to_owned(), client: "minted".to_owned(), scopes, expires_ms: None };
         self.access.insert(token.clone(), grant);
         token
