@@ -227,10 +227,11 @@ impl Connector for GoogleCalendar {
         let position = self.position(from)?;
         let (page, sync) = (position.page.as_deref(), position.sync.as_deref());
         let with_token = page.is_some() || sync.is_some();
-        let refused = |e: tandem_ports::error::ConnectorError| match e.kind {
-            ErrorKind::NotFound => error::calendar_gone(LIST),
-            _ if with_token => error::token_refused(e),
-            _ => e,
+        let refused = |e: tandem_ports::error::ConnectorError| {
+            if e.kind == ErrorKind::NotFound {
+                return error::calendar_gone(LIST);
+            }
+            if with_token { error::token_refused(e) } else { e }
         };
         let part = calendar::list(self.calendar.as_str(), position.size, page, sync);
         let answer: Events = self.call(LIST, &part).await.map_err(refused)?;

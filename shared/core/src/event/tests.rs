@@ -182,7 +182,7 @@ proptest! {
         let known = schema(&field::ALL);
         prop_assert!(fields.iter().all(|(name, _)| field::ALL.contains(name)));
         let written: Vec<crate::record::Field> = fields.iter().map(|(name, _)| name.clone()).collect();
-        prop_assert!(crate::schema::check(&known, &fields, &written).is_ok());
+        prop_assert!(crate::schema::check(&known, &fields, Some(&written)).is_ok());
     }
 
     #[test]
