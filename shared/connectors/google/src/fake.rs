@@ -188,7 +188,7 @@ impl FakeGoogle {
 
     /// A transport that is already authorised for this account, as the engine's is.
     pub fn authorised(self: &Arc<Self>, account: &str) -> Arc<dyn HttpTransport> {
-        let token = self.locked().mint(account);
+        let token = self.locked().mint(account, Vec::new());
         Arc::new(Authorised { fake: Arc::clone(self), token })
     }
 }

@@ -13,6 +13,6 @@ pub mod fake;
 mod map;
 mod wire;
 
-pub use calendar::{GoogleCalendar, Notify};
+pub use calendar::{Channel, GoogleCalendar, Notify, OpenChannel};
 pub use config::GoogleConfig;
 pub use contacts::GoogleContacts;

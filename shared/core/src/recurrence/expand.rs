@@ -245,3 +245,53 @@ fn jiff_of(date: &chrono::DateTime<rrule::Tz>) -> Option<DateTime> {
     let instant = Timestamp::from_second(date.timestamp()).ok()?;
     Some(TimeZone::UTC.to_datetime(instant))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps that the rule is walked for a window of so many days from 2026 on.
+    fn steps(rule: &str, start: &str, days: i64) -> usize {
+        let at = |text: &str| Moment::parse(text, &TimeZone::UTC).unwrap();
+        let first = at(start);
+        let span = Span::new(first, Moment::At(first_instant(&first) + SignedDuration::from_hours(1))).unwrap();
+        let walk = parsed(rule, &span, &TimeZone::UTC).unwrap();
+        let from: DateTime = "2026-01-01T00:00:00".parse().unwrap();
+        let until = from + SignedDuration::from_hours(24 * days);
+        let set = set_of(&walk, nearer(&walk, from)).unwrap().unwrap();
+        set.into_iter().take_while(|date| jiff_of(date).unwrap() < until).count()
+    }
+
+    fn first_instant(moment: &Moment) -> Timestamp {
+        match moment {
+            Moment::At(instant) => *instant,
+            Moment::Day(_) => panic!("a time"),
+        }
+    }
+
+    #[test]
+    fn the_work_grows_with_the_window() {
+        for (rule, each) in [("FREQ=DAILY", 365), ("FREQ=WEEKLY;BYDAY=MO,WE,FR", 156), ("FREQ=MONTHLY", 12)] {
+            let year = |years: i64| steps(rule, "1990-01-01T09:00:00Z", 365 * years);
+            for years in [1, 2, 4] {
+                let wanted = each * usize::try_from(years).unwrap();
+                assert!(year(years).abs_diff(wanted) <= 12, "{rule}: {} steps in {years} years", year(years));
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_of_1990_costs_no_more_than_one_of_last_year() {
+        for rule in ["FREQ=DAILY", "FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,TH"] {
+            let (old, new) = (steps(rule, "1990-01-02T09:00:00Z", 90), steps(rule, "2025-01-02T09:00:00Z", 90));
+            assert!(old.abs_diff(new) <= 4, "{rule}: {old} and {new} steps");
+        }
+        // Not every month has its day, so it is walked from its start: a step a month at most.
+        assert!(steps("FREQ=MONTHLY", "1990-01-31T09:00:00Z", 90) <= 36 * 12 + 3);
+        assert!(steps("FREQ=YEARLY", "1992-02-29T09:00:00Z", 90) <= 36);
+        // The 30th of February never comes; the search for it ends.
+        assert_eq!(steps("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "1990-01-01T09:00:00Z", 90), 0);
+        // A count is counted from its start: 10,000 steps at most.
+        assert!(steps("FREQ=DAILY;COUNT=10000", "1990-01-01T09:00:00Z", 90) <= 10_000);
+    }
+}

@@ -13,15 +13,11 @@ pub use watch::Notification;
 pub(super) use world::World;
 
 use super::state::{Call, Fault, State};
-use super::{Asked, Refusal, json_response};
-use crate::auth::{SCOPE_CALENDAR_EVENTS, SCOPE_CALENDAR_LIST};
+use super::{Asked, Refusal, json_response, schema};
 use bytes::Bytes;
 use http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-
-/// The one scope that allows everything.
-const SCOPE_ALL: &str = "https://www.googleapis.com/auth/calendar";
 
 /// Mails that writes made Google send, by guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +157,7 @@ fn handled(state: &mut State, asked: &Asked) -> Response<Bytes> {
 }
 
 fn one(state: &mut State, bearer: Option<&str>, request: &Request<'_>) -> Response<Bytes> {
-    match authorise(state, bearer).and_then(|account| route(state, &account, request)) {
+    match authorise(state, bearer, request).and_then(|account| route(state, &account, request)) {
         Ok(Value::Null) => Response::builder().status(204).body(Bytes::new()).expect("a status in range"),
         Ok(body) => json_response(200, &body),
         Err(Refused { code: 304, .. }) => {
@@ -171,15 +167,18 @@ fn one(state: &mut State, bearer: Option<&str>, request: &Request<'_>) -> Respon
     }
 }
 
-fn authorise(state: &mut State, bearer: Option<&str>) -> Result<String, Refused> {
+/// The token, the method, its scopes, its parameters, its body: in this order.
+fn authorise(state: &mut State, bearer: Option<&str>, request: &Request<'_>) -> Result<String, Refused> {
     let grant = state
         .grant(bearer)
         .map_err(|_| Refused::new(401, "global", "authError", "Invalid Credentials").at("header", "Authorization"))?;
-    let account = grant.account.clone();
-    let ours = [SCOPE_ALL, SCOPE_CALENDAR_EVENTS, SCOPE_CALENDAR_LIST];
-    if !grant.scopes.iter().any(|scope| ours.contains(&scope.as_str())) {
+    let method = schema::calendar_method(request.method, &request.path).ok_or_else(Refused::missing)?;
+    if !method.allows(&grant.scopes) {
         return Err(fault(Fault::Forbidden));
     }
+    let account = grant.account.clone();
+    let checked = method.check_query(request.query).and_then(|()| method.check_body(&request.body));
+    checked.map_err(|refusal| Refused::invalid(refusal.message))?;
     state.calendars.ensure(&account);
     Ok(account)
 }
@@ -191,10 +190,10 @@ fn route(state: &mut State, account: &str, request: &Request<'_>) -> Answered {
     }
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     match (request.method, path.as_slice()) {
-        ("GET", ["users", "me", "calendarList"]) => Ok(state.calendars.calendar_list(account)),
+        ("GET", ["users", "me", "calendarList"]) => state.calendars.calendar_list(account, request),
         ("GET", ["users", "me", "calendarList", id]) => state.calendars.calendar_entry(account, id),
         ("POST", ["calendars"]) => events::insert_calendar(state, account, request),
-        ("GET", ["calendars", id]) => state.calendars.calendar_entry(account, id),
+        ("GET", ["calendars", id]) => state.calendars.calendar(account, id),
         ("DELETE", ["calendars", id]) => events::delete_calendar(state, account, id),
         ("POST", ["calendars", id, "clear"]) => events::clear_calendar(state, account, id),
         ("GET", ["calendars", id, "events"]) => listing::list(state, account, id, request),
@@ -226,10 +225,12 @@ pub(super) fn control(state: &mut State, account: &str, what: &str, body: &Value
         if_none_match: None,
         body,
     };
+    schema::calendar().check(&body["event"], "Event", "event")?;
     let done = match what {
         "insert" => events::insert(state, account, &calendar, &request("POST", body["event"].clone())),
         "patch" => events::change(state, account, &calendar, &text("id"), &request("PATCH", body["event"].clone())),
         "delete" => events::delete(state, account, &calendar, &text("id"), &request("DELETE", Value::Null)),
+        "invite" => events::invite(state, account, &calendar, body),
         "calendar" => events::insert_calendar(state, account, &request("POST", body["calendar"].clone())),
         "share" => state.calendars.share(&calendar, &text("with"), &text("role")),
         "unshare" => state.calendars.share(&calendar, &text("with"), ""),

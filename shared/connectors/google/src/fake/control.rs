@@ -35,9 +35,12 @@ struct Order {
     faults: Vec<Fault>,
     #[serde(default)]
     seconds: i64,
+    /// What an account's token allows; where none is named, all that Tandem asks for.
+    #[serde(default)]
+    scopes: Vec<String>,
     /// Of the calendars' own orders.
-    #[serde(default, rename = "body")]
-    _body: Value,
+    #[serde(default)]
+    body: Value,
 }
 
 pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Response<Bytes> {
@@ -65,7 +68,7 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> super::Answer {
                 account.name.clone_from(&order.name);
             }
             let sub = account.sub.clone();
-            Ok(json!({"email": order.account, "sub": sub, "token": state.mint(&order.account)}))
+            Ok(json!({"email": order.account, "sub": sub, "token": state.mint(&order.account, order.scopes)}))
         }
         ("POST", "people") => {
             let names = order.people.into_iter().map(|edit| user_creates(state, &order.account, edit));
@@ -95,7 +98,7 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> super::Answer {
             Ok(json!({}))
         }
         ("POST", rest) if rest.starts_with("calendar/") => {
-            super::calendar::control(state, &order.account, &rest["calendar/".len()..], &asked.json()?["body"])
+            super::calendar::control(state, &order.account, &rest["calendar/".len()..], &order.body)
         }
         ("GET", "settings") => Ok(json!(state.settings)),
         ("GET", "state") => Ok(state_of(state, asked.one("account").unwrap_or_default())),
@@ -129,14 +132,14 @@ fn state_of(state: &State, account: &str) -> Value {
 }
 
 fn user_creates(state: &mut State, account: &str, edit: Edit) -> Result<String, Refusal> {
-    schema::check(&json!(edit.fields), "Person", "")?;
+    schema::facts().check(&json!(edit.fields), "Person", "")?;
     state.account(account);
     let person = state.new_person(edit.fields, edit.groups.unwrap_or_default());
     Ok(state.put(account, person).name)
 }
 
 fn user_edits(state: &mut State, account: &str, name: &str, edit: Edit) -> Result<(), Refusal> {
-    schema::check(&json!(edit.fields), "Person", "")?;
+    schema::facts().check(&json!(edit.fields), "Person", "")?;
     let mut person = state.account(account).people.get(name).cloned().ok_or_else(Refusal::missing)?;
     for (path, value) in edit.fields {
         if value.as_array().is_some_and(|entries| entries.is_empty()) {
@@ -238,7 +241,7 @@ impl FakeGoogle {
     }
 
     /// What the user does in the calendar app: an order of the control plane under `calendar/` (`insert`, `patch`,
-    /// `delete`, `calendar`, `share`, `unshare`).
+    /// `delete`, `invite`, `calendar`, `share`, `unshare`).
     ///
     /// # Panics
     /// Where Google's own app could not do it.

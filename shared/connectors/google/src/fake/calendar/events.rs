@@ -34,7 +34,7 @@ pub(super) fn insert_calendar(state: &mut State, account: &str, request: &Reques
         ..Default::default()
     };
     state.calendars.calendars.insert(id.clone(), calendar);
-    state.calendars.calendar_entry(account, &id)
+    state.calendars.calendar(account, &id)
 }
 
 pub(super) fn delete_calendar(state: &mut State, account: &str, id: &str) -> Answered {
@@ -117,7 +117,7 @@ pub(super) fn insert(state: &mut State, account: &str, calendar: &str, request: 
     let zone = state.calendars.writable(account, calendar)?.time_zone.clone();
     let body = request.object();
     let mut data = Map::new();
-    shape::merge(&mut data, &given(&body)?);
+    shape::merge(&mut data, &given(&body));
     shape::check(&data, &zone)?;
     if data.get("eventType").is_some_and(|kind| kind == "fromGmail") {
         return Err(Refused::invalid("Events of this type cannot be created."));
@@ -148,13 +148,33 @@ pub(super) fn import(state: &mut State, account: &str, calendar: &str, request: 
     let body = request.object();
     let uid = body.get("iCalUID").and_then(Value::as_str).ok_or_else(|| Refused::required("Missing iCalUID."))?;
     let mut data = Map::new();
-    shape::merge(&mut data, &given(&body)?);
+    shape::merge(&mut data, &given(&body));
     shape::check(&data, &zone)?;
     let there = state.calendars.of(account, calendar)?.events.values().find(|e| e.uid == uid && e.series.is_none());
     let id = there.map(|event| event.id.clone()).unwrap_or_default();
     let id = if id.is_empty() { format!("i{}", state.next()) } else { id };
     let organizer = body.get("organizer").and_then(|o| o.get("email")).and_then(Value::as_str).unwrap_or(account);
     put(state, account, calendar, fresh(id, uid.to_owned(), organizer, data), None)
+}
+
+/// What Google itself puts into a calendar, unchecked: another's appointment (`organizer`), one with a rule that only
+/// Google understands, one with a shortened list of guests. With `series` it is an occurrence of a series whose master
+/// is in no calendar of this account.
+pub(super) fn invite(state: &mut State, account: &str, calendar: &str, body: &Value) -> Answered {
+    let zone = state.calendars.of(account, calendar)?.time_zone.clone();
+    let mut data = body["event"].as_object().cloned().unwrap_or_default();
+    let organizer = body["organizer"].as_str().unwrap_or(account);
+    let Some(series) = body["series"].as_str() else {
+        let id = format!("g{}", state.next());
+        let uid = format!("{id}@google.com");
+        return put(state, account, calendar, fresh(id, uid, organizer, data), None);
+    };
+    let original = shape::moment(data.get("start"), &shape::zone_of(&data, &zone));
+    let original = original.ok_or_else(|| Refused::required("Missing start time."))?;
+    data.insert("originalStartTime".to_owned(), data["start"].clone());
+    let id = format!("{series}_{}", basic(&original));
+    let alone = fresh(id, format!("{series}@google.com"), organizer, data);
+    put(state, account, calendar, Event { series: Some(series.to_owned()), ..alone }, None)
 }
 
 fn fresh(id: String, uid: String, organizer: &str, data: Map<String, Value>) -> Event {
@@ -168,7 +188,7 @@ pub(super) fn change(state: &mut State, account: &str, calendar: &str, id: &str,
     if request.if_match.as_ref().is_some_and(|etag| *etag != before.etag()) {
         return Err(Refused::new(412, "global", "conditionNotMet", "Precondition Failed").at("header", "If-Match"));
     }
-    let patch = given(&request.object())?;
+    let patch = given(&request.object());
     if patch.get("status").is_some_and(|status| status == "cancelled") {
         count_mails(state, account, &before, Some((request, Mail::Cancellation)));
         cancel(state, account, calendar, id)?;

@@ -22,48 +22,12 @@ const DERIVED: [&str; 14] = [
     "recurringEventId",
     "originalStartTime",
 ];
-/// Everything an event resource can have beside.
-const KNOWN: [&str; 30] = [
-    "status",
-    "summary",
-    "description",
-    "location",
-    "colorId",
-    "start",
-    "end",
-    "endTimeUnspecified",
-    "recurrence",
-    "transparency",
-    "visibility",
-    "attendees",
-    "extendedProperties",
-    "conferenceData",
-    "gadget",
-    "anyoneCanAddSelf",
-    "guestsCanInviteOthers",
-    "guestsCanModify",
-    "guestsCanSeeOtherGuests",
-    "privateCopy",
-    "locked",
-    "reminders",
-    "source",
-    "attachments",
-    "eventType",
-    "workingLocationProperties",
-    "outOfOfficeProperties",
-    "focusTimeProperties",
-    "birthdayProperties",
-    "eventLabelId",
-];
 
 /// The body without what Google makes itself.
-pub(super) fn given(body: &Map<String, Value>) -> Result<Map<String, Value>, Refused> {
+pub(super) fn given(body: &Map<String, Value>) -> Map<String, Value> {
     let mut given = body.clone();
     given.retain(|name, _| !DERIVED.contains(&name.as_str()));
-    match given.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-        Some(name) => Err(Refused::invalid(format!("Invalid JSON payload received. Unknown name \"{name}\"."))),
-        None => Ok(given),
-    }
+    given
 }
 
 /// Patch semantics: `null` empties, objects are merged, lists are replaced whole.
@@ -239,7 +203,9 @@ pub(super) fn shown(event: &Event, account: &str, calendar: &str) -> Value {
     for name in names {
         out[name] = shown_time(&out[name], calendar);
     }
+    let is_shortened = out.get("attendeesOmitted") == Some(&json!(true));
     if let Some(guests) = out.get_mut("attendees").and_then(Value::as_array_mut) {
+        guests.retain(|guest| !is_shortened || guest["email"] == account);
         guests.iter_mut().for_each(|guest| dress(guest, account, &event.organizer));
     }
     out

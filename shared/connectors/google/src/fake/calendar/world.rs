@@ -1,6 +1,6 @@
 //! Calendars and what is in them.
 use super::watch::{Channel, Notification};
-use super::{Answered, Mails, Refused};
+use super::{Answered, Mails, Refused, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -121,9 +121,27 @@ impl World {
         Ok(self.calendars.get_mut(Self::name(account, id)).expect("just seen"))
     }
 
-    pub(super) fn calendar_list(&self, account: &str) -> Value {
-        let mine = self.calendars.keys().filter_map(|id| self.calendar_entry(account, id).ok());
-        json!({"kind": "calendar#calendarList", "items": mine.collect::<Vec<_>>(), "nextSyncToken": "list"})
+    /// A page of at most 250, 100 unless said. Sync tokens of this list are not simulated: none is given.
+    pub(super) fn calendar_list(&self, account: &str, request: &Request<'_>) -> Answered {
+        let size = request.one("maxResults").map_or(Ok(100), str::parse::<usize>).unwrap_or(0);
+        if !(1..=250).contains(&size) {
+            return Err(Refused::invalid("Invalid value for maxResults."));
+        }
+        let start = match request.one("pageToken") {
+            None => 0,
+            Some(token) => {
+                let place = token.strip_prefix("at-").and_then(|at| at.parse::<usize>().ok());
+                place.ok_or_else(|| Refused::invalid("Invalid page token."))?
+            }
+        };
+        let mine: Vec<Value> =
+            self.calendars.keys().filter_map(|id| self.calendar_entry(account, id).ok()).skip(start).collect();
+        let mut page = json!({"kind": "calendar#calendarList", "etag": "\"1\""});
+        if mine.len() > size {
+            page["nextPageToken"] = json!(format!("at-{}", start + size));
+        }
+        page["items"] = mine.into_iter().take(size).collect();
+        Ok(page)
     }
 
     pub(super) fn calendar_entry(&self, account: &str, id: &str) -> Answered {
@@ -137,6 +155,15 @@ impl World {
             entry["primary"] = json!(true);
         }
         Ok(entry)
+    }
+
+    /// The calendar itself, not as this account sees it.
+    pub(super) fn calendar(&self, account: &str, id: &str) -> Answered {
+        let calendar = self.of(account, id)?;
+        Ok(json!({
+            "kind": "calendar#calendar", "etag": "\"1\"", "id": Self::name(account, id),
+            "summary": calendar.summary, "timeZone": calendar.time_zone,
+        }))
     }
 
     /// An empty role takes the calendar away.
