@@ -30,19 +30,22 @@ class World:
     def __init__(self, origin):
         self.origin = origin.rstrip("/")
         self.control("POST", "reset")
-        self.token = self.control("POST", "accounts", account=ACCOUNT)["token"]
+        self.service = self.client("https://www.googleapis.com/auth/calendar")
+
+    def client(self, *scopes):
+        """A client whose token allows this; all that Tandem asks for, where nothing is said."""
+        token = self.control("POST", "accounts", account=ACCOUNT, scopes=scopes)["token"]
         path = os.path.join(os.path.dirname(googleapiclient.__file__), "discovery_cache", "documents", "calendar.v3.json")
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
         document["rootUrl"] = document["mtlsRootUrl"] = self.origin + "/"
-        token = self.token
 
         class Authorised(httplib2.Http):
             def request(self, uri, method="GET", body=None, headers=None, **rest):
                 headers = dict(headers or {}, authorization="Bearer " + token)
                 return super().request(uri, method, body=body, headers=headers, **rest)
 
-        self.service = build_from_document(document, http=Authorised())
+        return build_from_document(document, http=Authorised())
 
     def control(self, method, path, **body):
         data = json.dumps(body).encode() if body or method == "POST" else None
@@ -201,12 +204,31 @@ def calendars_come_and_go_but_the_primary_stays(w):
     made = w.service.calendars().insert(body={"summary": "Team"}).execute()
     listed = w.service.calendarList().list().execute()["items"]
     assert {c["id"]: c["accessRole"] for c in listed} == {ACCOUNT: "owner", made["id"]: "owner"}
+    read = w.service.calendars().get(calendarId=made["id"]).execute()
+    assert read["summary"] == "Team" and "accessRole" not in read
     w.service.calendars().delete(calendarId=made["id"]).execute()
     refused(w.events.list(calendarId=made["id"]), 404, "notFound")
     refused(w.service.calendars().delete(calendarId="primary"), 403, "cannotDeletePrimaryCalendar")
     w.create()
     w.service.calendars().clear(calendarId="primary").execute()
     assert w.full()[0] == []
+
+
+@check
+def a_token_allows_what_its_scopes_say(w):
+    ours = w.client()
+    assert len(ours.calendarList().list().execute()["items"]) == 1
+    refused(ours.calendars().insert(body={"summary": "Team"}), 403, "insufficientPermissions")
+    assert len(w.service.calendarList().list().execute()["items"]) == 1
+
+
+@check
+def the_list_of_calendars_has_pages(w):
+    for n in range(4):
+        w.service.calendars().insert(body={"summary": f"C{n}"}).execute()
+    first = w.service.calendarList().list(maxResults=3).execute()
+    rest = w.service.calendarList().list(maxResults=3, pageToken=first["nextPageToken"]).execute()
+    assert (len(first["items"]), len(rest["items"])) == (3, 2) and "nextPageToken" not in rest
 
 
 @check

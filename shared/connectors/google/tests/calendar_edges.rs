@@ -78,9 +78,9 @@ impl Calendar {
 }
 
 fn titles(changes: &[Change]) -> Vec<String> {
-    let upsert = |change: &Change| match change {
-        Change::Upsert(fetched) => Some(fetched.fields.text(&field::TITLE).to_owned()),
-        _ => None,
+    let upsert = |change: &Change| {
+        let Change::Upsert(fetched) = change else { return None };
+        Some(fetched.fields.text(&field::TITLE).to_owned())
     };
     changes.iter().filter_map(upsert).collect()
 }
@@ -136,9 +136,9 @@ async fn one_unreadable_rule_among_three_hundred_is_set_aside_by_name_and_the_re
     let bad = c.does("invite", json!({"event": typed("Broken", "2026-03-24T08:00:00Z", rule)}));
     let (changes, cursor) = c.drain(None).await;
     assert_eq!((changes.len(), titles(&changes).len()), (300, 299));
-    let found = changes.iter().find_map(|change| match change {
-        Change::Unreadable { id, reason } => Some((id, reason)),
-        _ => None,
+    let found = changes.iter().find_map(|change| {
+        let Change::Unreadable { id, reason } = change else { return None };
+        Some((id, reason))
     });
     let (id, reason) = found.expect("the bad one");
     assert!(*id == bad && reason.contains("recurrence"), "{reason}");

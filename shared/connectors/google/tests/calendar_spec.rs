@@ -12,7 +12,7 @@ use tandem_core::record::{ContainerId, Marker, RemoteId};
 use tandem_google::auth::SCOPES_FOR_CALENDARS;
 use tandem_google::fake::FakeGoogle;
 use tandem_google::{Channel, GoogleCalendar, GoogleConfig, Notify};
-use tandem_ports::connector::{Connector, Deletion, Draft, Next, Patch};
+use tandem_ports::connector::{Connector, Deletion, Draft, Fetched, Next, Patch};
 use tandem_testkit::clock::ManualClock;
 
 const ACCOUNT: &str = "jan@example.com";
@@ -43,6 +43,17 @@ fn series(title: &str) -> Event {
     event.exceptions.insert(at("2026-03-30T07:00:00Z"), Deviation::Changed(Box::new(renamed)));
     event.exceptions.insert(at("2026-04-06T07:00:00Z"), Deviation::Cancelled);
     event
+}
+
+/// A patch of every field that can be written.
+fn everything_changed(read: Fetched) -> Patch {
+    let mut event = Event::from_fields(&read.fields).expect("readable");
+    let mut changed: Vec<_> = field::ALL.to_vec();
+    changed.retain(|name| *name != field::CONFERENCE && *name != field::STATUS);
+    event.description.clear();
+    event.exceptions.clear();
+    let marker = Some(Marker::new("n"));
+    Patch { id: read.id, expect: read.version, changed, fields: event.to_fields(), scope: None, marker, raw: read.raw }
 }
 
 /// One of everything the connector can ask.
@@ -86,25 +97,7 @@ async fn everything_asked() -> Vec<Exchange> {
     google.changes(Some(&cursor)).await.expect("a delta");
     let found = google.find_made(&drafts).await.expect("found");
     assert_eq!(found.len(), 3);
-    let mut patches = Vec::new();
-    for (_, read) in &found {
-        let mut event = Event::from_fields(&read.fields).expect("readable");
-        let mut changed: Vec<_> = field::ALL.to_vec();
-        changed.retain(|name| *name != field::CONFERENCE && *name != field::STATUS);
-        event.description.clear();
-        event.exceptions.clear();
-        let (id, expect) = (read.id.clone(), read.version.clone());
-        let marker = Some(Marker::new("n"));
-        patches.push(Patch {
-            id,
-            expect,
-            changed,
-            fields: event.to_fields(),
-            scope: None,
-            marker,
-            raw: read.raw.clone(),
-        });
-    }
+    let patches: Vec<Patch> = found.into_iter().map(|(_, read)| everything_changed(read)).collect();
     let written = google.update(&patches).await.expect("the batch succeeds");
     let deletion = |one: tandem_ports::error::Result<tandem_ports::connector::Written>| {
         let one = one.expect("updated");
