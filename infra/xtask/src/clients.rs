@@ -27,9 +27,10 @@ struct Suite {
 enum Against {
     /// The address of this provider's simulator.
     Simulator(&'static str),
-    /// The path of this example of ours, built.
+    /// The path of this example of shared/core, built.
     Example(&'static str),
 }
+
 use Against::{Example, Simulator};
 
 /// Every suite.
@@ -159,6 +160,9 @@ mod tests {
             let python = has("requirements.txt") && has("run.py");
             let node = has("package-lock.json") && has("package.json") && has("run.mjs");
             assert!(python != node, "{}", suite.folder);
+            if let Example(name) = suite.against {
+                assert!(root().join("shared/core/examples").join(name).with_extension("rs").is_file(), "{name}");
+            }
         }
     }
 }
