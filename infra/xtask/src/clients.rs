@@ -1,33 +1,47 @@
-//! The providers' own published clients drive our simulators: the proof that the fakes are like them.
+//! The providers' own published clients drive our simulators: the proof that the fakes are like them. Published
+//! programs stand beside our own calculations in the same way.
 use crate::PlaceOptions;
-use crate::build::{programs, target};
+use crate::build::{cargo, programs, target};
 use crate::fault::{Fault, OrFault as _, Result};
 use crate::place::{Place, Port, root};
 use crate::simulators;
 use crate::stop::Stop;
 use crate::tools::{node_modules, venv};
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-/// A published client and what it does with a simulator. A folder with `requirements.txt` holds `run.py`, one with
-/// `package-lock.json` holds `run.mjs`; either takes the simulator's address and ends with `N passed, 0 failed`.
+/// A published program and what it is held against. A folder with `requirements.txt` holds `run.py`, one with
+/// `package-lock.json` holds `run.mjs`; either takes one argument and ends with `N passed, 0 failed`.
 struct Suite {
     /// As people call it.
     name: &'static str,
     /// Under tests/clients/.
     folder: &'static str,
-    /// Whose simulator it drives.
-    provider: &'static str,
+    against: Against,
 }
+
+/// What a suite is given as its argument.
+enum Against {
+    /// The address of this provider's simulator.
+    Simulator(&'static str),
+    /// The path of this example of shared/core, built.
+    Example(&'static str),
+}
+
+use Against::{Example, Simulator};
 
 /// Every suite.
 const SUITES: &[Suite] = &[
-    Suite { name: "Google's client for Python", folder: "google_people", provider: "google" },
-    Suite { name: "Teamleader's client for Node.js", folder: "teamleader", provider: "teamleader" },
-    Suite { name: "Zoho's SDK for Python", folder: "zoho", provider: "zoho" },
-    Suite { name: "Zendesk's client for Python", folder: "sell", provider: "sell" },
+    Suite { name: "Google's client for Python", folder: "google_people", against: Simulator("google") },
+    Suite { name: "Google's client for Python", folder: "google_calendar", against: Simulator("google") },
+    Suite { name: "gcalcli", folder: "gcalcli", against: Simulator("google") },
+    Suite { name: "Teamleader's client for Node.js", folder: "teamleader", against: Simulator("teamleader") },
+    Suite { name: "Zoho's SDK for Python", folder: "zoho", against: Simulator("zoho") },
+    Suite { name: "Zendesk's client for Python", folder: "sell", against: Simulator("sell") },
+    Suite { name: "Python's dateutil", folder: "recurrence", against: Example("expand") },
 ];
 
 /// `cargo xtask clients`.
@@ -42,15 +56,12 @@ pub(crate) fn check(stop: &Stop) -> Result<()> {
     // Found out before anything is built: which of them cannot be let loose, and which lacks its tools.
     let mut commands = Vec::with_capacity(SUITES.len());
     for suite in SUITES {
-        let Some(origin) = simulators::origin(&place, suite.provider) else {
-            let provider = suite.provider.to_uppercase();
-            let said = format!("a TANDEM_{provider}_*_URL is set; the clients are only let loose on the simulator");
-            return Err(Fault::new(said));
-        };
+        let argument = argument(&place, &suite.against)?;
         let mut command = command(&place, &root().join("tests/clients").join(suite.folder), stop)?;
-        command.arg(origin).stdin(Stdio::null()).stderr(Stdio::inherit());
+        command.arg(argument).stdin(Stdio::null()).stderr(Stdio::inherit());
         commands.push((suite, command));
     }
+    examples(&place, stop)?;
     let simulators = simulators::start(&place, &programs(&place, stop)?, stop)?;
     for (suite, mut command) in commands {
         eprintln!("-- {}", suite.name);
@@ -59,10 +70,36 @@ pub(crate) fn check(stop: &Stop) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stdout);
         eprint!("{said}");
         if !(output.status.success() && all_passed(&said)) {
-            return Err(Fault::new(format!("{} and the simulator disagree; see above", suite.name)));
+            return Err(Fault::new(format!("{} and we disagree; see above", suite.name)));
         }
     }
     drop(simulators);
+    Ok(())
+}
+
+fn argument(place: &Place, against: &Against) -> Result<OsString> {
+    match against {
+        Example(name) => Ok(target(place).join("debug/examples").join(name).into()),
+        Simulator(provider) => {
+            let variables = format!("a TANDEM_{}_*_URL is set", provider.to_uppercase());
+            let said = || Fault::new(format!("{variables}; the clients are only let loose on the simulator"));
+            simulators::origin(place, provider).map(OsString::from).ok_or_else(said)
+        }
+    }
+}
+
+/// Builds what suites are held against beside simulators. The whole workspace's features, as for the programs.
+fn examples(place: &Place, stop: &Stop) -> Result<()> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--locked", "--workspace"]).current_dir(&place.root);
+    for suite in SUITES {
+        if let Example(name) = suite.against {
+            cargo.args(["--example", name]);
+        }
+    }
+    if !stop.run(&mut cargo)?.success() {
+        return Err(Fault::new("the examples do not build; cargo says why above"));
+    }
     Ok(())
 }
 
@@ -124,6 +161,9 @@ mod tests {
             let python = has("requirements.txt") && has("run.py");
             let node = has("package-lock.json") && has("package.json") && has("run.mjs");
             assert!(python != node, "{}", suite.folder);
+            if let Example(name) = suite.against {
+                assert!(root().join("shared/core/examples").join(name).with_extension("rs").is_file(), "{name}");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Read [`record`] for the words, [`plan`](mod@plan) for what the engine decides, [`profile`] for the rules.
 pub mod contact;
 pub mod error;
+pub mod event;
 pub mod fingerprint;
 pub mod guard;
 pub mod matching;
@@ -12,6 +13,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod record;
+pub mod recurrence;
 pub mod reduce;
 pub mod schedule;
 pub mod schema;

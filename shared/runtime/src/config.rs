@@ -159,6 +159,7 @@ impl Config {
             zoho: ZohoConfig { accounts_url: origins[ZOHO_ACCOUNTS.variable].clone() },
             google: GoogleConfig {
                 people_url: origins[PEOPLE.variable].clone(),
+                calendar_url: origins["TANDEM_GOOGLE_CALENDAR_URL"].clone(),
                 accounts_url: origins[ACCOUNTS.variable].clone(),
                 oauth_url: origins[OAUTH.variable].clone(),
                 certs_url: origins[CERTS.variable].clone(),

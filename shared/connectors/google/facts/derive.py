@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Derives people.json (names, paths and types only) from Google's discovery document of the People API.
+"""Derives people.json or calendar.json (names, paths and types only) from Google's discovery document of that API.
 
 usage: derive.py DISCOVERY.json > people.json
 """
@@ -7,11 +7,17 @@ import json
 import sys
 
 METHODS = {
-    "people.people.connections.list", "people.people.get", "people.people.getBatchGet", "people.people.createContact",
-    "people.people.updateContact", "people.people.deleteContact", "people.people.batchCreateContacts",
-    "people.people.batchUpdateContacts", "people.people.batchDeleteContacts", "people.contactGroups.list",
-    "people.contactGroups.get", "people.contactGroups.batchGet", "people.contactGroups.create",
-    "people.contactGroups.update", "people.contactGroups.delete", "people.contactGroups.members.modify",
+    "people": {
+        "people.connections.list", "people.get", "people.getBatchGet", "people.createContact", "people.updateContact",
+        "people.deleteContact", "people.batchCreateContacts", "people.batchUpdateContacts",
+        "people.batchDeleteContacts", "contactGroups.list", "contactGroups.get", "contactGroups.batchGet",
+        "contactGroups.create", "contactGroups.update", "contactGroups.delete", "contactGroups.members.modify",
+    },
+    "calendar": {
+        "calendarList.get", "calendarList.list", "calendars.clear", "calendars.delete", "calendars.get",
+        "calendars.insert", "channels.stop", "events.delete", "events.get", "events.import", "events.insert",
+        "events.instances", "events.list", "events.patch", "events.update", "events.watch",
+    },
 }
 
 
@@ -22,14 +28,19 @@ def methods(resource):
         yield from methods(child)
 
 
-def shape(prop):
-    """A property as one short word: `string`, `[EmailAddress]`, `{Person}`, `Date`, or `A|B` for an enum."""
+def shape(prop, name, schemas):
+    """A property as one short word: `string`, `[EmailAddress]`, `{Person}`, `Date`, or `A|B` for an enum.
+
+    An object that has no name of its own is called after its place (`Event.creator`)."""
     if "$ref" in prop:
         return prop["$ref"]
     if prop.get("type") == "array":
-        return "[" + shape(prop["items"]) + "]"
+        return "[" + shape(prop["items"], name, schemas) + "]"
     if "additionalProperties" in prop:
-        return "{" + shape(prop["additionalProperties"]) + "}"
+        return "{" + shape(prop["additionalProperties"], name, schemas) + "}"
+    if "properties" in prop:
+        schemas[name] = prop
+        return name
     if "enum" in prop:
         return "|".join(prop["enum"])
     return prop["type"]
@@ -43,33 +54,36 @@ def mask(schema, name):
 
 def main():
     document = json.load(open(sys.argv[1], encoding="utf-8"))
-    schemas = document["schemas"]
+    schemas, api = dict(document["schemas"]), document["name"]
     out = {"methods": {}, "schemas": {}}
     todo = []
     for method in sorted(methods(document), key=lambda m: m["id"]):
-        if method["id"] not in METHODS:
+        if method["id"] not in {f"{api}.{name}" for name in METHODS[api]}:
             continue
         request = method.get("request", {}).get("$ref")
-        response = method["response"]["$ref"]
+        response = method.get("response", {}).get("$ref")
         params = {
             name: "|".join(p["enum"]) if "enum" in p else p["type"]
             for name, p in method.get("parameters", {}).items() if p["location"] == "query"
         }
         out["methods"][method["id"]] = {
-            "method": method["httpMethod"], "path": method["flatPath"], "query": params, "request": request,
-            "response": response,
+            "method": method["httpMethod"], "path": document["servicePath"] + method.get("flatPath", method["path"]),
+            "query": params, "request": request, "response": response,
+            "scopes": [scope.rsplit("/", 1)[1] for scope in method["scopes"]],
         }
         todo += [name for name in (request, response) if name]
     while todo:
         name = todo.pop()
         if name in out["schemas"]:
             continue
-        props = {key: shape(prop) for key, prop in schemas[name].get("properties", {}).items()}
+        fields = schemas[name].get("properties", {})
+        props = {key: shape(prop, f"{name}.{key}", schemas) for key, prop in fields.items()}
         out["schemas"][name] = props
         todo += [word.strip("[]{}") for word in props.values() if word.strip("[]{}") in schemas]
-    update = schemas["BatchUpdateContactsRequest"]
-    out["update_mask"] = mask(update, "updateMask")
-    out["read_mask"] = mask(update, "readMask")
+    if api == "people":
+        update = schemas["BatchUpdateContactsRequest"]
+        out["update_mask"] = mask(update, "updateMask")
+        out["read_mask"] = mask(update, "readMask")
     json.dump(out, sys.stdout, indent=0, sort_keys=True, separators=(",", ":"))
     print()
 

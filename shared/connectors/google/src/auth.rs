@@ -6,11 +6,19 @@ use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
 
 /// See and change contacts.
 pub const SCOPE_CONTACTS: &str = "https://www.googleapis.com/auth/contacts";
+/// See and change the appointments of all calendars.
+pub const SCOPE_CALENDAR_EVENTS: &str = "https://www.googleapis.com/auth/calendar.events";
+/// See which calendars there are, and what may be done with them.
+pub const SCOPE_CALENDAR_LIST: &str = "https://www.googleapis.com/auth/calendar.calendarlist.readonly";
 /// Know which account it is. The user may untick the others; the token answer's `scope` says what was granted.
 pub const SCOPES_IDENTITY: [&str; 2] = ["openid", "https://www.googleapis.com/auth/userinfo.email"];
 
 /// What a contacts sync asks for.
 pub const SCOPES_FOR_CONTACTS: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_CONTACTS];
+
+/// What a calendar sync asks for.
+pub const SCOPES_FOR_CALENDARS: [&str; 4] =
+    [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_CALENDAR_EVENTS, SCOPE_CALENDAR_LIST];
 
 /// `access_type=offline` with `prompt=consent` gives a refresh token on every connect;
 /// `include_granted_scopes=true` keeps what the user granted before.

@@ -19,6 +19,9 @@ pub(crate) struct Status {
     message: String,
     #[serde(default)]
     details: Vec<Detail>,
+    /// Calendar v3's form: domain, reason and message.
+    #[serde(default)]
+    errors: Vec<Detail>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,7 +38,7 @@ struct Envelope {
 
 impl Status {
     fn has_reason(&self, wanted: &[&str]) -> bool {
-        self.details.iter().any(|detail| wanted.contains(&detail.reason.as_str()))
+        self.details.iter().chain(&self.errors).any(|detail| wanted.contains(&detail.reason.as_str()))
     }
 
     /// The HTTP status of a per-item `google.rpc.Status`, whose `code` is a `google.rpc.Code`.
@@ -69,7 +72,11 @@ impl Status {
 pub(crate) fn classify(operation: &'static str, response: &Response<bytes::Bytes>) -> ConnectorError {
     let status = serde_json::from_slice::<Envelope>(response.body()).unwrap_or_default().error;
     let kind = kind_of(response.status().as_u16(), &status, retry_after(response.headers()));
-    ConnectorError::new(PROVIDER, operation, kind, sentence(kind, response.status().as_u16()))
+    let detail = match status.has_reason(&ORGANIZER_ONLY) {
+        true => "only the organiser may change this appointment".to_owned(),
+        false => sentence(kind, response.status().as_u16()),
+    };
+    ConnectorError::new(PROVIDER, operation, kind, detail)
 }
 
 /// The same for one item of a batch.
@@ -78,10 +85,22 @@ pub(crate) fn classify_item(operation: &'static str, http_status: u16, status: &
     ConnectorError::new(PROVIDER, operation, kind, sentence(kind, http_status))
 }
 
+/// About this appointment and not about the account: the user is a guest of it.
+const ORGANIZER_ONLY: [&str; 1] = ["forbiddenForNonOrganizer"];
+
+/// Whether a refused creation means that the id is taken.
+pub(crate) fn is_duplicate(response: &Response<bytes::Bytes>) -> bool {
+    let status = serde_json::from_slice::<Envelope>(response.body()).unwrap_or_default().error;
+    response.status() == http::StatusCode::CONFLICT && status.has_reason(&["duplicate"])
+}
+
 fn kind_of(http_status: u16, status: &Status, retry_after: Option<Duration>) -> ErrorKind {
     match http_status {
         // The status beside the reason is FAILED_PRECONDITION or INVALID_ARGUMENT, so only the reason counts.
         400 | 410 if status.has_reason(&["EXPIRED_SYNC_TOKEN"]) => ErrorKind::CursorExpired,
+        410 if status.has_reason(&["fullSyncRequired", "updatedMinTooLongAgo"]) => ErrorKind::CursorExpired,
+        410 => ErrorKind::NotFound,
+        403 if status.has_reason(&ORGANIZER_ONLY) => ErrorKind::Permanent,
         400 if status.is_failed_precondition() => ErrorKind::Conflict,
         401 => ErrorKind::AuthRevoked,
         403 if is_quota(status) => ErrorKind::Throttled { retry_after },
@@ -114,9 +133,9 @@ fn sentence(kind: ErrorKind, http_status: u16) -> String {
         ErrorKind::Throttled { .. } => "Google asks us to slow down".to_owned(),
         ErrorKind::AuthRevoked => "Google no longer accepts this connection".to_owned(),
         ErrorKind::CursorExpired => "Google no longer knows where we left off".to_owned(),
-        ErrorKind::Conflict => "the contact was changed at Google in the meantime".to_owned(),
+        ErrorKind::Conflict => "it was changed at Google in the meantime".to_owned(),
         ErrorKind::NotFound => "Google does not have it".to_owned(),
-        ErrorKind::Forbidden => "the Google connection lacks the right to see and change contacts".to_owned(),
+        ErrorKind::Forbidden => "the Google connection lacks the right to do this".to_owned(),
         ErrorKind::Permanent => format!("Google refuses this (status {http_status})"),
     }
 }
@@ -184,12 +203,17 @@ pub(crate) fn not_tried(operation: &'static str) -> ConnectorError {
 
 /// An item that the answer says nothing about.
 pub(crate) fn no_answer(operation: &'static str) -> ConnectorError {
-    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Google's answer leaves this contact out")
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Google's answer leaves this record out")
 }
 
 /// Gone, as a read showed.
 pub(crate) fn gone(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::NotFound, sentence(ErrorKind::NotFound, 404))
+}
+
+/// The calendar itself: deleted, or no longer shared with this account. Nothing follows for the appointments in it.
+pub(crate) fn calendar_gone(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::NotFound, "the calendar itself is no longer at Google")
 }
 
 /// Changed since it was read, as a read showed.
@@ -235,6 +259,13 @@ mod tests {
         assert_eq!(kind(403, &[], r#"{"error":{"status":"PERMISSION_DENIED"}}"#), ErrorKind::Forbidden);
         assert_eq!(kind(403, &[], r#"{"error":{"details":[{"reason":"rateLimitExceeded"}]}}"#), throttled(None));
         assert_eq!(kind(404, &[], "{}"), ErrorKind::NotFound);
+        let reason = |reason: &str| format!(r#"{{"error":{{"errors":[{{"reason":"{reason}"}}]}}}}"#);
+        assert_eq!(kind(410, &[], &reason("fullSyncRequired")), ErrorKind::CursorExpired);
+        assert_eq!(kind(410, &[], &reason("updatedMinTooLongAgo")), ErrorKind::CursorExpired);
+        assert_eq!(kind(410, &[], &reason("deleted")), ErrorKind::NotFound);
+        assert_eq!(kind(403, &[], &reason("userRateLimitExceeded")), throttled(None));
+        assert_eq!(kind(403, &[], &reason("forbiddenForNonOrganizer")), ErrorKind::Permanent);
+        assert_eq!(kind(412, &[], &reason("conditionNotMet")), ErrorKind::Conflict);
         assert_eq!(kind(409, &[], "{}"), ErrorKind::Conflict);
         assert_eq!(kind(429, &[("retry-after", "7")], "{}"), throttled(Some(7)));
         assert_eq!(kind(429, &dated, "{}"), throttled(Some(30)));

@@ -1,5 +1,6 @@
-//! Google's People API and its OAuth server in memory, over the real HTTP surface: the same requests, answers, pages,
+//! Google's People and Calendar APIs and its OAuth server in memory, over the real HTTP surface: the same requests, answers, pages,
 //! tokens, etags and refusals. As strict as Google or stricter, never kinder. No wall clock, no randomness.
+mod calendar;
 mod control;
 mod groups;
 mod oauth;
@@ -7,6 +8,7 @@ mod people;
 mod schema;
 mod state;
 
+pub use calendar::{Mails, Notification};
 pub use control::Edit;
 pub use state::{BatchRefusal, Fault, Settings};
 
@@ -19,11 +21,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tandem_ports::infra::{Clock, HttpTransport, TransportError};
 
-/// The provider. Send it requests by [`FakePeople::handle`] or as an [`HttpTransport`].
-pub struct FakePeople {
+/// The provider. Send it requests by [`FakeGoogle::handle`] or as an [`HttpTransport`].
+pub struct FakeGoogle {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
 }
+
+/// Its name from when it held people alone.
+pub type FakePeople = FakeGoogle;
 
 /// A refusal in Google's form.
 struct Refusal {
@@ -120,13 +125,13 @@ impl Asked {
     }
 }
 
-impl FakePeople {
+impl FakeGoogle {
     /// An empty provider, whose time comes from `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { state: Mutex::new(State::default()), clock }
     }
 
-    /// What [`FakePeople::save`] gave.
+    /// What [`FakeGoogle::save`] gave.
     pub fn load(clock: Arc<dyn Clock>, saved: &str) -> Result<Self, serde_json::Error> {
         Ok(Self { state: Mutex::new(serde_json::from_str(saved)?), clock })
     }
@@ -161,6 +166,9 @@ impl FakePeople {
         if let Some(response) = oauth::answer(&mut state, &asked) {
             return Some(response);
         }
+        if calendar::is_asked(&asked) {
+            return calendar::answer(&mut state, &asked);
+        }
         state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
         let fault = state.take_fault();
         match fault {
@@ -180,7 +188,7 @@ impl FakePeople {
 
     /// A transport that is already authorised for this account, as the engine's is.
     pub fn authorised(self: &Arc<Self>, account: &str) -> Arc<dyn HttpTransport> {
-        let token = self.locked().mint(account);
+        let token = self.locked().mint(account, Vec::new());
         Arc::new(Authorised { fake: Arc::clone(self), token })
     }
 }
@@ -249,7 +257,7 @@ fn mask_of(text: &str, valid: &[String], what: &str) -> Result<Vec<String>, Refu
 }
 
 #[async_trait]
-impl HttpTransport for FakePeople {
+impl HttpTransport for FakeGoogle {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         self.handle(request).ok_or(TransportError::Lost { host, source: None })
@@ -257,7 +265,7 @@ impl HttpTransport for FakePeople {
 }
 
 struct Authorised {
-    fake: Arc<FakePeople>,
+    fake: Arc<FakeGoogle>,
     token: String,
 }
 

@@ -1,9 +1,10 @@
-//! Google: contacts by the People API.
+//! Google: contacts by the People API, appointments by the Calendar API.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
 mod api;
 pub mod auth;
+mod calendar;
 pub mod config;
 mod contacts;
 mod error;
@@ -12,5 +13,6 @@ pub mod fake;
 mod map;
 mod wire;
 
+pub use calendar::{Channel, GoogleCalendar, Notify, OpenChannel};
 pub use config::GoogleConfig;
 pub use contacts::GoogleContacts;

@@ -1,7 +1,7 @@
 //! The control plane: what a test or a person does behind the connector's back. Over HTTP under `/_sim/google/`,
-//! and as methods of [`FakePeople`](super::FakePeople).
+//! and as methods of [`FakeGoogle`](super::FakeGoogle).
 use super::state::{BatchRefusal, Fault, Settings, State};
-use super::{Asked, FakePeople, Refusal, json_response, schema};
+use super::{Asked, FakeGoogle, Refusal, json_response, schema};
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
@@ -35,6 +35,12 @@ struct Order {
     faults: Vec<Fault>,
     #[serde(default)]
     seconds: i64,
+    /// What an account's token allows; where none is named, all that Tandem asks for.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// Of the calendars' own orders.
+    #[serde(default)]
+    body: Value,
 }
 
 pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Response<Bytes> {
@@ -62,7 +68,7 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> super::Answer {
                 account.name.clone_from(&order.name);
             }
             let sub = account.sub.clone();
-            Ok(json!({"email": order.account, "sub": sub, "token": state.mint(&order.account)}))
+            Ok(json!({"email": order.account, "sub": sub, "token": state.mint(&order.account, order.scopes)}))
         }
         ("POST", "people") => {
             let names = order.people.into_iter().map(|edit| user_creates(state, &order.account, edit));
@@ -90,6 +96,9 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> super::Answer {
             state.settings.clock_offset_ms += order.seconds * 1000;
             state.next();
             Ok(json!({}))
+        }
+        ("POST", rest) if rest.starts_with("calendar/") => {
+            super::calendar::control(state, &order.account, &rest["calendar/".len()..], &order.body)
         }
         ("GET", "settings") => Ok(json!(state.settings)),
         ("GET", "state") => Ok(state_of(state, asked.one("account").unwrap_or_default())),
@@ -123,14 +132,14 @@ fn state_of(state: &State, account: &str) -> Value {
 }
 
 fn user_creates(state: &mut State, account: &str, edit: Edit) -> Result<String, Refusal> {
-    schema::check(&json!(edit.fields), "Person", "")?;
+    schema::facts().check(&json!(edit.fields), "Person", "")?;
     state.account(account);
     let person = state.new_person(edit.fields, edit.groups.unwrap_or_default());
     Ok(state.put(account, person).name)
 }
 
 fn user_edits(state: &mut State, account: &str, name: &str, edit: Edit) -> Result<(), Refusal> {
-    schema::check(&json!(edit.fields), "Person", "")?;
+    schema::facts().check(&json!(edit.fields), "Person", "")?;
     let mut person = state.account(account).people.get(name).cloned().ok_or_else(Refusal::missing)?;
     for (path, value) in edit.fields {
         if value.as_array().is_some_and(|entries| entries.is_empty()) {
@@ -160,6 +169,7 @@ fn rename(state: &mut State, account: &str, name: &str) -> Result<String, Refusa
 fn expire_cursors(state: &mut State) {
     state.next();
     state.lists.values_mut().for_each(|token| token.expired = true);
+    state.calendars.expire_tokens();
 }
 
 fn revoke(state: &mut State, account: &str) {
@@ -168,7 +178,7 @@ fn revoke(state: &mut State, account: &str) {
     state.refresh.retain(|_, grant| grant.account != account);
 }
 
-impl FakePeople {
+impl FakeGoogle {
     /// The user makes a contact.
     ///
     /// # Panics
@@ -228,6 +238,31 @@ impl FakePeople {
     /// What one bad contact does to its batch.
     pub fn refuse_batches(&self, how: BatchRefusal) {
         self.set(|settings| settings.batch_refusal = how);
+    }
+
+    /// What the user does in the calendar app: an order of the control plane under `calendar/` (`insert`, `patch`,
+    /// `delete`, `invite`, `calendar`, `share`, `unshare`).
+    ///
+    /// # Panics
+    /// Where Google's own app could not do it.
+    pub fn user_does(&self, account: &str, what: &str, body: &Value) -> Value {
+        let done = super::calendar::control(&mut self.now(), account, what, body);
+        done.map_err(|r| r.message).expect("something that the app can do")
+    }
+
+    /// The events of a calendar as Google holds them, tombstones left out.
+    pub fn events(&self, account: &str, calendar: &str) -> Vec<Value> {
+        super::calendar::held(&mut self.now(), account, calendar)
+    }
+
+    /// Invitation mails so far.
+    pub fn mails(&self) -> super::Mails {
+        self.now().calendars.mails()
+    }
+
+    /// Takes the push notifications that wait to be sent, in order.
+    pub fn take_notifications(&self) -> Vec<super::Notification> {
+        self.now().calendars.take_notifications()
     }
 
     /// Calls so far, as (method, path, number of contacts or groups written).

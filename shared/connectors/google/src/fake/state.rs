@@ -1,6 +1,6 @@
 //! What the provider holds.
 use super::Refusal;
-use crate::auth::SCOPE_CONTACTS;
+use crate::auth::{SCOPE_CONTACTS, SCOPES_FOR_CALENDARS, SCOPES_FOR_CONTACTS};
 use crate::wire::MY_CONTACTS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -203,6 +203,7 @@ pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) quota: BTreeMap<String, u32>,
     pub(super) quota_minute: i64,
+    pub(super) calendars: super::calendar::World,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {
@@ -262,11 +263,14 @@ impl State {
         self.accounts.get_mut(email).expect("just made")
     }
 
-    /// An access token that does not expire.
-    pub(super) fn mint(&mut self, email: &str) -> String {
+    /// An access token that does not expire. Without scopes it has all that Tandem asks for.
+    pub(super) fn mint(&mut self, email: &str, mut scopes: Vec<String>) -> String {
         self.account(email);
         let token = format!("ya29.minted-{}", self.next());
-        let scopes = crate::auth::SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec();
+        if scopes.is_empty() {
+            let all = SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_CALENDARS);
+            scopes = all.map(|scope| (*scope).to_owned()).collect();
+        }
         let grant = Grant { account: email.to_owned(), client: "minted".to_owned(), scopes, expires_ms: None };
         self.access.insert(token.clone(), grant);
         token

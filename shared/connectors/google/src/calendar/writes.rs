@@ -1,0 +1,323 @@
+//! Creating, changing and deleting, fifty calls a request, one result a record.
+use super::assemble::{fetched, item_of};
+use super::wire::{Events, Item, Record, etag_of, is_series};
+use super::{GoogleCalendar, WRITE_BATCH, map};
+use crate::api::batch::Part;
+use crate::api::{self, calendar};
+use crate::error;
+use bytes::Bytes;
+use http::Response;
+use serde_json::{Map, Value, json};
+use tandem_core::event::{Deviation, Event, Moment, field};
+use tandem_core::record::{Field, RemoteId, Version};
+use tandem_ports::connector::{Deletion, Draft, Outcomes, Patch, Written};
+use tandem_ports::error::{ErrorKind, Result};
+
+const INSERT: &str = "events.insert";
+const PATCH: &str = "events.patch";
+const DELETE: &str = "events.delete";
+const INSTANCES: &str = "events.instances";
+
+/// A record on its way: what it shall say, and what Google shows of it so far.
+struct Work {
+    event: Event,
+    record: Record,
+    /// Exceptions that are still to be written.
+    todo: Vec<Moment>,
+}
+
+/// `Ok`: goes on. `Err`: that is its result.
+type Slot = Result<Work>;
+
+impl GoogleCalendar {
+    /// An id of ours makes the creation repeatable: what is there already is brought to what the draft says, a deleted
+    /// one too (its id stays taken, so it is confirmed again).
+    pub(super) async fn create_all(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
+        if drafts.len() > WRITE_BATCH {
+            return Err(error::refused(INSERT, "too many appointments at once"));
+        }
+        let mut slots: Vec<Slot> = drafts.iter().map(|draft| work(INSERT, &draft.fields, Record::default())).collect();
+        let insert = |(slot, draft): (&Slot, &Draft)| {
+            let body = map::new_body(&slot.as_ref().ok()?.event, &draft.marker);
+            Some(calendar::insert(self.calendar.as_str(), body, self.notify))
+        };
+        let answers = self.step(INSERT, slots.iter().zip(drafts).map(insert)).await;
+        let mut taken = Vec::new();
+        for (at, answer) in answers {
+            match answer {
+                Ok(answer) if error::is_duplicate(&answer) => taken.push(at),
+                answer => settle(&mut slots[at], answer.and_then(|answer| api::parse(INSERT, &answer))),
+            }
+        }
+        self.adopt(&mut slots, drafts, &taken).await;
+        for work in slots.iter_mut().flatten() {
+            work.todo = changed_exceptions(&work.event);
+        }
+        self.write_exceptions(&mut slots).await;
+        finish(slots)
+    }
+
+    async fn adopt(&self, slots: &mut [Slot], drafts: &[Draft], taken: &[usize]) {
+        let ids: Vec<String> = taken.iter().map(|at| map::id_of(&drafts[*at].marker)).collect();
+        let reads: Vec<Part> = ids.iter().map(|id| calendar::get(self.calendar.as_str(), id)).collect();
+        let mut parts = Vec::new();
+        for ((at, id), answer) in taken.iter().zip(&ids).zip(self.send_all(INSERT, &reads).await) {
+            let there = answer
+                .and_then(|answer| item_of(INSERT, &answer))
+                .and_then(|item| item.ok_or_else(|| error::changed_meanwhile(INSERT)));
+            let (Ok(work), Ok(item)) = (&mut slots[*at], there.as_ref()) else {
+                slots[*at] = Err(there.err().unwrap_or_else(|| error::not_tried(INSERT)));
+                continue;
+            };
+            let mut body = map::new_body(&work.event, &drafts[*at].marker);
+            body.remove("id");
+            body.insert("status".to_owned(), json!("confirmed"));
+            map::mark(&mut body, &drafts[*at].marker, item);
+            parts.push((*at, calendar::patch(self.calendar.as_str(), id, Some(item.etag()), body, self.notify)));
+        }
+        let (places, parts): (Vec<usize>, Vec<Part>) = parts.into_iter().unzip();
+        for (at, answer) in places.into_iter().zip(self.send_all(PATCH, &parts).await) {
+            settle(&mut slots[at], answer.and_then(|answer| api::parse(PATCH, &answer)));
+        }
+    }
+
+    pub(super) async fn update_all(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
+        if patches.len() > WRITE_BATCH {
+            return Err(error::refused(PATCH, "too many appointments at once"));
+        }
+        let mut slots: Vec<Slot> = patches.iter().map(start).collect();
+        let bodies: Vec<Option<Map<String, Value>>> = slots.iter().zip(patches).map(body_of).collect();
+        let part = |(body, patch): (&Option<Map<String, Value>>, &Patch)| {
+            let etag = Some(etag_of(patch.expect.as_str()));
+            Some(calendar::patch(self.calendar.as_str(), patch.id.as_str(), etag, body.clone()?, self.notify))
+        };
+        let answers = self.step(PATCH, bodies.iter().zip(patches).map(part)).await;
+        for (at, answer) in answers {
+            settle(&mut slots[at], answer.and_then(|answer| api::parse(PATCH, &answer)));
+        }
+        self.write_exceptions(&mut slots).await;
+        self.tell_gone_from_changed(&mut slots, patches).await;
+        finish(slots)
+    }
+
+    /// Google answers 412 for an etag of before the deletion too.
+    async fn tell_gone_from_changed(&self, slots: &mut [Slot], patches: &[Patch]) {
+        let refused = |slot: &Slot| slot.as_ref().is_err_and(|e| e.kind == ErrorKind::Conflict);
+        let places: Vec<usize> = (0..slots.len()).filter(|at| refused(&slots[*at])).collect();
+        let reads: Vec<Part> =
+            places.iter().map(|at| calendar::get(self.calendar.as_str(), patches[*at].id.as_str())).collect();
+        for (at, answer) in places.into_iter().zip(self.send_all(PATCH, &reads).await) {
+            if let Ok(item) = answer.and_then(|answer| item_of(PATCH, &answer))
+                && item.is_none_or(|item| item.is_cancelled())
+            {
+                slots[at] = Err(error::gone(PATCH));
+            }
+        }
+    }
+
+    /// A series is deleted only if its exceptions, too, are as they were read: Google checks the master alone.
+    pub(super) async fn delete_all(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
+        if deletions.len() > WRITE_BATCH {
+            return Err(error::refused(DELETE, "too many appointments at once"));
+        }
+        let series: Vec<&Deletion> = deletions.iter().filter(|d| is_series(d.expect.as_str())).collect();
+        let mut edited: Vec<&RemoteId> = Vec::new();
+        for chunk in series.chunks(crate::api::batch::MOST) {
+            let ids: Vec<RemoteId> = chunk.iter().map(|deletion| deletion.id.clone()).collect();
+            let read = self.read(&ids).await?;
+            let differs = chunk.iter().zip(read).filter(|(d, f)| f.as_ref().is_some_and(|f| f.version != d.expect));
+            edited.extend(differs.map(|(deletion, _)| &deletion.id));
+        }
+        let part = |deletion: &Deletion| {
+            let etag = etag_of(deletion.expect.as_str());
+            let part = || calendar::delete(self.calendar.as_str(), deletion.id.as_str(), etag, self.notify);
+            (!edited.contains(&&deletion.id)).then(part)
+        };
+        let mut outcomes: Outcomes<()> = deletions.iter().map(|_| Err(error::changed_meanwhile(DELETE))).collect();
+        for (at, answer) in self.step(DELETE, deletions.iter().map(part)).await {
+            outcomes[at] = answer.and_then(|answer| match answer.status().as_u16() {
+                // 410 "deleted", 404: it is gone, which is what was wanted.
+                200..=299 | 404 | 410 => Ok(()),
+                _ => Err(error::classify(DELETE, &answer)),
+            });
+        }
+        whole(outcomes)
+    }
+
+    /// Sends the parts that there are; each answer with its place.
+    async fn step(
+        &self,
+        operation: &'static str,
+        parts: impl Iterator<Item = Option<Part>>,
+    ) -> Vec<(usize, Result<Response<Bytes>>)> {
+        let present: Vec<(usize, Part)> = parts.enumerate().filter_map(|(at, part)| Some((at, part?))).collect();
+        let (places, parts): (Vec<usize>, Vec<Part>) = present.into_iter().unzip();
+        places.into_iter().zip(self.send_all(operation, &parts).await).collect()
+    }
+
+    /// Writes the exceptions of all records together: first the ids of occurrences that are no exceptions yet are
+    /// looked up (Google does not promise their form), then each is written.
+    async fn write_exceptions(&self, slots: &mut [Slot]) {
+        let mut wanted: Vec<(usize, Moment, Option<Item>)> = Vec::new();
+        for (at, slot) in slots.iter().enumerate() {
+            let Ok(work) = slot else { continue };
+            wanted.extend(work.todo.iter().map(|original| (at, *original, held(&work.record, original).cloned())));
+        }
+        let unknown: Vec<usize> = (0..wanted.len()).filter(|n| wanted[*n].2.is_none()).collect();
+        let lookups: Vec<Part> = unknown
+            .iter()
+            .filter_map(|n| {
+                let (at, original, _) = &wanted[*n];
+                let id = slots[*at].as_ref().ok()?.record.master.id().to_owned();
+                Some(calendar::instance(self.calendar.as_str(), &id, &original.to_string()))
+            })
+            .collect();
+        for (n, answer) in unknown.into_iter().zip(self.send_all(INSTANCES, &lookups).await) {
+            let found: Result<Events> = answer.and_then(|answer| api::parse(INSTANCES, &answer));
+            match found.map(|events| events.items.into_iter().next()) {
+                Ok(Some(instance)) => wanted[n].2 = Some(instance),
+                Ok(None) => slots[wanted[n].0] = Err(error::refused(INSTANCES, "the series has no such occurrence")),
+                Err(failed) => slots[wanted[n].0] = Err(failed),
+            }
+        }
+        let mut parts = Vec::new();
+        for (at, original, item) in wanted {
+            let (Ok(work), Some(item)) = (&slots[at], item) else { continue };
+            let known = held(&work.record, &original);
+            let body = match work.event.occurrence(&original) {
+                Some(one) => map::exception(&in_series(one, &work.event), &original, known, &work.record),
+                None => Map::from_iter([("status".to_owned(), json!("cancelled"))]),
+            };
+            let etag = known.map(Item::etag);
+            parts.push((at, calendar::patch(self.calendar.as_str(), item.id(), etag, body, self.notify)));
+        }
+        let (places, parts): (Vec<usize>, Vec<Part>) = parts.into_iter().unzip();
+        for (at, answer) in places.into_iter().zip(self.send_all(PATCH, &parts).await) {
+            let written: Result<Item> = answer.and_then(|answer| api::parse(PATCH, &answer));
+            match (written, &mut slots[at]) {
+                (Ok(item), Ok(work)) => work.record.put_exception(item),
+                (Err(failed), slot @ Ok(_)) => *slot = Err(failed),
+                (_, Err(_)) => {}
+            }
+        }
+    }
+}
+
+/// An occurrence keeps the zone that its series repeats in.
+fn in_series(mut one: Event, series: &Event) -> Event {
+    if one.time_zone.is_empty() && !one.span.is_all_day() {
+        one.time_zone = if series.time_zone.is_empty() { "UTC".to_owned() } else { series.time_zone.clone() };
+    }
+    one
+}
+
+fn work(operation: &'static str, fields: &tandem_core::record::Fields, record: Record) -> Slot {
+    let event = Event::from_fields(fields).map_err(|wrong| error::refused(operation, &wrong.to_string()))?;
+    Ok(Work { event, record, todo: Vec::new() })
+}
+
+fn start(patch: &Patch) -> Slot {
+    let record: Record = serde_json::from_value(patch.raw.clone())
+        .map_err(|_| error::refused(PATCH, "this reading of the appointment is of another release"))?;
+    if record.master.lacks_guests() && patch.changed.contains(&field::ATTENDEES) {
+        return Err(error::refused(PATCH, "it has more guests than Google shows, so they cannot be changed"));
+    }
+    let before = map::event(&record).map_err(|wrong| error::refused(PATCH, &wrong.to_string()))?;
+    let mut work = work(PATCH, &patch.fields, record)?;
+    if patch.changed.contains(&field::EXCEPTIONS) {
+        work.todo = differing_exceptions(&before, &work.event, &work.record);
+    }
+    Ok(work)
+}
+
+/// `None`: nothing of the master is to be written.
+fn body_of((slot, patch): (&Slot, &Patch)) -> Option<Map<String, Value>> {
+    let work = slot.as_ref().ok()?;
+    let changed: Vec<Field> = patch.changed.iter().filter(|name| **name != field::EXCEPTIONS).cloned().collect();
+    let mut body = map::changes(&work.event, &changed, &work.record);
+    if patch.changed.contains(&field::EXCEPTIONS) {
+        let mut dates = map::changes(&work.event, &[field::EXCEPTIONS], &work.record);
+        // Only where an EXDATE comes or goes.
+        let same = dates.get("recurrence").map(sorted) == work.record.master.0.get("recurrence").map(sorted);
+        if !same {
+            body.append(&mut dates);
+        }
+    }
+    if let Some(marker) = &patch.marker {
+        map::mark(&mut body, marker, &work.record.master);
+    }
+    (!body.is_empty()).then_some(body)
+}
+
+fn sorted(lines: &Value) -> Vec<String> {
+    let lines = lines.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+fn changed_exceptions(event: &Event) -> Vec<Moment> {
+    let changed = event.exceptions.iter().filter(|(_, deviation)| **deviation != Deviation::Cancelled);
+    changed.filter(|_| event.is_series()).map(|(original, _)| *original).collect()
+}
+
+/// Occurrences that must be written one by one: changed ones, and all that Google holds as exceptions of their own and
+/// that shall now be cancelled, restored or as the series says. Other cancellations are dates of the series.
+fn differing_exceptions(before: &Event, after: &Event, record: &Record) -> Vec<Moment> {
+    let mut all: Vec<Moment> = before.exceptions.keys().chain(after.exceptions.keys()).copied().collect();
+    all.sort();
+    all.dedup();
+    all.retain(|original| {
+        let (was, is) = (before.exceptions.get(original), after.exceptions.get(original));
+        let of_its_own = matches!(is, Some(Deviation::Changed(_))) || held(record, original).is_some();
+        was != is && of_its_own && after.is_series()
+    });
+    all
+}
+
+fn held<'a>(record: &'a Record, original: &Moment) -> Option<&'a Item> {
+    record.exceptions.iter().find(|item| map::original(item).is_ok_and(|at| at == *original))
+}
+
+fn settle(slot: &mut Slot, written: Result<Item>) {
+    match written {
+        Ok(item) => {
+            if let Ok(work) = slot {
+                work.record.master = item;
+            }
+        }
+        Err(failed) => *slot = Err(failed),
+    }
+}
+
+fn finish(slots: Vec<Slot>) -> Result<Outcomes<Written>> {
+    let written = |work: Work| {
+        let version = Version::new(work.record.version());
+        let id = RemoteId::new(work.record.master.id());
+        let shown = fetched(work.record).ok().map(|fetched| fetched.fields);
+        Written { id, version, shown }
+    };
+    whole(slots.into_iter().map(|slot| slot.map(written)).collect())
+}
+
+/// A batch whose every item failed for a reason of the account's failed as a whole.
+fn whole<T>(mut outcomes: Outcomes<T>) -> Result<Outcomes<T>> {
+    let of_the_account = |kind: ErrorKind| match kind {
+        ErrorKind::AuthRevoked | ErrorKind::Throttled { .. } => true,
+        ErrorKind::Retryable
+        | ErrorKind::CursorExpired
+        | ErrorKind::Conflict
+        | ErrorKind::NotFound
+        | ErrorKind::Forbidden
+        | ErrorKind::Permanent => false,
+    };
+    let all_fail = outcomes.iter().all(|one| one.as_ref().is_err_and(|e| of_the_account(e.kind)));
+    match outcomes.pop() {
+        Some(Err(failed)) if all_fail => Err(failed),
+        Some(last) => {
+            outcomes.push(last);
+            Ok(outcomes)
+        }
+        None => Ok(outcomes),
+    }
+}
