@@ -5,6 +5,7 @@ pub mod contact;
 pub mod error;
 pub mod fingerprint;
 pub mod guard;
+pub mod mail;
 pub mod matching;
 pub mod merge;
 pub mod normalise;
