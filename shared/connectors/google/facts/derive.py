@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Derives people.json (names, paths and types only) from Google's discovery document of the People API.
+"""Derives people.json or gmail.json (names, paths and types only) from Google's discovery document of that API.
 
 usage: derive.py DISCOVERY.json > people.json
 """
@@ -12,6 +12,9 @@ METHODS = {
     "people.people.batchUpdateContacts", "people.people.batchDeleteContacts", "people.contactGroups.list",
     "people.contactGroups.get", "people.contactGroups.batchGet", "people.contactGroups.create",
     "people.contactGroups.update", "people.contactGroups.delete", "people.contactGroups.members.modify",
+    "gmail.users.getProfile", "gmail.users.watch", "gmail.users.stop", "gmail.users.history.list",
+    "gmail.users.messages.list", "gmail.users.messages.get", "gmail.users.messages.insert",
+    "gmail.users.messages.modify", "gmail.users.labels.list", "gmail.users.labels.create", "gmail.users.labels.delete",
 }
 
 
@@ -50,7 +53,7 @@ def main():
         if method["id"] not in METHODS:
             continue
         request = method.get("request", {}).get("$ref")
-        response = method["response"]["$ref"]
+        response = method.get("response", {}).get("$ref")
         params = {
             name: "|".join(p["enum"]) if "enum" in p else p["type"]
             for name, p in method.get("parameters", {}).items() if p["location"] == "query"
@@ -67,9 +70,10 @@ def main():
         props = {key: shape(prop) for key, prop in schemas[name].get("properties", {}).items()}
         out["schemas"][name] = props
         todo += [word.strip("[]{}") for word in props.values() if word.strip("[]{}") in schemas]
-    update = schemas["BatchUpdateContactsRequest"]
-    out["update_mask"] = mask(update, "updateMask")
-    out["read_mask"] = mask(update, "readMask")
+    update = schemas.get("BatchUpdateContactsRequest")
+    if update:
+        out["update_mask"] = mask(update, "updateMask")
+        out["read_mask"] = mask(update, "readMask")
     json.dump(out, sys.stdout, indent=0, sort_keys=True, separators=(",", ":"))
     print()
 

@@ -11,6 +11,8 @@ pub struct GoogleConfig {
     pub oauth_url: String,
     /// Keys and user info; `/oauth2/v3/certs`, `/oauth2/v3/userinfo`.
     pub certs_url: String,
+    /// Gmail API; `/gmail/v1/…` and `/batch`.
+    pub gmail_url: String,
 }
 
 impl Default for GoogleConfig {
@@ -20,6 +22,7 @@ impl Default for GoogleConfig {
             accounts_url: "https://accounts.google.com".to_owned(),
             oauth_url: "https://oauth2.googleapis.com".to_owned(),
             certs_url: "https://www.googleapis.com".to_owned(),
+            gmail_url: "https://gmail.googleapis.com".to_owned(),
         }
     }
 }
@@ -28,6 +31,12 @@ impl GoogleConfig {
     /// Every service under one origin, as a simulator has it.
     pub fn at(origin: &str) -> Self {
         let origin = origin.trim_end_matches('/').to_owned();
-        Self { people_url: origin.clone(), accounts_url: origin.clone(), oauth_url: origin.clone(), certs_url: origin }
+        Self {
+            people_url: origin.clone(),
+            accounts_url: origin.clone(),
+            oauth_url: origin.clone(),
+            certs_url: origin.clone(),
+            gmail_url: origin,
+        }
     }
 }

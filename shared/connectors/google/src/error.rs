@@ -19,6 +19,9 @@ pub(crate) struct Status {
     message: String,
     #[serde(default)]
     details: Vec<Detail>,
+    /// Calendar v3's form: domain, reason and message.
+    #[serde(default)]
+    errors: Vec<Detail>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,7 +38,7 @@ struct Envelope {
 
 impl Status {
     fn has_reason(&self, wanted: &[&str]) -> bool {
-        self.details.iter().any(|detail| wanted.contains(&detail.reason.as_str()))
+        self.details.iter().chain(&self.errors).any(|detail| wanted.contains(&detail.reason.as_str()))
     }
 
     /// The HTTP status of a per-item `google.rpc.Status`, whose `code` is a `google.rpc.Code`.
@@ -175,6 +178,21 @@ pub(crate) fn token_refused(error: ConnectorError) -> ConnectorError {
         return error;
     }
     ConnectorError { kind: ErrorKind::CursorExpired, ..error }
+}
+
+/// A refused history: the mailbox no longer knows the id, and says so with 404 (`users.history.list`).
+pub(crate) fn history_refused(error: ConnectorError) -> ConnectorError {
+    let unknown = [ErrorKind::NotFound, ErrorKind::Permanent].contains(&error.kind);
+    if unknown { ConnectorError { kind: ErrorKind::CursorExpired, ..error } } else { error }
+}
+
+/// The same refusal in the words of mail.
+pub(crate) fn of_mail(error: ConnectorError) -> ConnectorError {
+    if error.kind != ErrorKind::Forbidden {
+        return error;
+    }
+    let detail = "the Google connection lacks the right to read mail and keep labels".to_owned();
+    ConnectorError { detail, ..error }
 }
 
 /// An item that was not tried, as its batch could not be taken apart within the allowance.

@@ -1,6 +1,7 @@
 //! Google's People API and its OAuth server in memory, over the real HTTP surface: the same requests, answers, pages,
 //! tokens, etags and refusals. As strict as Google or stricter, never kinder. No wall clock, no randomness.
 mod control;
+mod gmail;
 mod groups;
 mod oauth;
 mod people;
@@ -161,6 +162,9 @@ impl FakePeople {
         if let Some(response) = oauth::answer(&mut state, &asked) {
             return Some(response);
         }
+        if gmail::is_asked(&asked) {
+            return gmail::answer(&mut state, &asked);
+        }
         state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
         let fault = state.take_fault();
         match fault {
@@ -246,6 +250,10 @@ fn mask_of(text: &str, valid: &[String], what: &str) -> Result<Vec<String>, Refu
         Some(path) => Err(Refusal::invalid(format!("Invalid {what} mask path: \"{path}\"."))),
         None => Ok(paths),
     }
+}
+
+fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[async_trait]

@@ -203,6 +203,7 @@ pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) quota: BTreeMap<String, u32>,
     pub(super) quota_minute: i64,
+    pub(super) mail: super::gmail::World,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {
