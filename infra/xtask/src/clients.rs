@@ -23,7 +23,10 @@ struct Suite {
 }
 
 /// Every suite.
-const SUITES: &[Suite] = &[Suite { name: "Google's client for Python", folder: "google_people", provider: "google" }];
+const SUITES: &[Suite] = &[
+    Suite { name: "Google's client for Python, People", folder: "google_people", provider: "google" },
+    Suite { name: "Google's client for Python, Gmail", folder: "google_gmail", provider: "google" },
+];
 
 /// `cargo xtask clients`.
 pub(crate) fn alone() -> Result<ExitCode> {

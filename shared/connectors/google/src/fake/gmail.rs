@@ -247,6 +247,8 @@ fn mailbox<'s>(state: &'s mut State, account: &str) -> &'s mut Mailbox {
 
 /// Notes what happened, forgets what is too old, and tells whoever watches.
 fn note(state: &mut State, account: &str, kind: EventKind, message: &str, labels: BTreeSet<String>) -> u64 {
+    // A new mailbox begins before what happens in it.
+    mailbox(state, account);
     let (id, at_ms) = (state.next(), state.now_ms);
     let held = mailbox(state, account);
     held.now = id;
