@@ -35,13 +35,14 @@ use Against::{Example, Simulator};
 
 /// Every suite.
 const SUITES: &[Suite] = &[
-    Suite { name: "Google's client for Python", folder: "google_people", against: Simulator("google") },
-    Suite { name: "Google's client for Python", folder: "google_calendar", against: Simulator("google") },
+    Suite { name: "Google's client for Python, People", folder: "google_people", against: Simulator("google") },
+    Suite { name: "Google's client for Python, Calendar", folder: "google_calendar", against: Simulator("google") },
     Suite { name: "gcalcli", folder: "gcalcli", against: Simulator("google") },
     Suite { name: "Teamleader's client for Node.js", folder: "teamleader", against: Simulator("teamleader") },
     Suite { name: "Zoho's SDK for Python", folder: "zoho", against: Simulator("zoho") },
     Suite { name: "Zendesk's client for Python", folder: "sell", against: Simulator("sell") },
     Suite { name: "Python's dateutil", folder: "recurrence", against: Example("expand") },
+    Suite { name: "Google's client for Python, Gmail", folder: "google_gmail", against: Simulator("google") },
 ];
 
 /// `cargo xtask clients`.

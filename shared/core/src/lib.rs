@@ -6,6 +6,7 @@ pub mod error;
 pub mod event;
 pub mod fingerprint;
 pub mod guard;
+pub mod mail;
 pub mod matching;
 pub mod merge;
 pub mod normalise;

@@ -2,5 +2,6 @@
 pub mod connector;
 pub mod error;
 pub mod infra;
+pub mod mail;
 pub mod oauth;
 pub mod table;

@@ -66,8 +66,14 @@ fn the_ports_know_the_core_only() {
 }
 
 #[test]
+fn reading_mail_is_as_pure_as_the_core() {
+    only_these_of_ours("tandem-mail", &["tandem-core"]);
+    never("tandem-mail", &["tokio", "async-trait", "futures", "tracing*", "reqwest", "ureq", "aws-*", "rand", "http"]);
+}
+
+#[test]
 fn the_engine_knows_no_provider_and_no_aws() {
-    only_these_of_ours("tandem-engine", &["tandem-core", "tandem-ports", "tandem-store"]);
+    only_these_of_ours("tandem-engine", &["tandem-core", "tandem-ports", "tandem-store", "tandem-mail"]);
     never("tandem-engine", &["aws-*", "aws_*", "reqwest", "lambda_*", "axum"]);
 }
 

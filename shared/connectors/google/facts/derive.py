@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Derives people.json or calendar.json (names, paths and types only) from Google's discovery document of that API.
+"""Derives people.json, calendar.json or gmail.json (names, paths and types only) from Google's discovery document of that API.
 
 usage: derive.py DISCOVERY.json > people.json
 """
@@ -17,6 +17,11 @@ METHODS = {
         "calendarList.get", "calendarList.list", "calendars.clear", "calendars.delete", "calendars.get",
         "calendars.insert", "channels.stop", "events.delete", "events.get", "events.import", "events.insert",
         "events.instances", "events.list", "events.patch", "events.update", "events.watch",
+    },
+    "gmail": {
+        "users.getProfile", "users.watch", "users.stop", "users.history.list", "users.messages.list",
+        "users.messages.get", "users.messages.insert", "users.messages.modify", "users.labels.list",
+        "users.labels.create", "users.labels.delete",
     },
 }
 

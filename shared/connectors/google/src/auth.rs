@@ -19,6 +19,12 @@ pub const SCOPES_FOR_CONTACTS: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[
 /// What a calendar sync asks for.
 pub const SCOPES_FOR_CALENDARS: [&str; 4] =
     [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_CALENDAR_EVENTS, SCOPE_CALENDAR_LIST];
+/// Read mail. Restricted: an app that is not internal to a Workspace needs Google's verification.
+pub const SCOPE_GMAIL_READ: &str = "https://www.googleapis.com/auth/gmail.readonly";
+/// Make the labels by which tracking is asked for. Mail itself is never changed.
+pub const SCOPE_GMAIL_LABELS: &str = "https://www.googleapis.com/auth/gmail.labels";
+/// What a mail sync asks for.
+pub const SCOPES_FOR_MAIL: [&str; 4] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_GMAIL_READ, SCOPE_GMAIL_LABELS];
 
 /// `access_type=offline` with `prompt=consent` gives a refresh token on every connect;
 /// `include_granted_scopes=true` keeps what the user granted before.

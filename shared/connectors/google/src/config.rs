@@ -13,6 +13,8 @@ pub struct GoogleConfig {
     pub oauth_url: String,
     /// Keys and user info; `/oauth2/v3/certs`, `/oauth2/v3/userinfo`.
     pub certs_url: String,
+    /// Gmail API; `/gmail/v1/…` and `/batch`.
+    pub gmail_url: String,
 }
 
 impl Default for GoogleConfig {
@@ -23,6 +25,7 @@ impl Default for GoogleConfig {
             accounts_url: "https://accounts.google.com".to_owned(),
             oauth_url: "https://oauth2.googleapis.com".to_owned(),
             certs_url: "https://www.googleapis.com".to_owned(),
+            gmail_url: "https://gmail.googleapis.com".to_owned(),
         }
     }
 }
@@ -34,6 +37,7 @@ impl GoogleConfig {
         Self {
             people_url: origin.clone(),
             calendar_url: origin.clone(),
+            gmail_url: origin.clone(),
             accounts_url: origin.clone(),
             oauth_url: origin.clone(),
             certs_url: origin,

@@ -196,6 +196,21 @@ pub(crate) fn token_refused(error: ConnectorError) -> ConnectorError {
     ConnectorError { kind: ErrorKind::CursorExpired, ..error }
 }
 
+/// A refused history: the mailbox no longer knows the id, and says so with 404 (`users.history.list`).
+pub(crate) fn history_refused(error: ConnectorError) -> ConnectorError {
+    let unknown = [ErrorKind::NotFound, ErrorKind::Permanent].contains(&error.kind);
+    if unknown { ConnectorError { kind: ErrorKind::CursorExpired, ..error } } else { error }
+}
+
+/// The same refusal in the words of mail.
+pub(crate) fn of_mail(error: ConnectorError) -> ConnectorError {
+    if error.kind != ErrorKind::Forbidden {
+        return error;
+    }
+    let detail = "the Google connection lacks the right to read mail and keep labels".to_owned();
+    ConnectorError { detail, ..error }
+}
+
 /// An item that was not tried, as its batch could not be taken apart within the allowance.
 pub(crate) fn not_tried(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "left for the next attempt")

@@ -1,7 +1,8 @@
-//! Google's People and Calendar APIs and its OAuth server in memory, over the real HTTP surface: the same requests, answers, pages,
+//! Google's APIs as far as Tandem asks them, and its OAuth server in memory, over the real HTTP surface: the same requests, answers, pages,
 //! tokens, etags and refusals. As strict as Google or stricter, never kinder. No wall clock, no randomness.
 mod calendar;
 mod control;
+mod gmail;
 mod groups;
 mod oauth;
 mod people;
@@ -169,6 +170,9 @@ impl FakeGoogle {
         if calendar::is_asked(&asked) {
             return calendar::answer(&mut state, &asked);
         }
+        if gmail::is_asked(&asked) {
+            return gmail::answer(&mut state, &asked);
+        }
         state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
         let fault = state.take_fault();
         match fault {
@@ -254,6 +258,10 @@ fn mask_of(text: &str, valid: &[String], what: &str) -> Result<Vec<String>, Refu
         Some(path) => Err(Refusal::invalid(format!("Invalid {what} mask path: \"{path}\"."))),
         None => Ok(paths),
     }
+}
+
+fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Google: contacts by the People API, appointments by the Calendar API.
+//! Google: contacts by the People API, appointments by the Calendar API, mail by the Gmail API.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -10,9 +10,11 @@ mod contacts;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod gmail;
 mod map;
 mod wire;
 
 pub use calendar::{Channel, GoogleCalendar, Notify, OpenChannel};
 pub use config::GoogleConfig;
 pub use contacts::GoogleContacts;
+pub use gmail::GoogleMail;

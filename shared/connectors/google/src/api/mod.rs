@@ -1,6 +1,7 @@
 //! Requests and their answers, without I/O: what Google's address, method and body are for each thing we ask.
 pub(crate) mod batch;
 pub(crate) mod calendar;
+pub(crate) mod gmail;
 pub(crate) mod groups;
 pub(crate) mod people;
 

@@ -51,6 +51,9 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Response<B
 }
 
 fn act(state: &mut State, asked: &Asked, rest: &str) -> super::Answer {
+    if let Some(rest) = rest.strip_prefix("gmail/") {
+        return super::gmail::act(state, asked, rest);
+    }
     let body = asked.json()?;
     if (asked.method.as_str(), rest) == ("POST", "settings") {
         return change_settings(state, &body);

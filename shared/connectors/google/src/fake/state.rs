@@ -204,6 +204,7 @@ pub(super) struct State {
     pub(super) quota: BTreeMap<String, u32>,
     pub(super) quota_minute: i64,
     pub(super) calendars: super::calendar::World,
+    pub(super) mail: super::gmail::World,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {

@@ -1,0 +1,148 @@
+//! `users.*` of the Gmail API.
+use super::{Call, finish, get, post};
+use crate::error;
+use bytes::Bytes;
+use http::{Method, Response};
+use serde_json::{Value, json};
+use tandem_ports::error::Result;
+
+/// Messages in one batch: Google takes 100 and advises 50 (each counts against the quota by itself).
+pub(crate) const BATCH: usize = 50;
+/// Records of history in one page: the maximum.
+const HISTORY: &str = "500";
+/// Messages in one page of a listing: two batches, so that a page is soon durable.
+const LISTED: &str = "100";
+/// Separates the parts of our batches. No part holds it: parts are request lines of ours.
+const BOUNDARY: &str = "tandem_batch";
+
+/// Ids go into paths: Gmail's are hexadecimal, labels have words and underscores.
+fn checked<'a>(operation: &'static str, id: &'a str) -> Result<&'a str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if id.is_empty() || id.len() > 100 || !id.chars().all(plain) {
+        return Err(error::refused(operation, "this is no id of Gmail's"));
+    }
+    Ok(id)
+}
+
+/// `users.getProfile`: 1 unit.
+pub(crate) fn profile(origin: &str) -> Result<Call> {
+    get("users.getProfile", origin, "/gmail/v1/users/me/profile", &[])
+}
+
+/// `users.history.list`: 2 units. Only what can make a message worth a look.
+pub(crate) fn history(origin: &str, start: &str, page: Option<&str>) -> Result<Call> {
+    let mut query = vec![
+        ("startHistoryId", start),
+        ("maxResults", HISTORY),
+        ("historyTypes", "messageAdded"),
+        ("historyTypes", "messageDeleted"),
+        ("historyTypes", "labelAdded"),
+    ];
+    query.extend(page.map(|page| ("pageToken", page)));
+    get("users.history.list", origin, "/gmail/v1/users/me/history", &query)
+}
+
+/// `users.messages.list`: 5 units.
+pub(crate) fn list(origin: &str, label: Option<&str>, q: &str, page: Option<&str>) -> Result<Call> {
+    let mut query = vec![("maxResults", LISTED), ("q", q)];
+    query.extend(label.map(|label| ("labelIds", label)));
+    query.extend(page.map(|page| ("pageToken", page)));
+    get("users.messages.list", origin, "/gmail/v1/users/me/messages", &query)
+}
+
+/// `users.messages.get` with `format=raw`: 20 units.
+pub(crate) fn raw(origin: &str, id: &str) -> Result<Call> {
+    const OPERATION: &str = "users.messages.get";
+    let path = format!("/gmail/v1/users/me/messages/{}", checked(OPERATION, id)?);
+    get(OPERATION, origin, &path, &[("format", "raw")])
+}
+
+/// `users.messages.get` with `format=metadata` of up to [`BATCH`] messages, in one request.
+pub(crate) fn batch_heads(origin: &str, ids: &[&str], headers: &[&str]) -> Result<Call> {
+    const OPERATION: &str = "users.messages.get (batch)";
+    if ids.len() > BATCH {
+        return Err(error::refused(OPERATION, "too many messages at once"));
+    }
+    let mut body = String::new();
+    for (number, id) in ids.iter().enumerate() {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("format", "metadata");
+        query.extend_pairs(headers.iter().map(|name| ("metadataHeaders", name)));
+        let (id, query) = (checked(OPERATION, id)?, query.finish());
+        body += &format!(
+            "--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-ID: <{number}>\r\n\r\n\
+             GET /gmail/v1/users/me/messages/{id}?{query} HTTP/1.1\r\n\r\n\r\n"
+        );
+    }
+    body += &format!("--{BOUNDARY}--\r\n");
+    let request = http::Request::builder()
+        .method(Method::POST)
+        .uri(format!("{origin}/batch"))
+        .header("content-type", format!("multipart/mixed; boundary={BOUNDARY}"))
+        .body(Bytes::from(body))
+        .map_err(|_| error::refused(OPERATION, "this is no address Google could have"))?;
+    Ok(Call { operation: OPERATION, request })
+}
+
+/// The answers of a batch by the number of their request. Google answers in any order.
+pub(crate) fn batch_answers(response: &Response<Bytes>, count: usize) -> Vec<Option<Response<Bytes>>> {
+    let mut answers: Vec<Option<Response<Bytes>>> = (0..count).map(|_| None).collect();
+    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let boundary = kind.split("boundary=").nth(1).map(|rest| rest.split(';').next().unwrap_or(rest).trim_matches('"'));
+    let Some(boundary) = boundary.filter(|boundary| !boundary.is_empty()) else { return answers };
+    let text = String::from_utf8_lossy(response.body()).replace("\r\n", "\n");
+    for part in text.split(&format!("--{boundary}")).skip(1) {
+        let Some((number, answer)) = part_of(part) else { continue };
+        if let Some(place) = answers.get_mut(number) {
+            *place = Some(answer);
+        }
+    }
+    answers
+}
+
+/// `Content-ID: <response-7>`, blank line, an HTTP answer.
+fn part_of(part: &str) -> Option<(usize, Response<Bytes>)> {
+    let (head, inner) = part.split_once("\n\n")?;
+    let id = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-id:").map(str::to_owned))?;
+    let number = id.trim().trim_matches(['<', '>']).strip_prefix("response-")?.parse().ok()?;
+    let (head, body) = inner.split_once("\n\n").unwrap_or((inner, ""));
+    let mut lines = head.lines();
+    let status: u16 = lines.next()?.split_whitespace().nth(1)?.parse().ok()?;
+    let mut builder = Response::builder().status(status);
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        builder = builder.header(name.trim(), value.trim());
+    }
+    Some((number, builder.body(Bytes::from(body.trim().to_owned())).ok()?))
+}
+
+/// `users.labels.list`: 1 unit.
+pub(crate) fn labels(origin: &str) -> Result<Call> {
+    get("users.labels.list", origin, "/gmail/v1/users/me/labels", &[])
+}
+
+/// `users.labels.create`: 5 units.
+pub(crate) fn create_label(origin: &str, name: &str) -> Result<Call> {
+    let body = json!({"name": name, "labelListVisibility": "labelShow", "messageListVisibility": "show"});
+    post("users.labels.create", origin, "/gmail/v1/users/me/labels", &body)
+}
+
+/// `users.watch`: 100 units.
+pub(crate) fn watch(origin: &str, topic: &str) -> Result<Call> {
+    post("users.watch", origin, "/gmail/v1/users/me/watch", &json!({"topicName": topic}))
+}
+
+/// `users.stop`: 50 units.
+pub(crate) fn stop(origin: &str) -> Result<Call> {
+    finish("users.stop", Method::POST, format!("{origin}/gmail/v1/users/me/stop"), None)
+}
+
+/// Where a person opens a message.
+pub(crate) fn link(address: &str, id: &str) -> String {
+    let account = url::form_urlencoded::byte_serialize(address.as_bytes()).collect::<String>();
+    format!("https://mail.google.com/mail/?authuser={account}#all/{id}")
+}
+
+/// A text of an answer's object.
+pub(crate) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
