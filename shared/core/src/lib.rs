@@ -3,6 +3,7 @@
 //! Read [`record`] for the words, [`plan`](mod@plan) for what the engine decides, [`profile`] for the rules.
 pub mod contact;
 pub mod error;
+pub mod files;
 pub mod fingerprint;
 pub mod guard;
 pub mod matching;

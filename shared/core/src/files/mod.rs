@@ -1,0 +1,2 @@
+//! Files, purely: entries, names, layout, the three trees and what follows from them.
+pub mod entry;
