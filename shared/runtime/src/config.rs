@@ -138,6 +138,7 @@ impl Config {
             public_url: url("TANDEM_PUBLIC_URL")?.ok_or(ConfigError::Missing("TANDEM_PUBLIC_URL"))?,
             google: GoogleConfig {
                 people_url: origins[PEOPLE.variable].clone(),
+                drive_url: origins["TANDEM_GOOGLE_DRIVE_URL"].clone(),
                 accounts_url: origins[ACCOUNTS.variable].clone(),
                 oauth_url: origins[OAUTH.variable].clone(),
                 certs_url: origins[CERTS.variable].clone(),

@@ -24,6 +24,11 @@ pub const SCOPES_IDENTITY: [&str; 2] = ["openid", "https://www.googleapis.com/au
 /// What a contacts sync asks for.
 pub const SCOPES_FOR_CONTACTS: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_CONTACTS];
 
+/// See and change every file: what a sync in both directions needs, as it must see what people put into its folders.
+pub const SCOPE_DRIVE: &str = "https://www.googleapis.com/auth/drive";
+/// Only the files that we made: enough for one direction.
+pub const SCOPE_DRIVE_FILE: &str = "https://www.googleapis.com/auth/drive.file";
+
 /// `access_type=offline` with `prompt=consent` gives a refresh token on every connect;
 /// `include_granted_scopes=true` keeps what the user granted before.
 const AUTHORIZE_PARAMETERS: &[(&str, &str)] =

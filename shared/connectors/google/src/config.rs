@@ -5,6 +5,8 @@
 pub struct GoogleConfig {
     /// People API; `/v1/…`.
     pub people_url: String,
+    /// Drive API; `/drive/v3/…` and `/upload/drive/v3/…`.
+    pub drive_url: String,
     /// Consent page; `/o/oauth2/v2/auth`.
     pub accounts_url: String,
     /// Tokens; `/token`, `/revoke`.
@@ -17,6 +19,7 @@ impl Default for GoogleConfig {
     fn default() -> Self {
         Self {
             people_url: "https://people.googleapis.com".to_owned(),
+            drive_url: "https://www.googleapis.com".to_owned(),
             accounts_url: "https://accounts.google.com".to_owned(),
             oauth_url: "https://oauth2.googleapis.com".to_owned(),
             certs_url: "https://www.googleapis.com".to_owned(),
@@ -28,6 +31,12 @@ impl GoogleConfig {
     /// Every service under one origin, as a simulator has it.
     pub fn at(origin: &str) -> Self {
         let origin = origin.trim_end_matches('/').to_owned();
-        Self { people_url: origin.clone(), accounts_url: origin.clone(), oauth_url: origin.clone(), certs_url: origin }
+        Self {
+            people_url: origin.clone(),
+            drive_url: origin.clone(),
+            accounts_url: origin.clone(),
+            oauth_url: origin.clone(),
+            certs_url: origin,
+        }
     }
 }

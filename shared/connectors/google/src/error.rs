@@ -19,6 +19,9 @@ pub(crate) struct Status {
     message: String,
     #[serde(default)]
     details: Vec<Detail>,
+    /// Calendar v3's form: domain, reason and message.
+    #[serde(default)]
+    errors: Vec<Detail>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,7 +38,7 @@ struct Envelope {
 
 impl Status {
     fn has_reason(&self, wanted: &[&str]) -> bool {
-        self.details.iter().any(|detail| wanted.contains(&detail.reason.as_str()))
+        self.details.iter().chain(&self.errors).any(|detail| wanted.contains(&detail.reason.as_str()))
     }
 
     /// The HTTP status of a per-item `google.rpc.Status`, whose `code` is a `google.rpc.Code`.
@@ -69,7 +72,14 @@ impl Status {
 pub(crate) fn classify(operation: &'static str, response: &Response<bytes::Bytes>) -> ConnectorError {
     let status = serde_json::from_slice::<Envelope>(response.body()).unwrap_or_default().error;
     let kind = kind_of(response.status().as_u16(), &status, retry_after(response.headers()));
-    ConnectorError::new(PROVIDER, operation, kind, sentence(kind, response.status().as_u16()))
+    let detail = if status.has_reason(&["storageQuotaExceeded"]) {
+        "this Google Drive is full".to_owned()
+    } else if status.has_reason(&["exportSizeLimitExceeded"]) {
+        "Google does not turn so large a document into a PDF".to_owned()
+    } else {
+        sentence(kind, response.status().as_u16())
+    };
+    ConnectorError::new(PROVIDER, operation, kind, detail)
 }
 
 /// The same for one item of a batch.
@@ -84,6 +94,7 @@ fn kind_of(http_status: u16, status: &Status, retry_after: Option<Duration>) -> 
         400 | 410 if status.has_reason(&["EXPIRED_SYNC_TOKEN"]) => ErrorKind::CursorExpired,
         400 if status.is_failed_precondition() => ErrorKind::Conflict,
         401 => ErrorKind::AuthRevoked,
+        403 if status.has_reason(&DRIVE_ITEM) => ErrorKind::Permanent,
         403 if is_quota(status) => ErrorKind::Throttled { retry_after },
         403 => ErrorKind::Forbidden,
         404 => ErrorKind::NotFound,
@@ -95,8 +106,20 @@ fn kind_of(http_status: u16, status: &Status, retry_after: Option<Duration>) -> 
     }
 }
 
+/// About this file of Drive and not about the account: repeating cannot help.
+const DRIVE_ITEM: [&str; 7] = [
+    "exportSizeLimitExceeded",
+    "fileNotDownloadable",
+    "fileNotExportable",
+    "cannotDownloadAbusiveFile",
+    "numChildrenInNonRootLimitExceeded",
+    "teamDriveFileLimitExceeded",
+    "fileNeverWritable",
+];
+
 fn is_quota(status: &Status) -> bool {
-    const REASONS: [&str; 6] = [
+    const REASONS: [&str; 7] = [
+        "sharingRateLimitExceeded",
         "RATE_LIMIT_EXCEEDED",
         "rateLimitExceeded",
         "userRateLimitExceeded",
@@ -114,9 +137,9 @@ fn sentence(kind: ErrorKind, http_status: u16) -> String {
         ErrorKind::Throttled { .. } => "Google asks us to slow down".to_owned(),
         ErrorKind::AuthRevoked => "Google no longer accepts this connection".to_owned(),
         ErrorKind::CursorExpired => "Google no longer knows where we left off".to_owned(),
-        ErrorKind::Conflict => "the contact was changed at Google in the meantime".to_owned(),
+        ErrorKind::Conflict => "it was changed at Google in the meantime".to_owned(),
         ErrorKind::NotFound => "Google does not have it".to_owned(),
-        ErrorKind::Forbidden => "the Google connection lacks the right to see and change contacts".to_owned(),
+        ErrorKind::Forbidden => "the Google connection lacks the right to do this".to_owned(),
         ErrorKind::Permanent => format!("Google refuses this (status {http_status})"),
     }
 }
@@ -184,7 +207,7 @@ pub(crate) fn not_tried(operation: &'static str) -> ConnectorError {
 
 /// An item that the answer says nothing about.
 pub(crate) fn no_answer(operation: &'static str) -> ConnectorError {
-    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Google's answer leaves this contact out")
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Google's answer leaves this record out")
 }
 
 /// Gone, as a read showed.
@@ -234,6 +257,10 @@ mod tests {
         assert_eq!(kind(401, &[], "{}"), ErrorKind::AuthRevoked);
         assert_eq!(kind(403, &[], r#"{"error":{"status":"PERMISSION_DENIED"}}"#), ErrorKind::Forbidden);
         assert_eq!(kind(403, &[], r#"{"error":{"details":[{"reason":"rateLimitExceeded"}]}}"#), throttled(None));
+        let drive = |reason: &str| format!(r#"{{"error":{{"code":403,"errors":[{{"reason":"{reason}"}}]}}}}"#);
+        assert_eq!(kind(403, &[], &drive("sharingRateLimitExceeded")), throttled(None));
+        assert_eq!(kind(403, &[], &drive("storageQuotaExceeded")), ErrorKind::Forbidden);
+        assert_eq!(kind(403, &[], &drive("exportSizeLimitExceeded")), ErrorKind::Permanent);
         assert_eq!(kind(404, &[], "{}"), ErrorKind::NotFound);
         assert_eq!(kind(409, &[], "{}"), ErrorKind::Conflict);
         assert_eq!(kind(429, &[("retry-after", "7")], "{}"), throttled(Some(7)));

@@ -1,6 +1,7 @@
-//! Google's People API and its OAuth server in memory, over the real HTTP surface: the same requests, answers, pages,
+//! Google's People and Drive APIs and its OAuth server in memory, over the real HTTP surface: the same requests, answers, pages,
 //! tokens, etags and refusals. As strict as Google or stricter, never kinder. No wall clock, no randomness.
 mod control;
+mod drive;
 mod groups;
 mod oauth;
 mod people;
@@ -8,6 +9,7 @@ mod schema;
 mod state;
 
 pub use control::Edit;
+pub use drive::{DriveFile, DriveNotification};
 pub use state::{BatchRefusal, Fault, Settings};
 
 use async_trait::async_trait;
@@ -100,6 +102,15 @@ impl Asked {
         let path = parts.uri.path().replace("%2F", "/").replace("%3A", ":");
         Self { method: parts.method, path, query, headers: parts.headers, body }
     }
+    fn copied(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
+    }
     fn one(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty())
     }
@@ -161,6 +172,9 @@ impl FakePeople {
         if let Some(response) = oauth::answer(&mut state, &asked) {
             return Some(response);
         }
+        if drive::is_asked(&asked) {
+            return drive::handle(&mut state, &asked);
+        }
         state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
         let fault = state.take_fault();
         match fault {
@@ -169,8 +183,8 @@ impl FakePeople {
                 drop(api(&mut state, &asked));
                 return None;
             }
+            Some(Fault::Pass) | None => {}
             Some(fault) => return Some(fault.refusal().into_response()),
-            None => {}
         }
         Some(match api(&mut state, &asked) {
             Ok(body) => json_response(200, &body),
@@ -197,7 +211,7 @@ impl Fault {
                 Refusal::new(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.")
                     .because("ACCESS_TOKEN_SCOPE_INSUFFICIENT")
             }
-            Fault::LoseAnswer | Fault::LoseRequest => Refusal::new(500, "INTERNAL", "The connection broke."),
+            Fault::Pass | Fault::LoseAnswer | Fault::LoseRequest => Refusal::new(500, "INTERNAL", "The connection broke."),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Google: contacts by the People API.
+//! Google: contacts by the People API, files by the Drive API.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -6,6 +6,7 @@ mod api;
 pub mod auth;
 pub mod config;
 mod contacts;
+pub mod drive;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
@@ -14,3 +15,4 @@ mod wire;
 
 pub use config::GoogleConfig;
 pub use contacts::GoogleContacts;
+pub use drive::GoogleDrive;

@@ -80,6 +80,8 @@ impl Default for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Fault {
+    /// This call goes well.
+    Pass,
     /// 500, nothing done.
     ServerError,
     /// 503, nothing done.
@@ -203,6 +205,7 @@ pub(super) struct State {
     pub(super) calls: Vec<Call>,
     pub(super) quota: BTreeMap<String, u32>,
     pub(super) quota_minute: i64,
+    pub(super) drive: super::drive::World,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {
@@ -266,7 +269,8 @@ impl State {
     pub(super) fn mint(&mut self, email: &str) -> String {
         self.account(email);
         let token = format!("ya29.minted-{}", self.next());
-        let scopes = crate::auth::SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec();
+        let mut scopes = crate::auth::SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec();
+        scopes.push(crate::auth::SCOPE_DRIVE.to_owned());
         let grant = Grant { account: email.to_owned(), client: "minted".to_owned(), scopes, expires_ms: None };
         self.access.insert(token.clone(), grant);
         token
