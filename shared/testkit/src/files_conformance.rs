@@ -139,11 +139,8 @@ async fn new_file(side: &dyn FileSide, parent: &FolderRef, called: &str, bytes: 
 }
 
 fn replacement(entry: &Entry, parent: &FolderRef, bytes: &[u8]) -> Upload {
-    let target = Target::Replace {
-        entry: entry_ref(entry, parent),
-        expect: entry.version.clone(),
-        content: content(entry),
-    };
+    let target =
+        Target::Replace { entry: entry_ref(entry, parent), expect: entry.version.clone(), content: content(entry) };
     Upload {
         target,
         size: bytes.len() as u64,

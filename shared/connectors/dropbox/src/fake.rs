@@ -203,12 +203,14 @@ impl FakeDropbox {
                 drop(routes::answer(&mut state, &asked));
                 None
             }
-            Some(fault @ (Fault::ServerError
-            | Fault::Unavailable
-            | Fault::Throttle { .. }
-            | Fault::TooManyWrites { .. }
-            | Fault::Expired
-            | Fault::MissingScope)) => Some(fault.refusal().into_response()),
+            Some(
+                fault @ (Fault::ServerError
+                | Fault::Unavailable
+                | Fault::Throttle { .. }
+                | Fault::TooManyWrites { .. }
+                | Fault::Expired
+                | Fault::MissingScope),
+            ) => Some(fault.refusal().into_response()),
             Some(Fault::Pass) | None => Some(routes::answer(&mut state, &asked).unwrap_or_else(Refusal::into_response)),
         }
     }

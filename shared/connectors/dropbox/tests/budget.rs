@@ -77,8 +77,7 @@ async fn nothing_to_do_is_one_call_and_a_folder_of_two_hundred_moves_in_one_and_
     assert_eq!(fake.calls().len(), 1);
     fake.forget_calls();
     let entry = EntryRef { id: folder.id.clone(), parent: root(), name: Name("Old".to_owned()) };
-    let relocation =
-        Relocation { entry, expect: folder.version.clone(), parent: root(), name: Name("New".to_owned()) };
+    let relocation = Relocation { entry, expect: folder.version.clone(), parent: root(), name: Name("New".to_owned()) };
     let moved = side.relocate(&relocation).await.unwrap();
     assert_eq!(moved.id, folder.id);
     let moves = fake.calls().iter().filter(|(path, _)| path.ends_with("/move_v2")).count();

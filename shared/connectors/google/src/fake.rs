@@ -211,7 +211,9 @@ impl Fault {
                 Refusal::new(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.")
                     .because("ACCESS_TOKEN_SCOPE_INSUFFICIENT")
             }
-            Fault::Pass | Fault::LoseAnswer | Fault::LoseRequest => Refusal::new(500, "INTERNAL", "The connection broke."),
+            Fault::Pass | Fault::LoseAnswer | Fault::LoseRequest => {
+                Refusal::new(500, "INTERNAL", "The connection broke.")
+            }
         }
     }
 }

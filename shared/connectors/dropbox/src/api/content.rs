@@ -18,7 +18,8 @@ fn upload(operation: &'static str, origin: &str, route: &str, mut argument: Valu
         argument["content_hash"] = json!(hash_of(&bytes));
     }
     let builder = content(operation, origin, route, &argument, Some(bytes.clone()))?;
-    let request = builder.body(bytes).map_err(|_| error::refused(operation, "this is no request Dropbox could take"))?;
+    let request =
+        builder.body(bytes).map_err(|_| error::refused(operation, "this is no request Dropbox could take"))?;
     Ok(Call { operation, request })
 }
 

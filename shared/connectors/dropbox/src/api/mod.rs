@@ -44,8 +44,7 @@ fn content(
     argument: &Value,
     bytes: Option<Bytes>,
 ) -> Result<http::request::Builder> {
-    let builder =
-        Request::post(format!("{origin}/2/files/{route}")).header("dropbox-api-arg", header_safe(argument));
+    let builder = Request::post(format!("{origin}/2/files/{route}")).header("dropbox-api-arg", header_safe(argument));
     let builder = match bytes {
         Some(_) => builder.header("content-type", "application/octet-stream"),
         None => builder,

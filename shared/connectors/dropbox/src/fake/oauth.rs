@@ -85,9 +85,8 @@ fn consent(state: &mut State, asked: &Asked) -> Response<Bytes> {
 }
 
 fn chooser(asked: &Asked, accounts: &[String]) -> Response<Bytes> {
-    let hidden = |(k, v): &(String, String)| {
-        format!("<input type=hidden name=\"{}\" value=\"{}\">", escaped(k), escaped(v))
-    };
+    let hidden =
+        |(k, v): &(String, String)| format!("<input type=hidden name=\"{}\" value=\"{}\">", escaped(k), escaped(v));
     let button = |account: &String| {
         let account = escaped(account);
         format!("<p><button name=sim_account value=\"{account}\">Continue as {account}</button></p>")

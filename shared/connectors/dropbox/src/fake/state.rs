@@ -315,9 +315,10 @@ impl State {
             let live = account.tree.values().filter_map(|node| node.file.as_ref());
             live.chain(account.old.values().map(|old| &old.file))
         });
-        let open = self.sessions.values().flat_map(|session| {
-            session.blocks.iter().chain(session.pieces.values().flat_map(|(_, blocks)| blocks))
-        });
+        let open = self
+            .sessions
+            .values()
+            .flat_map(|session| session.blocks.iter().chain(session.pieces.values().flat_map(|(_, blocks)| blocks)));
         let used = nodes.flat_map(|file| &file.content.blocks).chain(open).collect();
         self.blocks.retain(&used);
     }

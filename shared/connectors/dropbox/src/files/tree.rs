@@ -68,8 +68,7 @@ impl DropboxFiles {
             }
             several => {
                 let launch = self.call(tree::create_folders(origin, several)?).await?;
-                let items: Vec<Item<FolderMetadata>> =
-                    self.completed(OPERATION, "create_folder_batch", launch).await?;
+                let items: Vec<Item<FolderMetadata>> = self.completed(OPERATION, "create_folder_batch", launch).await?;
                 items.into_iter().map(|item| outcome(OPERATION, item)).collect()
             }
         };

@@ -209,8 +209,7 @@ impl DropboxFiles {
         last: Bytes,
     ) -> Result<FileMetadata> {
         let origin = &self.config.content_url;
-        let (operation, response) =
-            self.send(content::append(origin, &session.id, offset, last, Close::Now)?).await?;
+        let (operation, response) = self.send(content::append(origin, &session.id, offset, last, Close::Now)?).await?;
         // Closed by an append whose answer was lost.
         let closed = error::tags_of(&response).iter().any(|tag| tag == "closed");
         if !response.status().is_success() && !closed {
@@ -286,4 +285,3 @@ fn stored(file: &FileMetadata, whole: &Hashes) -> Result<Stored> {
         Some(true) | None => Ok(Stored { entry }),
     }
 }
-

@@ -168,10 +168,8 @@ pub(super) fn list(origin: &str, q: &str, order: &str, page: Option<&str>) -> Re
 }
 
 pub(super) fn children(origin: &str, folders: &[&str], page: Option<&str>) -> Result<Call> {
-    let parents: Result<Vec<String>> = folders
-        .iter()
-        .map(|id| Ok(format!("'{}' in parents", checked("drive.files.list", id)?)))
-        .collect();
+    let parents: Result<Vec<String>> =
+        folders.iter().map(|id| Ok(format!("'{}' in parents", checked("drive.files.list", id)?))).collect();
     list(origin, &format!("({}) and trashed = false", parents?.join(" or ")), "", page)
 }
 

@@ -9,9 +9,7 @@ use std::ops::Range;
 use tandem_core::record::{RemoteId, Version};
 use tandem_ports::connector::Outcomes;
 use tandem_ports::error::{ErrorKind, Result};
-use tandem_ports::files::{
-    Attempt, CHUNK, Entry, EntryRef, FolderOrFile, FolderRef, NewFolder, Relocation, Removal,
-};
+use tandem_ports::files::{Attempt, CHUNK, Entry, EntryRef, FolderOrFile, FolderRef, NewFolder, Relocation, Removal};
 
 impl GoogleDrive {
     pub(super) async fn find_or_make_root(&self, known: Option<&RemoteId>, name: &str) -> Result<FolderRef> {

@@ -96,12 +96,7 @@ impl GoogleDrive {
     }
 
     /// Drive knows no precondition, so the file is looked at. What it holds already is not sent again.
-    async fn precondition(
-        &self,
-        operation: &'static str,
-        upload: &Upload,
-        whole: &Hashes,
-    ) -> Result<Option<Stored>> {
+    async fn precondition(&self, operation: &'static str, upload: &Upload, whole: &Hashes) -> Result<Option<Stored>> {
         let Target::Replace { entry, expect, content } = &upload.target else { return Ok(None) };
         let now = self.look(&entry.id).await?.ok_or_else(|| error::gone(operation))?;
         if map::version(&now) == *expect && map::content(&now) == *content {
@@ -182,7 +177,9 @@ impl GoogleDrive {
         match self.session_address(call).await {
             Ok(address) => Ok(session(address)),
             // Made by an attempt whose answer was lost: `finish` and `status` look at it.
-            Err(failure) if failure.kind == ErrorKind::Conflict && id_of(upload).is_some() => Ok(session(String::new())),
+            Err(failure) if failure.kind == ErrorKind::Conflict && id_of(upload).is_some() => {
+                Ok(session(String::new()))
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -262,8 +259,7 @@ impl GoogleDrive {
         if session.address.is_empty() {
             return Ok(SessionStatus::At(acknowledged));
         }
-        let (operation, response) =
-            self.send(api::piece(&session.address, 0, Bytes::new(), upload.size)?).await?;
+        let (operation, response) = self.send(api::piece(&session.address, 0, Bytes::new(), upload.size)?).await?;
         if let Some(there) = stored_until(&response) {
             return Ok(SessionStatus::At(there));
         }

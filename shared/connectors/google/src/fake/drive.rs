@@ -202,7 +202,11 @@ fn caller(state: &mut State, asked: &Asked) -> Result<Caller, Refusal> {
         (true, _) => Own::All,
         (false, true) => Own::Only,
         (false, false) => {
-            return Err(Refusal::new(403, "insufficientPermissions", "Request had insufficient authentication scopes."));
+            return Err(Refusal::new(
+                403,
+                "insufficientPermissions",
+                "Request had insufficient authentication scopes.",
+            ));
         }
     };
     let (account, client) = (grant.account, grant.client);

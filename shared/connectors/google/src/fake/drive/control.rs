@@ -36,7 +36,8 @@ fn at(state: &mut State, account: &str, path: &str) -> Vec<String> {
     let drive = state.drive.drive(account);
     let mut found = vec![drive.root.clone()];
     for name in path.split('/').filter(|name| !name.is_empty()) {
-        let inside = |file: &File| file.name == name && !file.trashed && file.parent.as_ref().is_some_and(|p| found.contains(p));
+        let inside =
+            |file: &File| file.name == name && !file.trashed && file.parent.as_ref().is_some_and(|p| found.contains(p));
         found = drive.files.iter().filter(|(_, file)| inside(file)).map(|(id, _)| id.clone()).collect();
     }
     found

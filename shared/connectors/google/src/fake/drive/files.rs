@@ -1,6 +1,6 @@
 //! Files without their bytes, the feed, and downloads.
-use super::super::state::State;
 use super::super::Asked;
+use super::super::state::State;
 use super::{Answer, Caller, Drive, FOLDER, File, NATIVE, Refusal, SHORTCUT, mask, query};
 use bytes::Bytes;
 use http::Response;
@@ -80,8 +80,12 @@ pub(super) fn about(state: &mut State, caller: &Caller, asked: &Asked) -> Answer
     let quota = json!({"limit": limit.to_string(), "usage": used.to_string(), "usageInDrive": used.to_string(),
                        "usageInDriveTrash": "0"});
     let user = json!({"displayName": caller.account, "emailAddress": caller.account});
-    masked(asked, "kind", &json!({"kind": "drive#about", "user": user, "storageQuota": quota,
-                                  "importFormats": {}, "exportFormats": {}}))
+    masked(
+        asked,
+        "kind",
+        &json!({"kind": "drive#about", "user": user, "storageQuota": quota,
+                                  "importFormats": {}, "exportFormats": {}}),
+    )
 }
 
 fn page_size(asked: &Asked, default: usize, most: usize) -> Result<usize, Refusal> {
@@ -199,7 +203,10 @@ pub(super) fn apply(state: &State, caller: &Caller, file: &mut File, body: &Valu
 }
 
 /// `null` clears; key and value together have at most 124 bytes; at most 30 of a kind.
-fn notes(all: &mut std::collections::BTreeMap<String, String>, new: Option<&Map<String, Value>>) -> Result<(), Refusal> {
+fn notes(
+    all: &mut std::collections::BTreeMap<String, String>,
+    new: Option<&Map<String, Value>>,
+) -> Result<(), Refusal> {
     for (key, value) in new.into_iter().flatten() {
         match value.as_str() {
             Some(value) if key.len() + value.len() > 124 => {
@@ -264,11 +271,7 @@ fn folder(state: &mut State, caller: &Caller, id: &str) -> Result<String, Refusa
 }
 
 fn forbidden() -> Refusal {
-    Refusal::new(
-        403,
-        "insufficientFilePermissions",
-        "The user does not have sufficient permissions for this file.",
-    )
+    Refusal::new(403, "insufficientFilePermissions", "The user does not have sufficient permissions for this file.")
 }
 
 pub(super) fn create(state: &mut State, caller: &Caller, asked: &Asked) -> Answer {
@@ -292,7 +295,8 @@ pub(super) fn update(state: &mut State, caller: &Caller, asked: &Asked, id: &str
     let (id, mut file) = writable(state, caller, id)?;
     let body = json_of(asked)?;
     if body.get("parents").is_some() {
-        let message = "The parents field is not directly writable in update requests. Use addParents and removeParents.";
+        let message =
+            "The parents field is not directly writable in update requests. Use addParents and removeParents.";
         return Err(Refusal::new(403, "fieldNotWritable", message));
     }
     move_to(state, caller, asked, &id, &mut file)?;
@@ -341,9 +345,8 @@ fn media(state: &State, asked: &Asked, content: &super::Content, kind: &str) -> 
     let range = asked.headers.get("range").and_then(|value| value.to_str().ok());
     let wanted = match range {
         None => 0..content.size,
-        Some(text) => ranged(text, content.size).ok_or_else(|| {
-            Refusal::new(416, "requestedRangeNotSatisfiable", "Request range not satisfiable")
-        })?,
+        Some(text) => ranged(text, content.size)
+            .ok_or_else(|| Refusal::new(416, "requestedRangeNotSatisfiable", "Request range not satisfiable"))?,
     };
     let lost = || Refusal::new(500, "internalError", "the simulator kept only the hash of this file");
     let bytes = state.drive.blobs.read(content, wanted.clone()).ok_or_else(lost)?;
@@ -397,12 +400,7 @@ pub(super) fn revision(
 }
 
 /// A PDF of a document of Google's own.
-pub(super) fn export(
-    state: &mut State,
-    caller: &Caller,
-    asked: &Asked,
-    id: &str,
-) -> Result<Response<Bytes>, Refusal> {
+pub(super) fn export(state: &mut State, caller: &Caller, asked: &Asked, id: &str) -> Result<Response<Bytes>, Refusal> {
     let (_, file) = find(state, caller, id)?;
     let kind = asked.one("mimeType").ok_or_else(|| Refusal::new(400, "required", "Required parameter: mimeType"))?;
     let exportable = ["document", "spreadsheet", "presentation", "drawing"];

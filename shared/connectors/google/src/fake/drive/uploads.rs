@@ -96,12 +96,7 @@ fn part(text: &[u8]) -> Option<(String, &[u8])> {
     Some((kind.unwrap_or("application/octet-stream").trim().to_owned(), body))
 }
 
-fn begin(
-    state: &mut State,
-    caller: &Caller,
-    asked: &Asked,
-    id: Option<String>,
-) -> Result<Response<Bytes>, Refusal> {
+fn begin(state: &mut State, caller: &Caller, asked: &Asked, id: Option<String>) -> Result<Response<Bytes>, Refusal> {
     let metadata: Value = match asked.body.is_empty() {
         true => json!({}),
         false => serde_json::from_slice(&asked.body).map_err(|_| Refusal::new(400, "parseError", "Parse Error"))?,
@@ -177,12 +172,7 @@ pub(super) fn piece(state: &mut State, asked: &Asked) -> Result<Response<Bytes>,
     outcome
 }
 
-fn take(
-    state: &mut State,
-    session: &mut Session,
-    asked: &Asked,
-    most: u64,
-) -> Result<Response<Bytes>, Refusal> {
+fn take(state: &mut State, session: &mut Session, asked: &Asked, most: u64) -> Result<Response<Bytes>, Refusal> {
     if let Some(done) = &session.done {
         return Ok(json_response(200, done));
     }
@@ -295,7 +285,8 @@ pub(super) fn watch(state: &mut State, caller: &Caller, asked: &Asked) -> Answer
     if state.drive.channels.iter().any(|channel| channel.id == id) {
         return Err(Refusal::new(400, "channelIdNotUnique", format!("Channel id {id} not unique")));
     }
-    let asked_ms = body["expiration"].as_str().and_then(|text| text.parse::<i64>().ok()).or(body["expiration"].as_i64());
+    let asked_ms =
+        body["expiration"].as_str().and_then(|text| text.parse::<i64>().ok()).or(body["expiration"].as_i64());
     let now = state.now_ms;
     let expires_ms = asked_ms.map_or(now + 3_600_000, |until| until.min(now + 604_800_000));
     let resource = format!("res{:020}", state.next());
@@ -321,7 +312,9 @@ pub(super) fn stop(state: &mut State, caller: &Caller, asked: &Asked) -> Result<
         serde_json::from_slice(&asked.body).map_err(|_| Refusal::new(400, "parseError", "Parse Error"))?;
     let before = state.drive.channels.len();
     state.drive.channels.retain(|channel| {
-        body["id"] != channel.id.as_str() || body["resourceId"] != channel.resource.as_str() || channel.account != caller.account
+        body["id"] != channel.id.as_str()
+            || body["resourceId"] != channel.resource.as_str()
+            || channel.account != caller.account
     });
     state.next();
     if state.drive.channels.len() == before {
