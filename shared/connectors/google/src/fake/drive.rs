@@ -210,14 +210,18 @@ fn caller(state: &mut State, asked: &Asked) -> Result<Caller, Refusal> {
         }
     };
     let (account, client) = (grant.account, grant.client);
-    if !state.drive.accounts.contains_key(&account) {
-        let root = format!("0A{:017}", state.next());
-        let now = state.now_ms;
-        let drive = Drive { root: root.clone(), ..Drive::default() };
-        state.drive.accounts.insert(account.clone(), drive);
-        state.drive.drive(&account).files.insert(root, File::new("My Drive", FOLDER, now));
-    }
+    opened(state, &account);
     Ok(Caller { account, client, own_only })
+}
+
+/// The account's Drive, with its top folder.
+fn opened<'a>(state: &'a mut State, account: &str) -> &'a mut Drive {
+    if !state.drive.accounts.contains_key(account) {
+        let (root, now) = (format!("0A{:017}", state.next()), state.now_ms);
+        let files = BTreeMap::from([(root.clone(), File::new("My Drive", FOLDER, now))]);
+        state.drive.accounts.insert(account.to_owned(), Drive { root, files, changes: Vec::new() });
+    }
+    state.drive.drive(account)
 }
 
 impl File {

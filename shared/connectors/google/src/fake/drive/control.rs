@@ -23,17 +23,9 @@ pub struct DriveFile {
     pub export_bytes: usize,
 }
 
-fn drive_of(state: &mut State, account: &str) {
-    let token = state.mint(account);
-    let request = http::Request::get("/drive/v3/about").header("authorization", format!("Bearer {token}"));
-    let request = request.body(bytes::Bytes::new()).expect("a fixed request");
-    drop(super::caller(state, &super::super::Asked::of(request)));
-}
-
 /// The ids at a path, the oldest first.
 fn at(state: &mut State, account: &str, path: &str) -> Vec<String> {
-    drive_of(state, account);
-    let drive = state.drive.drive(account);
+    let drive = super::opened(state, account);
     let mut found = vec![drive.root.clone()];
     for name in path.split('/').filter(|name| !name.is_empty()) {
         let inside =
@@ -111,7 +103,7 @@ fn trash(state: &mut State, account: &str, path: &str) -> usize {
 
 /// Every file of an account, as Drive shows it.
 fn listed(state: &mut State, account: &str) -> Value {
-    drive_of(state, account);
+    super::opened(state, account);
     let caller = super::Caller { account: account.to_owned(), client: "minted".to_owned(), own_only: super::Own::All };
     let drive = state.drive.drive(account);
     let files: Vec<Value> = drive.files.iter().map(|(id, file)| files::shown(drive, &caller, id, file)).collect();

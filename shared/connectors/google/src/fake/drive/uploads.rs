@@ -164,9 +164,9 @@ pub(super) fn piece(state: &mut State, asked: &Asked) -> Result<Response<Bytes>,
     let most = state.drive.most_of_a_piece;
     let mut session = state.drive.sessions.remove(&name).filter(|s| s.started_ms > oldest).ok_or_else(lost)?;
     let outcome = take(state, &mut session, asked, most);
-    // A refused piece ends its session: "any 4xx during a session" means to begin again.
-    let keep = outcome.is_ok();
-    if keep {
+    // "any 4xx during a session" means to begin again; after a 5xx it goes on.
+    let over = outcome.as_ref().is_err_and(|refusal| refusal.code < 500);
+    if !over {
         state.drive.sessions.insert(name, session);
     }
     outcome
