@@ -252,7 +252,7 @@ def limits_and_dead_tokens_are_told_as_dropbox_tells_them(w):
     error = refused(lambda: w.dbx.files_create_folder_v2("/x"), RateLimitError)
     assert error.reason.is_too_many_write_operations() and error.retry_after == 7
     assert refused(lambda: w.client("sl.none").files_list_folder(""), AuthError).is_invalid_access_token()
-    w.control("POST", "faults", faults=[{"kind": "expired"}])
+    w.control("POST", "faults", faults=[{"kind": "expired"}] * 2)  # the client tries once more
     assert refused(lambda: w.dbx.files_list_folder(""), AuthError).is_expired_access_token()
 
 
