@@ -43,7 +43,7 @@ class Authority:
     """A certificate authority for as long as this runs."""
 
     def __init__(self, folder):
-        self.folder, self.known = folder, {}
+        self.folder, self.known, self.lock = folder, {}, threading.Lock()
         self.key, self.name = ec.generate_private_key(ec.SECP256R1()), self.named("Simulated authority")
         certificate = self.sign(self.name, self.key, [(x509.BasicConstraints(True, 0), True)])
         self.file = folder / "ca.pem"
@@ -64,6 +64,10 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
     def context(self, host):
+        with self.lock:  # several connections to a new host come at once
+            return self.made(host)
+
+    def made(self, host):
         if host not in self.known:
             key = ec.generate_private_key(ec.SECP256R1())
             names = x509.SubjectAlternativeName([x509.DNSName(host)])
