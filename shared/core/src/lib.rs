@@ -4,6 +4,7 @@
 pub mod contact;
 pub mod error;
 pub mod event;
+pub mod files;
 pub mod fingerprint;
 pub mod guard;
 pub mod mail;

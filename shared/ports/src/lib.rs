@@ -1,6 +1,7 @@
 //! The doors of the engine: what it needs from the outside, and how the outside may fail.
 pub mod connector;
 pub mod error;
+pub mod files;
 pub mod infra;
 pub mod mail;
 pub mod oauth;

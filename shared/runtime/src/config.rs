@@ -160,6 +160,7 @@ impl Config {
             google: GoogleConfig {
                 people_url: origins[PEOPLE.variable].clone(),
                 calendar_url: origins["TANDEM_GOOGLE_CALENDAR_URL"].clone(),
+                drive_url: origins["TANDEM_GOOGLE_DRIVE_URL"].clone(),
                 accounts_url: origins[ACCOUNTS.variable].clone(),
                 oauth_url: origins[OAUTH.variable].clone(),
                 certs_url: origins[CERTS.variable].clone(),

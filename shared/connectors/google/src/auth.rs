@@ -25,6 +25,12 @@ pub const SCOPE_GMAIL_READ: &str = "https://www.googleapis.com/auth/gmail.readon
 pub const SCOPE_GMAIL_LABELS: &str = "https://www.googleapis.com/auth/gmail.labels";
 /// What a mail sync asks for.
 pub const SCOPES_FOR_MAIL: [&str; 4] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_GMAIL_READ, SCOPE_GMAIL_LABELS];
+/// See and change every file: what a sync in both directions needs, as it must see what people put into its folders.
+pub const SCOPE_DRIVE: &str = "https://www.googleapis.com/auth/drive";
+/// Only the files that we made: enough for one direction.
+pub const SCOPE_DRIVE_FILE: &str = "https://www.googleapis.com/auth/drive.file";
+/// What a files sync asks for.
+pub const SCOPES_FOR_FILES: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_DRIVE];
 
 /// `access_type=offline` with `prompt=consent` gives a refresh token on every connect;
 /// `include_granted_scopes=true` keeps what the user granted before.

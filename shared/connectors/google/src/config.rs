@@ -7,6 +7,8 @@ pub struct GoogleConfig {
     pub people_url: String,
     /// Calendar API; `/calendar/v3/…` and `/batch/calendar/v3`.
     pub calendar_url: String,
+    /// Drive API; `/drive/v3/…` and `/upload/drive/v3/…`.
+    pub drive_url: String,
     /// Consent page; `/o/oauth2/v2/auth`.
     pub accounts_url: String,
     /// Tokens; `/token`, `/revoke`.
@@ -22,6 +24,7 @@ impl Default for GoogleConfig {
         Self {
             people_url: "https://people.googleapis.com".to_owned(),
             calendar_url: "https://www.googleapis.com".to_owned(),
+            drive_url: "https://www.googleapis.com".to_owned(),
             accounts_url: "https://accounts.google.com".to_owned(),
             oauth_url: "https://oauth2.googleapis.com".to_owned(),
             certs_url: "https://www.googleapis.com".to_owned(),
@@ -38,6 +41,7 @@ impl GoogleConfig {
             people_url: origin.clone(),
             calendar_url: origin.clone(),
             gmail_url: origin.clone(),
+            drive_url: origin.clone(),
             accounts_url: origin.clone(),
             oauth_url: origin.clone(),
             certs_url: origin,

@@ -72,9 +72,14 @@ impl Status {
 pub(crate) fn classify(operation: &'static str, response: &Response<bytes::Bytes>) -> ConnectorError {
     let status = serde_json::from_slice::<Envelope>(response.body()).unwrap_or_default().error;
     let kind = kind_of(response.status().as_u16(), &status, retry_after(response.headers()));
-    let detail = match status.has_reason(&ORGANIZER_ONLY) {
-        true => "only the organiser may change this appointment".to_owned(),
-        false => sentence(kind, response.status().as_u16()),
+    let detail = if status.has_reason(&ORGANIZER_ONLY) {
+        "only the organiser may change this appointment".to_owned()
+    } else if status.has_reason(&["storageQuotaExceeded"]) {
+        "this Google Drive is full".to_owned()
+    } else if status.has_reason(&["exportSizeLimitExceeded"]) {
+        "Google does not turn so large a document into a PDF".to_owned()
+    } else {
+        sentence(kind, response.status().as_u16())
     };
     ConnectorError::new(PROVIDER, operation, kind, detail)
 }
@@ -103,6 +108,7 @@ fn kind_of(http_status: u16, status: &Status, retry_after: Option<Duration>) -> 
         403 if status.has_reason(&ORGANIZER_ONLY) => ErrorKind::Permanent,
         400 if status.is_failed_precondition() => ErrorKind::Conflict,
         401 => ErrorKind::AuthRevoked,
+        403 if status.has_reason(&DRIVE_ITEM) => ErrorKind::Permanent,
         403 if is_quota(status) => ErrorKind::Throttled { retry_after },
         403 => ErrorKind::Forbidden,
         404 => ErrorKind::NotFound,
@@ -114,8 +120,20 @@ fn kind_of(http_status: u16, status: &Status, retry_after: Option<Duration>) -> 
     }
 }
 
+/// About this file of Drive and not about the account: repeating cannot help.
+const DRIVE_ITEM: [&str; 7] = [
+    "exportSizeLimitExceeded",
+    "fileNotDownloadable",
+    "fileNotExportable",
+    "cannotDownloadAbusiveFile",
+    "numChildrenInNonRootLimitExceeded",
+    "teamDriveFileLimitExceeded",
+    "fileNeverWritable",
+];
+
 fn is_quota(status: &Status) -> bool {
-    const REASONS: [&str; 6] = [
+    const REASONS: [&str; 7] = [
+        "sharingRateLimitExceeded",
         "RATE_LIMIT_EXCEEDED",
         "rateLimitExceeded",
         "userRateLimitExceeded",
@@ -273,6 +291,10 @@ mod tests {
         assert_eq!(kind(401, &[], "{}"), ErrorKind::AuthRevoked);
         assert_eq!(kind(403, &[], r#"{"error":{"status":"PERMISSION_DENIED"}}"#), ErrorKind::Forbidden);
         assert_eq!(kind(403, &[], r#"{"error":{"details":[{"reason":"rateLimitExceeded"}]}}"#), throttled(None));
+        let drive = |reason: &str| format!(r#"{{"error":{{"code":403,"errors":[{{"reason":"{reason}"}}]}}}}"#);
+        assert_eq!(kind(403, &[], &drive("sharingRateLimitExceeded")), throttled(None));
+        assert_eq!(kind(403, &[], &drive("storageQuotaExceeded")), ErrorKind::Forbidden);
+        assert_eq!(kind(403, &[], &drive("exportSizeLimitExceeded")), ErrorKind::Permanent);
         assert_eq!(kind(404, &[], "{}"), ErrorKind::NotFound);
         let reason = |reason: &str| format!(r#"{{"error":{{"errors":[{{"reason":"{reason}"}}]}}}}"#);
         assert_eq!(kind(410, &[], &reason("fullSyncRequired")), ErrorKind::CursorExpired);

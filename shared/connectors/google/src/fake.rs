@@ -2,6 +2,7 @@
 //! tokens, etags and refusals. As strict as Google or stricter, never kinder. No wall clock, no randomness.
 mod calendar;
 mod control;
+mod drive;
 mod gmail;
 mod groups;
 mod oauth;
@@ -11,6 +12,7 @@ mod state;
 
 pub use calendar::{Mails, Notification};
 pub use control::Edit;
+pub use drive::{DriveFile, DriveNotification};
 pub use state::{BatchRefusal, Fault, Settings};
 
 use async_trait::async_trait;
@@ -106,6 +108,15 @@ impl Asked {
         let path = parts.uri.path().replace("%2F", "/").replace("%3A", ":");
         Self { method: parts.method, path, query, headers: parts.headers, body }
     }
+    fn copied(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
+    }
     fn one(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty())
     }
@@ -173,6 +184,9 @@ impl FakeGoogle {
         if gmail::is_asked(&asked) {
             return gmail::answer(&mut state, &asked);
         }
+        if drive::is_asked(&asked) {
+            return drive::handle(&mut state, &asked);
+        }
         state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
         let fault = state.take_fault();
         match fault {
@@ -181,8 +195,8 @@ impl FakeGoogle {
                 drop(api(&mut state, &asked));
                 return None;
             }
+            Some(Fault::Pass) | None => {}
             Some(fault) => return Some(fault.refusal().into_response()),
-            None => {}
         }
         Some(match api(&mut state, &asked) {
             Ok(body) => json_response(200, &body),
@@ -209,7 +223,9 @@ impl Fault {
                 Refusal::new(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.")
                     .because("ACCESS_TOKEN_SCOPE_INSUFFICIENT")
             }
-            Fault::LoseAnswer | Fault::LoseRequest => Refusal::new(500, "INTERNAL", "The connection broke."),
+            Fault::Pass | Fault::LoseAnswer | Fault::LoseRequest => {
+                Refusal::new(500, "INTERNAL", "The connection broke.")
+            }
         }
     }
 }

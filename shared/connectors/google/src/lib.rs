@@ -1,4 +1,4 @@
-//! Google: contacts by the People API, appointments by the Calendar API, mail by the Gmail API.
+//! Google: contacts by the People API, appointments by the Calendar API, files by the Drive API, mail by the Gmail API.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -7,6 +7,7 @@ pub mod auth;
 mod calendar;
 pub mod config;
 mod contacts;
+pub mod drive;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
@@ -17,4 +18,5 @@ mod wire;
 pub use calendar::{Channel, GoogleCalendar, Notify, OpenChannel};
 pub use config::GoogleConfig;
 pub use contacts::GoogleContacts;
+pub use drive::GoogleDrive;
 pub use gmail::GoogleMail;

@@ -58,6 +58,9 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> super::Answer {
     if (asked.method.as_str(), rest) == ("POST", "settings") {
         return change_settings(state, &body);
     }
+    if let Some(what) = rest.strip_prefix("drive/") {
+        return super::drive::control::answer(state, what, &body).map_err(Refusal::invalid);
+    }
     let wrong = |e: serde_json::Error| Refusal::invalid(format!("not understood: {e}"));
     let order: Order = serde_json::from_value(body).map_err(wrong)?;
     match (asked.method.as_str(), rest) {

@@ -1,6 +1,6 @@
 //! What the provider holds.
 use super::Refusal;
-use crate::auth::{SCOPE_CONTACTS, SCOPES_FOR_CALENDARS, SCOPES_FOR_CONTACTS};
+use crate::auth::{SCOPE_CONTACTS, SCOPES_FOR_CALENDARS, SCOPES_FOR_CONTACTS, SCOPES_FOR_FILES};
 use crate::wire::MY_CONTACTS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -80,6 +80,8 @@ impl Default for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Fault {
+    /// This call goes well.
+    Pass,
     /// 500, nothing done.
     ServerError,
     /// 503, nothing done.
@@ -205,6 +207,7 @@ pub(super) struct State {
     pub(super) quota_minute: i64,
     pub(super) calendars: super::calendar::World,
     pub(super) mail: super::gmail::World,
+    pub(super) drive: super::drive::World,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {
@@ -269,7 +272,7 @@ impl State {
         self.account(email);
         let token = format!("ya29.minted-{}", self.next());
         if scopes.is_empty() {
-            let all = SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_CALENDARS);
+            let all = SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_CALENDARS).chain(&SCOPES_FOR_FILES);
             scopes = all.map(|scope| (*scope).to_owned()).collect();
         }
         let grant = Grant { account: email.to_owned(), client: "minted".to_owned(), scopes, expires_ms: None };

@@ -1,0 +1,159 @@
+//! Folders, moves, removals, and the reading of bytes.
+use super::api::{self, FOLDER, FileList, Ids, MARKER_KEY, ROOT_KEY, Wire};
+use super::{GoogleDrive, PARALLEL, map};
+use crate::error;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde_json::{Value, json};
+use std::ops::Range;
+use tandem_core::record::{RemoteId, Version};
+use tandem_ports::connector::Outcomes;
+use tandem_ports::error::{ErrorKind, Result};
+use tandem_ports::files::{Attempt, CHUNK, Entry, EntryRef, FolderOrFile, FolderRef, NewFolder, Relocation, Removal};
+
+impl GoogleDrive {
+    pub(super) async fn find_or_make_root(&self, known: Option<&RemoteId>, name: &str) -> Result<FolderRef> {
+        const OPERATION: &str = "drive.files.create";
+        let root = |id: &str| FolderRef { id: RemoteId::new(id), path: String::new() };
+        if let Some(id) = known {
+            let found = self.look(id).await?.filter(|file| file.mime_type == FOLDER);
+            return found.map(|file| root(&file.id)).ok_or_else(|| error::gone(OPERATION));
+        }
+        // The oldest, should two have been made at once: both sides of such a race come to the same one.
+        let query = api::with_property(ROOT_KEY, "1");
+        let found: FileList = self.call(api::list(self.origin(), &query, "createdTime", None)?).await?;
+        if let Some(file) = found.files.iter().find(|file| file.mime_type == FOLDER) {
+            return Ok(root(&file.id));
+        }
+        let metadata = json!({"name": name, "mimeType": FOLDER, "appProperties": {ROOT_KEY: "1"}});
+        let made: Wire = self.call(api::create(self.origin(), &metadata)?).await?;
+        Ok(root(&made.id))
+    }
+
+    pub(super) async fn get_all(&self, entries: &[EntryRef]) -> Result<Vec<Option<Entry>>> {
+        let looks: Vec<_> = entries.iter().map(|entry| self.look(&entry.id)).collect();
+        let found: Vec<Option<Wire>> = stream::iter(looks).buffered(PARALLEL).try_collect().await?;
+        Ok(found.iter().map(|file| file.as_ref().and_then(map::entry)).collect())
+    }
+
+    /// The revision's own bytes are read, so that pieces of two revisions never mix.
+    pub(super) async fn read_range(&self, entry: &EntryRef, content: &Version, range: Range<u64>) -> Result<Bytes> {
+        const OPERATION: &str = "drive.revisions.get";
+        if range.end.saturating_sub(range.start) > CHUNK {
+            return Err(error::refused(OPERATION, "too much to read at once"));
+        }
+        let now = self.look(&entry.id).await?.ok_or_else(|| error::gone(OPERATION))?;
+        if map::content(&now) != *content {
+            return Err(error::changed_meanwhile(OPERATION));
+        }
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.revision(&entry.id, content, &range).await
+    }
+
+    pub(super) async fn revision(&self, id: &RemoteId, content: &Version, range: &Range<u64>) -> Result<Bytes> {
+        let call = api::download(self.origin(), id.as_str(), content.as_str(), range)?;
+        let (operation, response) = self.send(call).await?;
+        if !response.status().is_success() {
+            return Err(error::classify(operation, &response));
+        }
+        match response.body().len() as u64 == range.end - range.start {
+            true => Ok(response.into_body()),
+            false => Err(error::no_answer(operation)),
+        }
+    }
+
+    pub(super) async fn reserve_ids(&self, count: usize) -> Result<Vec<RemoteId>> {
+        const OPERATION: &str = "drive.files.generateIds";
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        if count > 1000 {
+            return Err(error::refused(OPERATION, "too many ids at once"));
+        }
+        let answer: Ids = self.call(api::generate_ids(self.origin(), count)?).await?;
+        match answer.ids.len() == count {
+            true => Ok(answer.ids.iter().map(RemoteId::new).collect()),
+            false => Err(error::no_answer(OPERATION)),
+        }
+    }
+
+    pub(super) async fn make_folders(&self, folders: &[NewFolder]) -> Result<Outcomes<Entry>> {
+        let makes: Vec<_> = folders.iter().map(|folder| self.make_folder(folder)).collect();
+        Ok(stream::iter(makes).buffered(PARALLEL).collect().await)
+    }
+
+    async fn make_folder(&self, folder: &NewFolder) -> Result<Entry> {
+        const OPERATION: &str = "drive.files.create";
+        if let (Attempt::Again, None) = (folder.attempt, &folder.id)
+            && let Some(found) = self.marked(folder.marker.as_str(), &folder.parent.id).await?
+        {
+            return Ok(found);
+        }
+        let mut metadata = json!({
+            "name": folder.name.0, "mimeType": FOLDER, "parents": [folder.parent.id.as_str()],
+            "appProperties": {MARKER_KEY: folder.marker.as_str()},
+        });
+        if let Some(id) = &folder.id {
+            metadata["id"] = json!(id.as_str());
+        }
+        let made: Result<Wire> = self.call(api::create(self.origin(), &metadata)?).await;
+        let file = match (made, &folder.id) {
+            (Ok(file), _) => file,
+            // The id is ours alone: whoever has it was made by an attempt of ours.
+            (Err(failure), Some(id)) if failure.kind == ErrorKind::Conflict => {
+                self.look(id).await?.ok_or_else(|| error::gone(OPERATION))?
+            }
+            (Err(failure), _) => return Err(failure),
+        };
+        map::entry(&file).ok_or_else(|| error::no_answer(OPERATION))
+    }
+
+    async fn marked(&self, marker: &str, parent: &RemoteId) -> Result<Option<Entry>> {
+        let query = api::with_property(MARKER_KEY, marker);
+        let found: FileList = self.call(api::list(self.origin(), &query, "createdTime", None)?).await?;
+        let here = |file: &&Wire| file.parents.iter().any(|id| id == parent.as_str());
+        Ok(found.files.iter().find(here).and_then(map::entry))
+    }
+
+    pub(super) async fn relocate_entry(&self, relocation: &Relocation) -> Result<Entry> {
+        const OPERATION: &str = "drive.files.update";
+        let id = &relocation.entry.id;
+        let now = self.look(id).await?.ok_or_else(|| error::gone(OPERATION))?;
+        let (left, joined) = (now.parents.join(","), relocation.parent.id.as_str());
+        let stays = left == joined;
+        if stays && now.name == relocation.name.0 {
+            return map::entry(&now).ok_or_else(|| error::no_answer(OPERATION));
+        }
+        if map::version(&now) != relocation.expect {
+            return Err(error::changed_meanwhile(OPERATION));
+        }
+        let parents = (!stays).then_some((joined, left.as_str()));
+        let metadata = json!({"name": relocation.name.0});
+        let moved: Wire = self.call(api::update(self.origin(), id.as_str(), &metadata, parents)?).await?;
+        map::entry(&moved).ok_or_else(|| error::no_answer(OPERATION))
+    }
+
+    pub(super) async fn remove_all(&self, removals: &[Removal]) -> Result<Outcomes<()>> {
+        let removes: Vec<_> = removals.iter().map(|removal| self.remove_one(removal)).collect();
+        Ok(stream::iter(removes).buffered(PARALLEL).collect().await)
+    }
+
+    /// Into the trash, from where people can take it back.
+    async fn remove_one(&self, removal: &Removal) -> Result<()> {
+        const OPERATION: &str = "drive.files.update";
+        let id = &removal.entry.id;
+        let Some(now) = self.look(id).await? else { return Ok(()) };
+        if removal.folder == FolderOrFile::File && map::version(&now) != removal.expect {
+            return Err(error::changed_meanwhile(OPERATION));
+        }
+        let trashed = json!({"trashed": true});
+        let done: Result<Value> = self.call(api::update(self.origin(), id.as_str(), &trashed, None)?).await;
+        match done {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.kind == ErrorKind::NotFound => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+}

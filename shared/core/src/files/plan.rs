@@ -1,0 +1,518 @@
+//! From three trees to the next steps. Pure; the same trees give the same plan.
+//!
+//! The whole plan is made each time; what cannot be done yet (its folder is not there) is not [`ready`](Step::ready). The
+//! engine carries out what is ready, notes what came of it in the tree, and plans again until nothing is left.
+use super::entry::{Access, EntryKind, Exportable, Hashes};
+use super::name::{self, NameRules};
+use super::place::Placing;
+use super::row::{Agreed, Copy, FileBase, FileRow, Role};
+use super::settings::{NativeDocuments, OnRename};
+use super::tree::Tree;
+use crate::plan::{Reason, Why};
+use crate::policy::{Conflict, Direction, OnDelete};
+use crate::record::{RowKey, RunId, Side};
+use std::collections::{BTreeMap, HashSet};
+
+/// The rules of a files sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePolicy {
+    /// Which way files flow.
+    pub direction: Direction,
+    /// Which copy keeps its name when both were edited.
+    pub conflict: Conflict,
+    /// A deletion in the CRM.
+    pub on_crm_delete: OnDelete,
+    /// A deletion at the remote.
+    pub on_remote_delete: OnDelete,
+    /// A rename or move at the remote.
+    pub on_remote_rename: OnRename,
+    /// Google Docs and their like.
+    pub google_native: NativeDocuments,
+    /// Larger files are left out.
+    pub max_file_bytes: Option<u64>,
+    /// The share of linked entries that a run may delete, in percent.
+    pub max_delete_percent: u8,
+}
+
+/// How a side compares names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameMatch {
+    /// A name may occur more than once.
+    Repeatable,
+    /// Once, exactly.
+    Exact,
+    /// Once, whatever the case and composition of its letters.
+    Folded,
+}
+
+/// What the plan must know of a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SideRules {
+    /// How names are compared.
+    pub names: NameMatch,
+    /// Which names it refuses.
+    pub safe: NameRules,
+    /// Whether entries can be moved and renamed.
+    pub relocates: Relocates,
+    /// How many folders may be within each other below a record.
+    pub max_depth: Option<usize>,
+    /// The largest file.
+    pub max_bytes: Option<u64>,
+}
+
+/// Whether entries can be moved and renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relocates {
+    /// They can, and keep their id.
+    Yes,
+    /// They cannot.
+    No,
+}
+
+/// Everything the plan follows from.
+pub struct World<'a> {
+    /// What was observed and agreed on.
+    pub tree: &'a Tree,
+    /// The rules.
+    pub policy: &'a FilePolicy,
+    /// The CRM side.
+    pub left: &'a SideRules,
+    /// The remote side.
+    pub right: &'a SideRules,
+    /// The date that conflict copies bear.
+    pub today: jiff::civil::Date,
+    /// The run under way: it tries a thing that fails once.
+    pub run: Option<&'a RunId>,
+}
+
+/// What is to be done for one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The row.
+    pub row: RowKey,
+    /// What.
+    pub act: Act,
+    /// Why.
+    pub why: Why,
+    /// Whether everything it needs is there.
+    pub ready: bool,
+}
+
+/// Where something goes: the folder's row, and the name there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The folder's row; `None`: the root.
+    pub parent: Option<RowKey>,
+    /// Its name there.
+    pub name: String,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a name in {:?}", self.parent)
+    }
+}
+
+/// One thing to do. Those without a side are done in the tree alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The entry of another row is this one's other copy.
+    Merge {
+        /// That row.
+        with: RowKey,
+    },
+    /// The entry of this row has taken the place of a deleted one.
+    Readopt {
+        /// The deleted one's row.
+        gone: RowKey,
+        /// Where.
+        side: Side,
+    },
+    /// Both copies agree as they are.
+    Settle,
+    /// Nobody knows whether both have the same bytes: they must be read.
+    Compare,
+    /// Make a folder.
+    CreateFolder {
+        /// Where.
+        on: Side,
+        /// And how it is called.
+        target: Target,
+    },
+    /// Send the other side's bytes.
+    Write {
+        /// Where to.
+        to: Side,
+        /// A new file; `None`: over the file that is there.
+        new: Option<Target>,
+    },
+    /// Move or rename.
+    Relocate {
+        /// Where.
+        on: Side,
+        /// To where.
+        target: Target,
+    },
+    /// Both were edited: the loser takes another name (where it has not got it yet), and each goes its own way.
+    Split {
+        /// Whose copy.
+        loser: Side,
+        /// Its new name.
+        rename: Option<String>,
+    },
+    /// Renamed at the remote, and the rule is to copy: the old copy stays, the remote one counts as new.
+    Part,
+    /// Remove.
+    Remove {
+        /// Where.
+        on: Side,
+    },
+    /// No longer keep in step.
+    LetGo(Reason),
+    /// Gone on both sides.
+    Forget,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The steps, at most one a row.
+    pub steps: Vec<Step>,
+    /// What is not carried across, and why.
+    pub excluded: BTreeMap<RowKey, Reason>,
+}
+
+impl Plan {
+    /// How many entries it removes.
+    pub fn removals(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| matches!(step.act, Act::Remove { .. }))
+    }
+    /// How many files it writes over.
+    pub fn overwrites(&self) -> u64 {
+        self.steps.iter().filter(|step| matches!(step.act, Act::Write { new: None, .. })).count() as u64
+    }
+}
+
+/// Tries of a thing that a provider refuses.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// What is to be done next.
+pub fn plan(world: &World<'_>) -> Plan {
+    let placing = Placing::of(world);
+    let mut planner = Planner { world, placing, plan: Plan::default(), named: HashSet::new() };
+    for row in world.tree.rows() {
+        planner.row(row);
+    }
+    planner.plan
+}
+
+/// What both copies agree on as they are.
+pub fn base_of(row: &FileRow) -> Option<FileBase> {
+    let agreed = |copy: &Copy| Agreed {
+        id: copy.id.clone(),
+        parent: copy.parent.clone(),
+        name: copy.name.clone(),
+        content: copy.content().cloned(),
+    };
+    let (left, right) = (row.left.as_ref()?, row.right.as_ref()?);
+    let mut hashes = left.hashes().cloned().unwrap_or_default();
+    if let Some(other) = right.hashes() {
+        hashes.learn(other);
+    }
+    Some(FileBase { left: agreed(left), right: agreed(right), hashes })
+}
+
+/// Whether a copy's bytes are other ones than those agreed on.
+pub fn edited(copy: &Copy, base: &FileBase, side: Side) -> bool {
+    let other_version = copy.content() != base.side(side).content.as_ref();
+    match (&copy.kind, copy.hashes().and_then(|hashes| hashes.same(&base.hashes))) {
+        (EntryKind::File { .. }, Some(same)) => !same,
+        (EntryKind::File { .. } | EntryKind::Native { .. }, _) => other_version,
+        (EntryKind::Record { .. } | EntryKind::Folder | EntryKind::Shortcut, _) => false,
+    }
+}
+
+/// A name as both sides understand it.
+pub(super) fn canonical(copy: &Copy) -> String {
+    match &copy.kind {
+        EntryKind::Record { number, .. } => name::decode(&name::record_folder(&copy.name, number)),
+        EntryKind::Native { .. } => format!("{}.pdf", name::decode(&copy.name)),
+        EntryKind::Folder | EntryKind::File { .. } | EntryKind::Shortcut => name::decode(&copy.name),
+    }
+}
+
+pub(super) struct Planner<'a> {
+    pub world: &'a World<'a>,
+    pub placing: Placing,
+    pub plan: Plan,
+    /// Names given away by this plan: side, folder, name as the side compares it.
+    named: HashSet<(Side, Option<RowKey>, String)>,
+}
+
+impl Planner<'_> {
+    pub(super) fn rules(&self, side: Side) -> &SideRules {
+        match side {
+            Side::Left => self.world.left,
+            Side::Right => self.world.right,
+        }
+    }
+
+    pub(super) fn step(&mut self, row: &FileRow, act: Act, why: Why, ready: bool) {
+        self.plan.steps.push(Step { row: row.key.clone(), act, why, ready });
+    }
+
+    pub(super) fn exclude(&mut self, row: &FileRow, code: &str, message: impl Into<String>) {
+        self.plan.excluded.insert(row.key.clone(), Reason::new(code, message));
+    }
+
+    fn row(&mut self, row: &FileRow) {
+        if self.is_let_go(row) {
+            let put_back = row.let_go.as_ref().is_some_and(|reason| reason.code == "deleted_remotely")
+                && matches!((&row.left, &row.base), (Some(left), Some(base)) if edited(left, base, Side::Left))
+                && row.right.is_none();
+            if put_back {
+                self.fresh(row, Side::Left);
+            } else if row.left.is_none() && row.right.is_none() {
+                self.step(row, Act::Forget, Why::Deleted, true);
+            }
+            return;
+        }
+        match (&row.left, &row.right, &row.base) {
+            (None, None, _) if row.making.is_some() => {}
+            (None, None, _) => self.step(row, Act::Forget, Why::Deleted, true),
+            (Some(_), None, None) => self.fresh(row, Side::Left),
+            (None, Some(_), None) => self.fresh(row, Side::Right),
+            (Some(left), Some(right), None) => self.unify(row, left, right),
+            (Some(left), Some(right), Some(base)) => self.reconcile(row, (left, right), base),
+            (Some(left), None, Some(base)) => self.deleted(row, Side::Right, left, base),
+            (None, Some(right), Some(base)) => self.deleted(row, Side::Left, right, base),
+        }
+    }
+
+    /// Whether the row, or a folder that it is in, is no longer kept in step.
+    fn is_let_go(&self, row: &FileRow) -> bool {
+        let above = |side| {
+            let mut at = Some(row);
+            for _ in 0..64 {
+                match at {
+                    Some(row) if row.let_go.is_some() => return true,
+                    Some(row) => at = self.world.tree.parent(side, row),
+                    None => return false,
+                }
+            }
+            false
+        };
+        above(Side::Left) || above(Side::Right)
+    }
+
+    /// Whether a provider has refused it as it is too often, or in this run.
+    pub(super) fn is_refused(&self, row: &FileRow) -> bool {
+        row.failure.as_ref().is_some_and(|failure| {
+            let again = failure.of != row.versions();
+            let tried = failure.run.as_ref() == self.world.run && self.world.run.is_some();
+            !again && (failure.attempts >= MAX_ATTEMPTS || tried)
+        })
+    }
+
+    /// Why nothing can be written into a folder on a side.
+    pub(super) fn barred(&self, side: Side, folder: Option<&FileRow>) -> Option<Reason> {
+        let mut at = folder;
+        for _ in 0..64 {
+            let row = at?;
+            let Some(copy) = row.copy(side) else { return self.barred_above(side, row) };
+            if let Access::Read { reason } = &copy.access {
+                return Some(Reason::new("missing_right", reason.clone()));
+            }
+            if row.role == Role::Record {
+                return None;
+            }
+            at = self.world.tree.parent(side, row);
+        }
+        None
+    }
+
+    /// The folder is not there yet: the folder that it will be in counts.
+    fn barred_above(&self, side: Side, row: &FileRow) -> Option<Reason> {
+        let above = self.world.tree.parent(side.other(), row)?;
+        self.barred(side, Some(above))
+    }
+
+    /// The row of the record that a copy is in, with the number of folders between.
+    pub(super) fn record_of(&self, side: Side, row: &FileRow) -> Option<(&FileRow, usize)> {
+        let mut at = self.world.tree.parent(side, row)?;
+        for depth in 0..64 {
+            if at.role == Role::Record {
+                return Some((at, depth));
+            }
+            at = self.world.tree.parent(side, at)?;
+        }
+        None
+    }
+
+    /// A name that is free in a folder on a side: what is there, and what this plan puts there.
+    pub(super) fn free_name(&mut self, side: Side, parent: Option<&FileRow>, row: &FileRow, wanted: &str) -> String {
+        let rules = *self.rules(side);
+        let key = |name: &str| match rules.names {
+            NameMatch::Repeatable | NameMatch::Exact => name.to_owned(),
+            NameMatch::Folded => name::twin_key(name),
+        };
+        let folder = parent.map(|parent| parent.key.clone());
+        if rules.names == NameMatch::Repeatable {
+            return wanted.to_owned();
+        }
+        let inside = match parent {
+            Some(parent) => parent.copy(side).map(|copy| &copy.id),
+            None => None,
+        };
+        let there: HashSet<String> = if parent.is_some() && inside.is_none() {
+            HashSet::new()
+        } else {
+            let others = self.world.tree.children(side, inside).filter(|other| other.key != row.key);
+            others.filter_map(|other| other.copy(side)).map(|copy| key(&copy.name)).collect()
+        };
+        let taken = |name: &str| there.contains(&key(name)) || self.named.contains(&(side, folder.clone(), key(name)));
+        let free = name::free(wanted, taken);
+        self.named.insert((side, folder, key(&free)));
+        free
+    }
+
+    /// Both are there and were never compared.
+    fn unify(&mut self, row: &FileRow, left: &Copy, right: &Copy) {
+        let (EntryKind::File { size: one, hashes: here, .. }, EntryKind::File { size: other, hashes: there, .. }) =
+            (&left.kind, &right.kind)
+        else {
+            return self.step(row, Act::Settle, Why::Paired, true);
+        };
+        match here.same(there) {
+            Some(true) => self.step(row, Act::Settle, Why::Paired, true),
+            None if one == other && self.is_refused(row) => {}
+            None if one == other => self.step(row, Act::Compare, Why::Paired, true),
+            Some(false) | None => self.conflict(row, left, right, None),
+        }
+    }
+
+    /// Both have other bytes: both are kept, under two names.
+    pub(super) fn conflict(&mut self, row: &FileRow, left: &Copy, right: &Copy, base: Option<&FileBase>) {
+        if self.is_refused(row) {
+            return;
+        }
+        let policy = match self.world.policy.conflict {
+            Conflict::Crm => Side::Right,
+            Conflict::Remote => Side::Left,
+            Conflict::Newest if right.modified_at > left.modified_at => Side::Left,
+            Conflict::Newest => Side::Right,
+        };
+        let may = |side: Side| {
+            self.world.policy.direction.may_write(side)
+                && self.rules(side).relocates == Relocates::Yes
+                && self.barred(side, self.world.tree.parent(side, row)).is_none()
+        };
+        let Some(loser) = [policy, policy.other()].into_iter().find(|side| may(*side)) else {
+            let reason = "It was edited on both sides, and neither copy can be renamed.";
+            return self.exclude(row, "conflict", reason);
+        };
+        let copy = if loser == Side::Left { left } else { right };
+        let before = base.map_or(copy.name.as_str(), |base| base.side(loser).name.as_str());
+        let done = base.is_some() && name::is_conflict_of(&copy.name, before, loser);
+        let rename = (!done).then(|| {
+            let wanted = name::conflict(&copy.name, loser, self.world.today);
+            self.free_name(loser, self.world.tree.parent(loser, row), row, &wanted)
+        });
+        self.step(row, Act::Split { loser, rename }, Why::Merged, true);
+    }
+
+    fn reconcile(&mut self, row: &FileRow, (left, right): (&Copy, &Copy), base: &FileBase) {
+        if row.role == Role::Item && self.left_its_record(row, right) {
+            let reason = "It was moved out of the record's folder; the copy in the CRM stays.";
+            return self.step(row, Act::LetGo(Reason::new("moved_out", reason)), Why::Deleted, true);
+        }
+        let (here, there) = (edited(left, base, Side::Left), edited(right, base, Side::Right));
+        let same = || left.hashes().zip(right.hashes()).and_then(|(one, other)| one.same(other));
+        match (here, there) {
+            (true, true) if same() != Some(true) => return self.conflict(row, left, right, Some(base)),
+            (true, false) if self.write_over(row, Side::Right, left) => return,
+            (false, true) if self.write_over(row, Side::Left, right) => return,
+            (true | false, true | false) => {}
+        }
+        if self.reposition(row, (left, right), base) {
+            return;
+        }
+        let excluded = self.plan.excluded.contains_key(&row.key);
+        let one_sided = here != there;
+        if !excluded && !one_sided && base_of(row).is_some_and(|now| settled_differs(&now, base)) {
+            self.step(row, Act::Settle, Why::Changed, true);
+        }
+    }
+
+    /// Moved at the remote to where no record is.
+    fn left_its_record(&self, row: &FileRow, right: &Copy) -> bool {
+        let moved = row.base.as_ref().is_some_and(|base| base.right.parent != right.parent);
+        moved && self.record_of(Side::Right, row).is_none()
+    }
+
+    /// New bytes for the other copy; true when that is what is to be done (or cannot be).
+    fn write_over(&mut self, row: &FileRow, to: Side, from: &Copy) -> bool {
+        let native = |side: Side| row.copy(side).is_some_and(|copy| matches!(copy.kind, EntryKind::Native { .. }));
+        if !self.world.policy.direction.may_write(to) {
+            return false;
+        }
+        if native(to) {
+            self.exclude(
+                row,
+                "native_document",
+                "The PDF was edited in the CRM; the document that it comes from cannot be.",
+            );
+            return true;
+        }
+        if let Some((code, message)) = self.too_large(to, from) {
+            self.exclude(row, code, message);
+            return true;
+        }
+        let access = row.copy(to).map(|copy| copy.access.clone()).unwrap_or_default();
+        let own = match access {
+            Access::Read { reason } => Some(Reason::new("missing_right", reason)),
+            Access::Write => self.barred(to, self.world.tree.parent(to, row)),
+        };
+        if let Some(reason) = own {
+            self.exclude(row, &reason.code, reason.message);
+            return true;
+        }
+        if !self.is_refused(row) {
+            self.step(row, Act::Write { to, new: None }, Why::Changed, true);
+        }
+        true
+    }
+
+    /// Why a file cannot go to a side for its size.
+    pub(super) fn too_large(&self, to: Side, copy: &Copy) -> Option<(&'static str, String)> {
+        let size = copy.size()?;
+        let own = self.world.policy.max_file_bytes;
+        let limit = [own, self.rules(to).max_bytes].into_iter().flatten().min()?;
+        (size > limit).then(|| ("too_large", format!("It has {size} bytes; at most {limit} are synchronised.")))
+    }
+
+    /// Whether a native document is carried, and why not.
+    pub(super) fn native(&self, copy: &Copy) -> Result<(), (&'static str, &'static str)> {
+        match (&copy.kind, self.world.policy.google_native) {
+            (EntryKind::Shortcut, _) => Err(("shortcut", "It is a shortcut; what it points to is somewhere else.")),
+            (EntryKind::Native { exportable: Exportable::No, .. }, _) => {
+                Err(("native_document", "It is a document without a file that cannot be exported to PDF."))
+            }
+            (EntryKind::Native { .. }, NativeDocuments::Skip) => Err((
+                "native_document",
+                "It is a Google document and no file. Set `google_native` to `pdf` to have it as PDF.",
+            )),
+            (EntryKind::Native { .. } | EntryKind::File { .. } | EntryKind::Folder | EntryKind::Record { .. }, _) => {
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether what both agree on now is another thing than before. Hashes of more kinds are none.
+fn settled_differs(now: &FileBase, base: &FileBase) -> bool {
+    now.left != base.left
+        || now.right != base.right
+        || now.hashes.same(&base.hashes) == Some(false)
+        || base.hashes == Hashes::none() && now.hashes != Hashes::none()
+}

@@ -1,0 +1,226 @@
+//! What a user may set for a files sync.
+use crate::error::Invalid;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// The language of the module folders' names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// German.
+    De,
+    /// Dutch.
+    Nl,
+    /// French.
+    Fr,
+}
+
+impl Language {
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Language::En => 0,
+            Language::De => 1,
+            Language::Nl => 2,
+            Language::Fr => 3,
+        }
+    }
+}
+
+/// One record by type and id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordRef {
+    /// `company`, `contact`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its id in the CRM.
+    pub id: String,
+}
+
+/// Whose files are synchronised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Records {
+    /// Those of every record of the modules.
+    #[default]
+    All,
+    /// Those of the records in a segment.
+    Segment(String),
+    /// Those of these records.
+    #[serde(untagged)]
+    Some(Vec<RecordRef>),
+}
+
+/// What a rename or a move at the remote does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnRename {
+    /// A new file in the CRM; the old one stays there, and is not fetched back.
+    Copy,
+    /// The CRM's file is renamed, too.
+    Rename,
+}
+
+/// What becomes of documents that exist only within Google's applications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NativeDocuments {
+    /// They are left out, with the reason.
+    Skip,
+    /// They come across as PDF, again when they have changed.
+    Pdf,
+}
+
+/// What a files profile has besides what all profiles have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileRules {
+    /// Modules it covers; also the default.
+    pub modules: &'static [&'static str],
+    /// What a rename at the remote does by default.
+    pub on_remote_rename: OnRename,
+    /// How the root folder is called.
+    pub root: &'static str,
+    /// The product's largest file in bytes (`limits: vendor`).
+    pub vendor_max_bytes: u64,
+}
+
+/// A user's settings for files, with the defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileSettings {
+    /// Modules whose records' files are synchronised.
+    pub modules: Vec<String>,
+    /// Which of their records.
+    pub records: Records,
+    /// What a rename at the remote does.
+    pub on_remote_rename: OnRename,
+    /// Google Docs and their like.
+    pub google_native: NativeDocuments,
+    /// Larger files are left out.
+    pub max_file_bytes: Option<u64>,
+    /// Names of the module folders.
+    pub language: Language,
+}
+
+/// The settings that only files have.
+pub const NAMES: [&str; 6] = ["modules", "records", "on_remote_rename", "google_native", "max_file_bytes", "language"];
+
+fn value<T: serde::de::DeserializeOwned>(
+    given: &Map<String, Value>,
+    name: &str,
+    expected: &str,
+) -> Result<Option<T>, Invalid> {
+    match given.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => serde_json::from_value(value.clone())
+            .map(Some)
+            .map_err(|_| Invalid::new(format!("settings.{name}"), format!("Must be {expected}."))),
+    }
+}
+
+impl FileRules {
+    /// Judges the settings for files. With the vendor's limits its largest file and its rename rule are fixed.
+    pub fn settings(&self, given: &Map<String, Value>, vendor: VendorRules) -> Result<FileSettings, Invalid> {
+        let modules: Option<Vec<String>> = value(given, "modules", "a list of modules")?;
+        let modules = modules.unwrap_or_else(|| self.modules.iter().map(|module| (*module).to_owned()).collect());
+        let unknown = modules.iter().find(|module| !self.modules.contains(&module.as_str()));
+        if let Some(module) = unknown {
+            let message = format!("There is no module `{module}` here; there are {}.", self.modules.join(", "));
+            return Err(Invalid::new("settings.modules", message));
+        }
+        let expected = "`all`, {\"segment\": id} or a list of {\"type\", \"id\"}";
+        let records = value(given, "records", expected)?.unwrap_or_default();
+        let renames = value(given, "on_remote_rename", "`copy` or `rename`")?;
+        let largest: Option<u64> = value(given, "max_file_bytes", "a number of bytes, or null")?;
+        let capped = (vendor == VendorRules::Apply).then_some(self.vendor_max_bytes);
+        if let (Some(largest), Some(cap)) = (largest, capped)
+            && largest > cap
+        {
+            let message = format!("With `limits`: `vendor` a file has at most {cap} bytes.");
+            return Err(Invalid::new("settings.max_file_bytes", message));
+        }
+        Ok(FileSettings {
+            modules,
+            records,
+            on_remote_rename: match vendor {
+                VendorRules::Apply => OnRename::Copy,
+                VendorRules::Ignore => renames.unwrap_or(self.on_remote_rename),
+            },
+            google_native: value(given, "google_native", "`skip` or `pdf`")?.unwrap_or(NativeDocuments::Skip),
+            max_file_bytes: largest.or(capped),
+            language: value(given, "language", "`en`, `de`, `nl` or `fr`")?.unwrap_or_default(),
+        })
+    }
+
+    /// The settings as properties of a JSON Schema.
+    pub fn schema(&self) -> Value {
+        json!({
+            "modules": { "type": "array", "default": self.modules,
+                "items": { "type": "string", "enum": self.modules } },
+            "records": { "default": "all", "description": "all, {\"segment\": id}, or a list of {\"type\", \"id\"}.",
+                "anyOf": [
+                    { "const": "all" },
+                    { "type": "object", "required": ["segment"], "additionalProperties": false,
+                      "properties": { "segment": { "type": "string" } } },
+                    { "type": "array", "items": { "type": "object", "required": ["type", "id"],
+                      "additionalProperties": false,
+                      "properties": { "type": { "type": "string" }, "id": { "type": "string" } } } }] },
+            "on_remote_rename": { "type": "string", "enum": ["rename", "copy"], "default": self.on_remote_rename },
+            "google_native": { "type": "string", "enum": ["skip", "pdf"], "default": "skip" },
+            "max_file_bytes": { "type": ["integer", "null"], "minimum": 0, "default": null },
+            "language": { "type": "string", "enum": ["en", "de", "nl", "fr"], "default": "en",
+                "description": "Names of the module folders." },
+        })
+    }
+}
+
+/// Whether the product's own limits apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VendorRules {
+    /// They do.
+    Apply,
+    /// They do not.
+    Ignore,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: FileRules = FileRules {
+        modules: &["contacts", "companies"],
+        on_remote_rename: OnRename::Rename,
+        root: "Teamleader",
+        vendor_max_bytes: 50 * 1024 * 1024,
+    };
+
+    fn judge(settings: Value, vendor: VendorRules) -> Result<FileSettings, Invalid> {
+        let Value::Object(map) = settings else { panic!("an object") };
+        RULES.settings(&map, vendor)
+    }
+
+    #[test]
+    fn records_are_all_or_a_segment_or_some() {
+        let records = |value: Value| judge(json!({ "records": value }), VendorRules::Ignore).map(|s| s.records);
+        assert_eq!(records(json!("all")).unwrap(), Records::All);
+        assert_eq!(records(json!({"segment": "s"})).unwrap(), Records::Segment("s".into()));
+        let some = vec![RecordRef { kind: "company".into(), id: "1".into() }];
+        assert_eq!(records(json!([{"type": "company", "id": "1"}])).unwrap(), Records::Some(some));
+        for wrong in [json!("none"), json!({"list": "s"}), json!([{"id": "1"}]), json!(7)] {
+            assert_eq!(records(wrong).unwrap_err().field, "settings.records");
+        }
+        let back = serde_json::to_value(Records::Segment("s".into())).unwrap();
+        assert_eq!(back, json!({"segment": "s"}));
+    }
+
+    #[test]
+    fn the_vendors_limits_cap_the_size_and_copy_what_is_renamed() {
+        let settings = judge(json!({}), VendorRules::Apply).unwrap();
+        assert_eq!((settings.max_file_bytes, settings.on_remote_rename), (Some(52_428_800), OnRename::Copy));
+        assert!(judge(json!({"max_file_bytes": 52_428_801}), VendorRules::Apply).is_err());
+        assert_eq!(judge(json!({}), VendorRules::Ignore).unwrap().max_file_bytes, None);
+        assert_eq!(judge(json!({"modules": ["shoes"]}), VendorRules::Ignore).unwrap_err().field, "settings.modules");
+    }
+}

@@ -1,0 +1,581 @@
+//! The promises of [`FileSide`], held to by every connector of files against its fake. What a side cannot do is gated by its
+//! [`FileCapabilities`](tandem_ports::files::FileCapabilities).
+//!
+//! Say `files_conformance!(make)` in the connector's tests, where `make` is a function without arguments that gives a
+//! [`FilesHarness`].
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tandem_core::files::entry::{EntryKind, Hashes, Place};
+use tandem_core::files::hash::Digests;
+use tandem_core::record::{Marker, RemoteId, Version};
+use tandem_ports::error::{ErrorKind, Result};
+use tandem_ports::files::{
+    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Listing, Name, Names,
+    NewFolder, Relocation, Removal, SessionStatus, Stored, Target, Upload,
+};
+
+/// What goes wrong at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireFault {
+    /// The call is carried out, its answer lost.
+    LoseAnswer,
+    /// 500, nothing done.
+    ServerError,
+    /// Too many calls; seconds to wait.
+    Throttle(u64),
+    /// The grant is gone.
+    Revoke,
+}
+
+/// A side, and a person who works at the provider with the files that are below the root. Paths are below the root,
+/// without a leading slash.
+pub trait FilesHarness: Send + Sync {
+    /// The side under test, of a provider that is empty at first.
+    fn side(&self) -> Arc<dyn FileSide>;
+    /// A person saves a file, over what is there.
+    fn user_saves(&self, path: &str, bytes: &[u8]);
+    /// A person makes a folder.
+    fn user_makes_folder(&self, path: &str);
+    /// A person moves or renames.
+    fn user_moves(&self, from: &str, to: &str);
+    /// A person deletes.
+    fn user_deletes(&self, path: &str);
+    /// What the provider holds at a path.
+    fn bytes(&self, path: &str) -> Option<Vec<u8>>;
+    /// How many entries are at a path (two, where names may repeat).
+    fn count(&self, path: &str) -> usize;
+    /// Meets the call after so many further ones, and replaces a fault that still waits.
+    fn fault(&self, after: usize, fault: WireFault);
+    /// No cursor is good any more.
+    fn expire_cursors(&self);
+}
+
+async fn root(side: &dyn FileSide) -> FolderRef {
+    side.ensure_root(None, "Tandem").await.expect("the root is made")
+}
+
+fn name(text: &str) -> Name {
+    Name(text.to_owned())
+}
+
+/// Everything below the root as the side tells it: path to entry.
+async fn tree(side: &dyn FileSide) -> BTreeMap<String, Entry> {
+    let mut found = BTreeMap::new();
+    if side.capabilities().listing == Listing::Feed {
+        let mut from = None;
+        loop {
+            let page = side.changes(from.as_ref()).await.expect("a page");
+            for change in page.changes {
+                if let FileChange::Upsert(entry) = change
+                    && let Place::At { key } = &entry.place
+                {
+                    found.insert(key.clone(), *entry);
+                }
+            }
+            match page.next {
+                FileNext::More(cursor) => from = Some(cursor),
+                FileNext::CaughtUp(_) => return found,
+            }
+        }
+    }
+    let mut open = vec![root(side).await];
+    while let Some(folder) = open.pop() {
+        let mut from = None;
+        loop {
+            let page = side.children(std::slice::from_ref(&folder), from.as_ref()).await.expect("children");
+            for entry in page.entries {
+                let path = below(&folder, &entry.name);
+                if entry.kind == EntryKind::Folder {
+                    open.push(FolderRef { id: entry.id.clone(), path: path.clone() });
+                }
+                found.insert(path, entry);
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn below(folder: &FolderRef, name: &str) -> String {
+    if folder.path.is_empty() { name.to_owned() } else { format!("{}/{name}", folder.path) }
+}
+
+/// Finds an entry, whatever the case its side keys it by.
+async fn at(side: &dyn FileSide, path: &str) -> Option<Entry> {
+    let wanted = path.to_lowercase();
+    tree(side).await.into_iter().find(|(key, _)| key.to_lowercase() == wanted).map(|(_, entry)| entry)
+}
+
+async fn there(side: &dyn FileSide, path: &str) -> Entry {
+    at(side, path).await.unwrap_or_else(|| panic!("{path} is there"))
+}
+
+fn entry_ref(entry: &Entry, parent: &FolderRef) -> EntryRef {
+    EntryRef { id: entry.id.clone(), parent: parent.clone(), name: name(&entry.name) }
+}
+
+fn content(entry: &Entry) -> Version {
+    let EntryKind::File { content, .. } = &entry.kind else { panic!("a file") };
+    content.clone()
+}
+
+async fn new_file(side: &dyn FileSide, parent: &FolderRef, called: &str, bytes: &[u8]) -> Upload {
+    let id = match side.capabilities().reserves_ids {
+        true => side.reserve(1).await.expect("an id").pop(),
+        false => None,
+    };
+    Upload {
+        target: Target::New { id, parent: parent.clone(), name: name(called) },
+        size: bytes.len() as u64,
+        hashes: Digests::of(bytes),
+        content_type: "application/octet-stream".to_owned(),
+        modified_at: Some(jiff::Timestamp::from_second(1_700_000_000).expect("a valid time")),
+        marker: Marker::new("row-1"),
+        attempt: Attempt::First,
+    }
+}
+
+fn replacement(entry: &Entry, parent: &FolderRef, bytes: &[u8]) -> Upload {
+    let target =
+        Target::Replace { entry: entry_ref(entry, parent), expect: entry.version.clone(), content: content(entry) };
+    Upload {
+        target,
+        size: bytes.len() as u64,
+        hashes: Digests::of(bytes),
+        content_type: "application/octet-stream".to_owned(),
+        modified_at: None,
+        marker: Marker::new("row-1"),
+        attempt: Attempt::First,
+    }
+}
+
+async fn put(side: &dyn FileSide, upload: &Upload, bytes: &[u8]) -> Result<Stored> {
+    let files = [(upload.clone(), bytes::Bytes::copy_from_slice(bytes))];
+    side.put(&files).await?.pop().expect("one outcome")
+}
+
+async fn saved(side: &dyn FileSide, parent: &FolderRef, called: &str, bytes: &[u8]) -> Entry {
+    let upload = new_file(side, parent, called, bytes).await;
+    put(side, &upload, bytes).await.expect("it is stored").entry
+}
+
+/// Repeats a failure that is worth repeating, as the engine does.
+fn may_repeat<T>(outcome: &Result<T>) -> bool {
+    matches!(outcome, Err(error) if error.kind == ErrorKind::Retryable)
+}
+
+#[expect(missing_docs, reason = "each name is the promise")]
+pub mod cases {
+    use super::*;
+
+    pub async fn the_root_is_made_once_and_never_in_place_of_one_that_was_removed(h: &dyn FilesHarness) {
+        let side = h.side();
+        let first = root(&*side).await;
+        assert_eq!(root(&*side).await, first);
+        assert_eq!(side.ensure_root(Some(&first.id), "Other").await.expect("known"), first);
+        let stranger = RemoteId::new("no-such-root");
+        let refused = side.ensure_root(Some(&stranger), "Tandem").await.expect_err("unknown");
+        assert_eq!(refused.kind, ErrorKind::NotFound);
+    }
+
+    pub async fn small_files_arrive_whole_and_read_back(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let files: [(&str, &[u8]); 3] = [("empty.txt", b""), ("Zoë ünd 漢.txt", b"hello"), ("b.bin", &[7; 5000])];
+        let mut batch = Vec::new();
+        for (called, bytes) in files {
+            batch.push((new_file(&*side, &root, called, bytes).await, bytes::Bytes::copy_from_slice(bytes)));
+        }
+        let stored = side.put(&batch).await.expect("a batch");
+        assert_eq!(stored.len(), 3);
+        for (outcome, (called, bytes)) in stored.into_iter().zip(files) {
+            let entry = outcome.expect("stored").entry;
+            assert_eq!(h.bytes(called).as_deref(), Some(bytes), "{called}");
+            let EntryKind::File { size, hashes, .. } = &entry.kind else { panic!("a file") };
+            assert_eq!(*size, bytes.len() as u64);
+            assert_ne!(hashes.same(&Digests::of(bytes)), Some(false));
+            let read = side.read(&entry_ref(&entry, &root), &content(&entry), 0..bytes.len() as u64).await;
+            assert_eq!(read.expect("read").as_ref(), bytes);
+        }
+        let big = there(&*side, "b.bin").await;
+        let part = side.read(&entry_ref(&big, &root), &content(&big), 4990..5000).await.expect("a part");
+        assert_eq!(part.as_ref(), &[7; 10]);
+    }
+
+    pub async fn bytes_that_are_not_the_announced_ones_make_no_file(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let mut upload = new_file(&*side, &root, "a.txt", b"right").await;
+        upload.hashes = Digests::of(b"wrong");
+        let refused = put(&*side, &upload, b"right").await.expect_err("refused");
+        assert_eq!((refused.kind, h.count("a.txt")), (ErrorKind::Permanent, 0));
+    }
+
+    pub async fn a_creation_is_repeated_after_any_lost_answer_and_there_is_one_file(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        for lost in 0..4 {
+            let called = format!("file-{lost}.txt");
+            let mut upload = new_file(&*side, &root, &called, b"once").await;
+            h.fault(lost, WireFault::LoseAnswer);
+            let mut outcome = put(&*side, &upload, b"once").await;
+            if may_repeat(&outcome) {
+                upload.attempt = Attempt::Again;
+                outcome = put(&*side, &upload, b"once").await;
+                if may_repeat(&outcome) {
+                    outcome = put(&*side, &upload, b"once").await;
+                }
+            }
+            outcome.expect("stored");
+            assert_eq!(h.count(&called), 1, "answer {lost} lost");
+        }
+    }
+
+    pub async fn another_file_of_that_name_is_never_written_over(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        h.user_saves("a.txt", b"theirs");
+        let upload = new_file(&*side, &root, "a.txt", b"ours").await;
+        let outcome = put(&*side, &upload, b"ours").await;
+        if side.capabilities().names == Names::Repeatable {
+            outcome.expect("beside it");
+            assert_eq!(h.count("a.txt"), 2);
+        } else {
+            assert_eq!(outcome.expect_err("taken").kind, ErrorKind::Conflict);
+            assert_eq!(h.bytes("a.txt").as_deref(), Some(&b"theirs"[..]));
+        }
+    }
+
+    pub async fn a_replacement_needs_the_version_that_was_read(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let stale = saved(&*side, &root, "a.txt", b"one").await;
+        h.user_saves("a.txt", b"theirs");
+        let refused = put(&*side, &replacement(&stale, &root, b"ours"), b"ours").await.expect_err("stale");
+        assert_eq!(refused.kind, ErrorKind::Conflict);
+        assert_eq!(h.bytes("a.txt").as_deref(), Some(&b"theirs"[..]));
+        let now = there(&*side, "a.txt").await;
+        let stored = put(&*side, &replacement(&now, &root, b"ours"), b"ours").await.expect("replaced").entry;
+        assert_eq!(h.bytes("a.txt").as_deref(), Some(&b"ours"[..]));
+        assert_eq!(stored.id == now.id, side.capabilities().replace_keeps_id);
+        assert_ne!(content(&stored), content(&now));
+        assert_eq!(h.count("a.txt"), 1);
+    }
+
+    pub async fn a_file_that_was_deleted_is_not_brought_back_by_a_replacement(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let stale = saved(&*side, &root, "a.txt", b"one").await;
+        h.user_deletes("a.txt");
+        let refused = put(&*side, &replacement(&stale, &root, b"ours"), b"ours").await.expect_err("gone");
+        assert!(matches!(refused.kind, ErrorKind::Conflict | ErrorKind::NotFound), "{refused}");
+        assert_eq!(h.count("a.txt"), 0);
+    }
+
+    pub async fn a_read_of_bytes_that_were_replaced_is_a_conflict(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let stale = saved(&*side, &root, "a.txt", b"first").await;
+        h.user_saves("a.txt", b"other");
+        let read = side.read(&entry_ref(&stale, &root), &content(&stale), 0..5).await;
+        assert_eq!(read.expect_err("replaced").kind, ErrorKind::Conflict);
+    }
+
+    pub async fn a_large_file_goes_on_after_any_lost_answer(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let size = 2 * CHUNK + 70_001;
+        let bytes: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).expect("small")).collect();
+        for lost in 0..5 {
+            let called = format!("large-{lost}.bin");
+            let mut upload = new_file(&*side, &root, &called, &bytes).await;
+            h.fault(lost, WireFault::LoseAnswer);
+            let mut session = side.begin(&upload).await;
+            if may_repeat(&session) {
+                upload.attempt = Attempt::Again;
+                session = side.begin(&upload).await;
+            }
+            let session = session.expect("a session");
+            let stored = sent(&*side, &session, &upload, &bytes).await;
+            let EntryKind::File { size: held, hashes, .. } = stored.entry.kind else { panic!("a file") };
+            assert_eq!((held, hashes.same(&Digests::of(&bytes)) != Some(false)), (size, true));
+            assert_eq!(h.count(&called), 1, "answer {lost} lost");
+            assert!(h.bytes(&called).is_some_and(|held| held == bytes), "answer {lost} lost");
+        }
+    }
+
+    async fn sent(
+        side: &dyn FileSide,
+        session: &tandem_ports::files::UploadSession,
+        upload: &Upload,
+        bytes: &[u8],
+    ) -> Stored {
+        let whole = Digests::of(bytes);
+        let mut offset = 0;
+        for _ in 0..20 {
+            let last = offset + CHUNK >= upload.size;
+            let until = (offset + CHUNK).min(upload.size);
+            let range = usize::try_from(offset).expect("fits")..usize::try_from(until).expect("fits");
+            let piece = bytes::Bytes::copy_from_slice(&bytes[range]);
+            let failure = if last {
+                match side.finish(session, upload, offset, piece, &whole).await {
+                    Ok(stored) => return stored,
+                    Err(failure) => failure,
+                }
+            } else {
+                match side.append(session, upload, offset, piece).await {
+                    Ok(()) => {
+                        offset = until;
+                        continue;
+                    }
+                    Err(failure) => failure,
+                }
+            };
+            assert!(matches!(failure.kind, ErrorKind::Retryable | ErrorKind::Conflict), "{failure}");
+            match side.status(session, upload, offset).await.expect("a status") {
+                SessionStatus::At(at) => offset = at,
+                SessionStatus::Done(stored) => return *stored,
+                SessionStatus::Lost => panic!("the session is lost"),
+            }
+        }
+        panic!("it comes to no end")
+    }
+
+    pub async fn a_large_file_whose_hash_is_wrong_leaves_no_file(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let bytes = vec![3; usize::try_from(CHUNK).expect("fits") + 9];
+        let (first, last) = bytes.split_at(usize::try_from(CHUNK).expect("fits"));
+        let whole = Digests::of(b"something else");
+        let mut upload = new_file(&*side, &root, "a.bin", &bytes).await;
+        upload.hashes = Hashes::none();
+        for replaced in [None, Some(b"before")] {
+            if let Some(before) = replaced {
+                let entry = saved(&*side, &root, "a.bin", before).await;
+                upload = Upload { hashes: Hashes::none(), ..replacement(&entry, &root, &bytes) };
+            }
+            let session = side.begin(&upload).await.expect("a session");
+            side.append(&session, &upload, 0, bytes::Bytes::copy_from_slice(first)).await.expect("appended");
+            let last = bytes::Bytes::copy_from_slice(last);
+            let refused = side.finish(&session, &upload, CHUNK, last, &whole).await.expect_err("a mismatch");
+            assert_eq!(refused.kind, ErrorKind::Permanent);
+            assert_eq!(h.bytes("a.bin"), replaced.map(|before| before.to_vec()));
+        }
+    }
+
+    pub async fn folders_are_made_once(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let mut folders = Vec::new();
+        for called in ["One", "Two", "Three"] {
+            let id = match side.capabilities().reserves_ids {
+                true => side.reserve(1).await.expect("an id").pop(),
+                false => None,
+            };
+            folders.push(NewFolder {
+                id,
+                parent: root.clone(),
+                name: name(called),
+                marker: Marker::new(format!("row-{called}")),
+                attempt: Attempt::First,
+            });
+        }
+        h.fault(0, WireFault::LoseAnswer);
+        let first = side.create_folders(&folders).await;
+        for folder in &mut folders {
+            folder.attempt = Attempt::Again;
+        }
+        drop(first);
+        let made: Vec<Entry> =
+            side.create_folders(&folders).await.expect("made").into_iter().map(|made| made.expect("made")).collect();
+        let again = side.create_folders(&folders).await.expect("there");
+        for (entry, again) in made.iter().zip(again) {
+            assert_eq!((&entry.kind, &entry.id), (&EntryKind::Folder, &again.expect("there").id));
+            assert_eq!(h.count(&entry.name), 1);
+        }
+    }
+
+    pub async fn a_folder_moves_in_one_step_with_all_that_is_in_it(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        h.user_makes_folder("Old");
+        h.user_makes_folder("Target");
+        h.user_saves("Old/a.txt", b"inside");
+        let (old, target) = (there(&*side, "Old").await, there(&*side, "Target").await);
+        let inside = there(&*side, "Old/a.txt").await;
+        let relocation = Relocation {
+            entry: entry_ref(&old, &root),
+            expect: old.version.clone(),
+            parent: FolderRef { id: target.id.clone(), path: "Target".to_owned() },
+            name: name("New"),
+        };
+        let moved = side.relocate(&relocation).await.expect("moved");
+        assert_eq!((moved.name.as_str(), moved.id == old.id), ("New", side.capabilities().stable_ids));
+        assert_eq!(h.bytes("Target/New/a.txt").as_deref(), Some(&b"inside"[..]));
+        assert_eq!(h.count("Old"), 0);
+        if side.capabilities().stable_ids {
+            assert_eq!(there(&*side, "Target/New/a.txt").await.id, inside.id);
+        }
+        let stale = side.relocate(&Relocation { name: name("Else"), ..relocation }).await.expect_err("it moved");
+        assert_eq!(stale.kind, ErrorKind::Conflict);
+    }
+
+    pub async fn a_move_never_takes_the_place_of_another(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        h.user_saves("a.txt", b"a");
+        h.user_saves("b.txt", b"b");
+        let a = there(&*side, "a.txt").await;
+        let relocation = Relocation {
+            entry: entry_ref(&a, &root),
+            expect: a.version.clone(),
+            parent: root.clone(),
+            name: name("b.txt"),
+        };
+        let outcome = side.relocate(&relocation).await;
+        if side.capabilities().names == Names::Repeatable {
+            outcome.expect("beside it");
+            assert_eq!(h.count("b.txt"), 2);
+        } else {
+            assert_eq!(outcome.expect_err("taken").kind, ErrorKind::Conflict);
+            assert_eq!(h.bytes("b.txt").as_deref(), Some(&b"b"[..]));
+        }
+    }
+
+    pub async fn an_edited_file_is_not_removed_and_a_gone_one_is_removed_already(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        let stale = saved(&*side, &root, "a.txt", b"one").await;
+        let other = saved(&*side, &root, "b.txt", b"two").await;
+        h.user_saves("a.txt", b"edited");
+        let removal = |entry: &Entry| Removal {
+            entry: entry_ref(entry, &root),
+            folder: FolderOrFile::File,
+            expect: entry.version.clone(),
+        };
+        let outcomes = side.remove(&[removal(&stale), removal(&other)]).await.expect("a batch");
+        let kinds: Vec<Option<ErrorKind>> = outcomes.into_iter().map(|o| o.err().map(|e| e.kind)).collect();
+        assert_eq!(kinds, [Some(ErrorKind::Conflict), None]);
+        assert_eq!((h.count("a.txt"), h.count("b.txt")), (1, 0));
+        assert!(side.remove(&[removal(&other)]).await.expect("a call")[0].is_ok());
+        let got = side.get(&[entry_ref(&stale, &root), entry_ref(&other, &root)]).await.expect("read");
+        assert_eq!(got.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
+        h.user_makes_folder("Folder");
+        let folder = there(&*side, "Folder").await;
+        let removal = Removal { folder: FolderOrFile::Folder, ..removal(&folder) };
+        assert!(side.remove(&[removal]).await.expect("a call")[0].is_ok());
+        assert_eq!(h.count("Folder"), 0);
+    }
+
+    pub async fn the_feed_tells_what_people_did_and_then_is_quiet(h: &dyn FilesHarness) {
+        let side = h.side();
+        root(&*side).await;
+        h.user_saves("stays.txt", b"1");
+        h.user_saves("goes.txt", b"1");
+        let goes = there(&*side, "goes.txt").await;
+        let mut cursor = caught_up(&*side, None).await.1;
+        h.user_saves("stays.txt", b"2");
+        h.user_saves("new.txt", b"3");
+        h.user_deletes("goes.txt");
+        let (changes, next) = caught_up(&*side, Some(cursor)).await;
+        cursor = next;
+        let upserts: Vec<&str> = changes
+            .iter()
+            .filter_map(|change| match change {
+                FileChange::Upsert(entry) => Some(entry.name.as_str()),
+                FileChange::Gone { .. } | FileChange::GoneAt { .. } | FileChange::Outside { .. } => None,
+            })
+            .collect();
+        assert!(upserts.contains(&"stays.txt") && upserts.contains(&"new.txt"), "{upserts:?}");
+        let told = changes.iter().any(|change| match change {
+            FileChange::Gone { id } => *id == goes.id,
+            FileChange::GoneAt { key } => key == "goes.txt",
+            FileChange::Upsert(_) | FileChange::Outside { .. } => false,
+        });
+        assert!(told, "a deletion is told");
+        assert!(caught_up(&*side, Some(cursor)).await.0.is_empty(), "nothing new");
+    }
+
+    async fn caught_up(
+        side: &dyn FileSide,
+        mut from: Option<tandem_ports::connector::Cursor>,
+    ) -> (Vec<FileChange>, tandem_ports::connector::Cursor) {
+        let mut changes = Vec::new();
+        loop {
+            let page = side.changes(from.as_ref()).await.expect("a page");
+            changes.extend(page.changes);
+            match page.next {
+                FileNext::More(cursor) => from = Some(cursor),
+                FileNext::CaughtUp(cursor) => return (changes, cursor),
+            }
+        }
+    }
+
+    pub async fn an_expired_cursor_is_named_so(h: &dyn FilesHarness) {
+        let side = h.side();
+        root(&*side).await;
+        let (_, cursor) = caught_up(&*side, None).await;
+        h.expire_cursors();
+        let outcome = side.changes(Some(&cursor)).await;
+        match side.capabilities().cursors_expire {
+            true => assert_eq!(outcome.expect_err("expired").kind, ErrorKind::CursorExpired),
+            false => drop(outcome.expect("it never expires")),
+        }
+        let strange = tandem_ports::connector::Cursor("of another release".to_owned());
+        assert_eq!(side.changes(Some(&strange)).await.expect_err("unknown").kind, ErrorKind::CursorExpired);
+    }
+
+    pub async fn each_trouble_has_its_kind(h: &dyn FilesHarness) {
+        let side = h.side();
+        root(&*side).await;
+        let (_, cursor) = caught_up(&*side, None).await;
+        let wait = Some(std::time::Duration::from_secs(9));
+        let expected = [
+            (WireFault::Throttle(9), ErrorKind::Throttled { retry_after: wait }),
+            (WireFault::ServerError, ErrorKind::Retryable),
+            (WireFault::LoseAnswer, ErrorKind::Retryable),
+            (WireFault::Revoke, ErrorKind::AuthRevoked),
+        ];
+        for (fault, kind) in expected {
+            h.fault(0, fault);
+            assert_eq!(side.changes(Some(&cursor)).await.expect_err("trouble").kind, kind, "{fault:?}");
+        }
+    }
+}
+
+/// The suite as tests of the crate that says this. Its argument is a function that gives a [`FilesHarness`].
+#[macro_export]
+macro_rules! files_conformance {
+    ($make:expr) => {
+        $crate::files_conformance!(@each $make;
+            the_root_is_made_once_and_never_in_place_of_one_that_was_removed,
+            small_files_arrive_whole_and_read_back,
+            bytes_that_are_not_the_announced_ones_make_no_file,
+            a_creation_is_repeated_after_any_lost_answer_and_there_is_one_file,
+            another_file_of_that_name_is_never_written_over,
+            a_replacement_needs_the_version_that_was_read,
+            a_file_that_was_deleted_is_not_brought_back_by_a_replacement,
+            a_read_of_bytes_that_were_replaced_is_a_conflict,
+            a_large_file_goes_on_after_any_lost_answer,
+            a_large_file_whose_hash_is_wrong_leaves_no_file,
+            folders_are_made_once,
+            a_folder_moves_in_one_step_with_all_that_is_in_it,
+            a_move_never_takes_the_place_of_another,
+            an_edited_file_is_not_removed_and_a_gone_one_is_removed_already,
+            the_feed_tells_what_people_did_and_then_is_quiet,
+            an_expired_cursor_is_named_so,
+            each_trouble_has_its_kind,
+        );
+    };
+    (@each $make:expr; $($case:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                $crate::files_conformance::cases::$case(&$make()).await;
+            }
+        )*
+    };
+}
