@@ -8,7 +8,7 @@ use std::time::Duration;
 use tandem_core::profile::{self, Limits, Profile, Settings};
 use tandem_core::record::{ContainerId, RunId, Side};
 use tandem_ports::connector::Choice;
-use tandem_ports::infra::{Job, Trigger};
+use tandem_ports::infra::{Job, Kind, Trigger};
 use tandem_store::checkpoint::Checkpoint;
 use tandem_store::connection::Connection;
 use tandem_store::lease::Acquired;
@@ -71,6 +71,9 @@ impl Engine {
     /// Tries the failing records again, also those that have no tries left.
     pub async fn retry_failing(&self, sync: &Sync) -> Result<RunId, EngineError> {
         self.may_start(sync, Trigger::Manual)?;
+        if sync.kind == Kind::Files {
+            self.refresh_failing_files(sync).await?;
+        }
         let mut after = None;
         loop {
             let (rows, next) = self.store.rows_in_state(&sync.id, RowState::Failing, after.as_ref(), 500).await?;
@@ -104,6 +107,9 @@ impl Engine {
     /// What a sync's settings can be chosen from: by setting a list of `id` and `name`; the fields of each side
     /// (`crm_fields`, `remote_fields`) with their types and limits.
     pub async fn choices(&self, sync: &Sync) -> Result<BTreeMap<String, Json>, EngineError> {
+        if sync.kind == Kind::Files {
+            return self.file_choices(sync).await;
+        }
         let (profile, settings) = rules(sync)?;
         let (crm, remote) = self.connections(sync).await?;
         let mut all = BTreeMap::new();

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod conformance;
 pub mod fault;
+pub mod files;
 pub mod memory;
 pub mod queue;
 pub mod secrets;
