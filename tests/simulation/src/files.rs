@@ -140,7 +140,8 @@ impl FilesWorld {
         true
     }
 
-    async fn rule(&self) {
+    /// The rule fires.
+    pub async fn rule(&self) {
         let fired = self.engine.fan_out_shards(Kind::Files).await;
         drop(fired);
         self.faults.restart();

@@ -87,7 +87,9 @@ impl Engine {
         progress: &mut Progress<'_>,
     ) -> Result<(), Stop> {
         let mut files = Files::open(self, sync, (profile, settings), (crm, remote)).await?;
-        files.ensure_roots(progress).await?;
+        if files.ensure_roots(progress).await? {
+            files = Files::open(self, sync, (profile, settings), (crm, remote)).await?;
+        }
         if progress.checkpoint.retrying.take().is_some() {
             progress.checkpoint.files.unfinished = true;
         }
@@ -184,8 +186,8 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Makes the roots, once; later they are known by their ids.
-    async fn ensure_roots(&mut self, progress: &mut Progress<'_>) -> Result<(), Stop> {
+    /// Makes the roots, once; later they are known by their ids. True when one was made or found: the sides are opened anew.
+    async fn ensure_roots(&mut self, progress: &mut Progress<'_>) -> Result<bool, Stop> {
         let mut made = false;
         for side in [Side::Left, Side::Right] {
             let files = &progress.checkpoint.files;
@@ -202,7 +204,7 @@ impl<'a> Files<'a> {
         if made {
             self.keep(progress).await?;
         }
-        Ok(())
+        Ok(made)
     }
 
     /// A root that is gone or cannot be read stops everything before anything is removed because of it.

@@ -62,7 +62,7 @@ impl MemoryFiles {
                         .filter(|_| !state.is_free(folder.as_deref(), &name.0, "")),
                 };
                 if let Some(taken) = taken {
-                    let same = matches!(&state.nodes[&taken].kind, NodeKind::File(there) if there.hashes().same(&content.hashes()) == Some(true));
+                    let same = state.nodes[&taken].hashes.same(&content.hashes()) == Some(true);
                     let again =
                         upload.attempt == Attempt::Again || self.character.can.names == Names::UniqueWithoutCase;
                     if !(same && again) {
@@ -249,6 +249,10 @@ impl FileSide for MemoryFiles {
     }
 
     async fn append(&self, session: &UploadSession, _upload: &Upload, offset: u64, bytes: Bytes) -> Result<()> {
+        let takes = self.as_person(|state| state.append_takes);
+        if !takes.is_zero() {
+            self.clock.sleep(takes).await;
+        }
         let verdict = self.enter("append")?;
         let can = self.character.can;
         assert!((bytes.len() as u64).is_multiple_of(can.chunk_multiple), "not a multiple");

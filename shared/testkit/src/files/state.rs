@@ -95,6 +95,8 @@ pub struct Node {
     pub version: u64,
     /// Grows with its bytes.
     pub content: u64,
+    /// Hashes of its bytes.
+    pub hashes: Hashes,
     /// Our marker.
     pub marker: Option<Marker>,
     /// Whether it may be written to.
@@ -109,6 +111,13 @@ pub(super) enum Event {
     Gone(String),
     GoneAt(String),
     Outside(String),
+}
+
+fn hashes_of(kind: &NodeKind) -> Hashes {
+    match kind {
+        NodeKind::File(content) => content.hashes(),
+        NodeKind::Record { .. } | NodeKind::Folder | NodeKind::Native | NodeKind::Shortcut => Hashes::none(),
+    }
 }
 
 /// An upload under way.
@@ -136,6 +145,8 @@ pub struct State {
     pub root_gone: bool,
     /// Bytes that came in by uploads.
     pub received: u64,
+    /// How long an append takes.
+    pub append_takes: std::time::Duration,
     /// What arrives is not what was sent, as long as this is set.
     pub garbles: bool,
 }
@@ -152,6 +163,7 @@ impl State {
             expire: false,
             root_gone: false,
             received: 0,
+            append_takes: std::time::Duration::ZERO,
             garbles: false,
         }
     }
@@ -221,6 +233,7 @@ impl State {
         let node = Node {
             parent: parent.map(str::to_owned),
             name: name.to_owned(),
+            hashes: hashes_of(&kind),
             kind,
             version: 1,
             content: 1,
@@ -275,6 +288,7 @@ impl State {
         if let Some(node) = self.nodes.get_mut(id) {
             if let NodeKind::File(_) = node.kind {
                 node.kind = NodeKind::File(content);
+                node.hashes = hashes_of(&node.kind);
             }
             node.content += 1;
             node.version += 1;
@@ -369,7 +383,7 @@ impl State {
             NodeKind::Record { module, number } => EntryKind::Record { module: module.clone(), number: number.clone() },
             NodeKind::Folder => EntryKind::Folder,
             NodeKind::File(content) => {
-                let all = content.hashes();
+                let all = node.hashes.clone();
                 let hashes = match self.character.hashes {
                     SaysHashes::Plain => all,
                     SaysHashes::Blocks => {

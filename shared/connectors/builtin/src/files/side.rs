@@ -258,7 +258,11 @@ impl BuiltinFiles {
         }
         let blob = self.new_blob(upload);
         self.blobs.put(&blob, bytes.clone()).await?;
-        self.commit(upload, blob, sent).await
+        let made = self.commit(upload, blob.clone(), sent).await;
+        if matches!(made, Err(CrmError::Refused { .. } | CrmError::NotFound | CrmError::Forbidden { .. })) {
+            self.blobs.remove(&[blob]).await?;
+        }
+        made
     }
 
     fn new_blob(&self, upload: &Upload) -> BlobKey {
@@ -294,7 +298,12 @@ impl BuiltinFiles {
                 if self.blobs.size(&flow.upload.key).await? == Some(upload.size) => {}
             Err(error) => return Err(error.into()),
         }
-        self.commit(upload, flow.upload.key.clone(), whole.clone()).await
+        let made = self.commit(upload, flow.upload.key.clone(), whole.clone()).await;
+        if matches!(made, Err(CrmError::Stale | CrmError::Refused { .. } | CrmError::NotFound)) {
+            // Nothing will ever speak of these bytes.
+            self.blobs.remove(std::slice::from_ref(&flow.upload.key)).await?;
+        }
+        made
     }
 
     async fn state(&self, flow: &Flow, upload: &Upload) -> Result<SessionStatus, CrmError> {
