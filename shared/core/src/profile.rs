@@ -1,6 +1,7 @@
 //! Profiles: each integration's rules as data, and a user's settings judged against them.
 use crate::contact::field;
 use crate::error::Invalid;
+use crate::files::settings::{self, FileRules, FileSettings, OnRename, VendorRules};
 use crate::normalise::Region;
 use crate::policy::{
     Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, OverFirst, Policy, RunLimits,
@@ -70,6 +71,8 @@ pub struct Profile {
     pub frequency_minutes: u32,
     /// The product's caps.
     pub vendor: VendorLimits,
+    /// What it has besides when it carries files.
+    pub files: Option<FileRules>,
 }
 
 const DELETIONS: &[OnDelete] = &[OnDelete::Propagate, OnDelete::Unlink, OnDelete::Restore];
@@ -99,6 +102,7 @@ pub const PROFILES: &[Profile] = &[
             manual_start: false,
             frequency_minutes: Some(60),
         },
+        files: None,
     },
     Profile {
         id: "zoho-google-contacts",
@@ -123,6 +127,7 @@ pub const PROFILES: &[Profile] = &[
             manual_start: true,
             frequency_minutes: None,
         },
+        files: None,
     },
     Profile {
         id: "sell-google-contacts",
@@ -148,8 +153,50 @@ pub const PROFILES: &[Profile] = &[
             manual_start: true,
             frequency_minutes: None,
         },
+        files: None,
+    },
+    FILES,
+    Profile {
+        id: "teamleader-dropbox",
+        name: "Teamleader Focus ↔ Dropbox",
+        remote: &["dropbox"],
+        frequency_minutes: 60,
+        vendor: VendorLimits { frequency_minutes: Some(60), ..FILES.vendor },
+        ..FILES
     },
 ];
+
+/// What both files profiles share; Drive's own is the default.
+const FILES: Profile = Profile {
+    id: "teamleader-google-drive",
+    name: "Teamleader Focus ↔ Google Drive",
+    kind: "files",
+    crm: &["builtin", "teamleader"],
+    remote: &["google"],
+    directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
+    conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
+    on_crm_delete: DELETIONS,
+    on_remote_delete: &[OnDelete::Unlink, OnDelete::Propagate, OnDelete::Restore],
+    on_crm_leave: OnLeave::Unlink,
+    on_remote_leave: OnLeave::Unlink,
+    delete_only_own_copies: false,
+    group_names: &["Teamleader"],
+    carry_company: false,
+    eligibility: Eligibility::Relaxed,
+    match_on: &[],
+    frequency_minutes: 30,
+    vendor: VendorLimits {
+        run: RunLimits { first: u64::MAX, over: OverFirst::GoOn, later: None },
+        manual_start: true,
+        frequency_minutes: Some(30),
+    },
+    files: Some(FileRules {
+        modules: &["contacts", "companies", "projects", "meetings", "products"],
+        on_remote_rename: OnRename::Rename,
+        root: "Teamleader",
+        vendor_max_bytes: 50 * 1024 * 1024,
+    }),
+};
 
 /// A profile by id.
 pub fn profile(id: &str) -> Option<&'static Profile> {
@@ -185,13 +232,15 @@ pub struct Settings {
     pub match_on: Vec<MatchKey>,
     /// ISO 3166 code of the country that phone numbers without a country code belong to; `None` = leave them as typed.
     pub phone_region: Option<String>,
+    /// What a files sync has besides.
+    pub files: Option<FileSettings>,
 }
 
 impl Profile {
     /// Judges settings; what is left out takes the default.
     pub fn settings(&self, given: &Map<String, Value>) -> Result<Settings, Invalid> {
         let read = Reader { given };
-        read.refuse_unknown()?;
+        read.refuse_unknown(&self.setting_names())?;
         let limits = read.value("limits", "`none` or `vendor`")?.unwrap_or(Limits::None);
         let fixed = self.vendor.frequency_minutes.filter(|_| limits == Limits::Vendor);
         let settings = Settings {
@@ -208,6 +257,7 @@ impl Profile {
             eligibility: read.value("eligibility", "`strict` or `relaxed`")?.unwrap_or(self.eligibility),
             match_on: self.match_on(&read)?,
             phone_region: read.text("phone_region", 2)?,
+            files: self.files.map(|rules| rules.settings(given, vendor_rules(limits))).transpose()?,
         };
         if let Some(minutes) = fixed.filter(|fixed| *fixed != settings.frequency_minutes) {
             let message = format!("With `limits`: `vendor` this sync runs every {minutes} minutes.");
@@ -217,6 +267,13 @@ impl Profile {
             return Err(Invalid::new("settings.phone_region", "An ISO country code such as `BE` or `DE`."));
         }
         Ok(settings)
+    }
+
+    fn setting_names(&self) -> Vec<&'static str> {
+        match self.files {
+            Some(_) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
+            None => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
+        }
     }
 
     fn match_on(&self, read: &Reader<'_>) -> Result<Vec<MatchKey>, Invalid> {
@@ -285,7 +342,7 @@ impl Profile {
     /// The settings as JSON Schema (draft 2020-12) with their defaults.
     pub fn settings_schema(&self) -> Value {
         let choice = |values: Value| json!({ "type": "string", "enum": values, "default": values[0] });
-        json!({
+        let mut schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
             "additionalProperties": false,
@@ -298,6 +355,17 @@ impl Profile {
                 "frequency_minutes":
                     { "type": "integer", "minimum": 5, "maximum": 1440, "default": self.frequency_minutes },
                 "max_delete_percent": { "type": "integer", "minimum": 0, "maximum": 100, "default": 50 },
+            }
+        });
+        let own = self.files.map_or_else(|| self.record_properties(), |rules| rules.schema());
+        let properties = schema["properties"].as_object_mut().expect("it was written so above");
+        properties.extend(own.as_object().cloned().unwrap_or_default());
+        schema
+    }
+
+    /// The settings of profiles that carry records with fields.
+    fn record_properties(&self) -> Value {
+        json!({
                 "remote_group": { "type": ["string", "null"], "maxLength": 200, "default": null, "x-free-text": true,
                     "description": "An id from choices, or a name; null: the group this sync makes for itself." },
                 "crm_list": { "type": ["string", "null"], "maxLength": 100, "default": null,
@@ -311,7 +379,6 @@ impl Profile {
                     "items": { "type": "string", "enum": ["email", "work_email", "phone", "name"] } },
                 "phone_region": { "type": ["string", "null"], "default": null,
                     "description": "Country of phone numbers without a country code, such as BE." },
-            }
         })
     }
 
@@ -323,6 +390,13 @@ impl Profile {
 
     /// The product's caps, for the catalogue.
     pub fn vendor_limits(&self) -> Value {
+        if let Some(files) = self.files {
+            return json!({
+                "max_file_bytes": files.vendor_max_bytes,
+                "manual_start": self.vendor.manual_start,
+                "frequency_minutes": self.vendor.frequency_minutes,
+            });
+        }
         json!({
             "first_run": self.vendor.run.first,
             "later_runs": self.vendor.run.later,
@@ -341,7 +415,8 @@ impl Settings {
         };
         let fields: Vec<String> = self.field_map.iter().map(|rule| format!("{}>{}", rule.crm, rule.remote)).collect();
         let rest = (self.direction, self.eligibility, &self.phone_region);
-        format!("{bound:?} {rest:?} {}", fields.join(","))
+        let files = self.files.as_ref().map(|files| format!(" {files:?}")).unwrap_or_default();
+        format!("{bound:?} {rest:?} {}{files}", fields.join(","))
     }
 
     /// The part of the remote side's bounds that names the group.
@@ -367,31 +442,29 @@ fn is_list(field: &Field) -> bool {
     [field::EMAILS, field::PHONES, field::ADDRESSES].contains(field)
 }
 
-const SETTINGS: [&str; 13] = [
-    "direction",
-    "conflict",
-    "on_crm_delete",
-    "on_remote_delete",
-    "limits",
-    "frequency_minutes",
-    "max_delete_percent",
-    "remote_group",
-    "crm_list",
-    "field_map",
-    "eligibility",
-    "match_on",
-    "phone_region",
-];
+fn vendor_rules(limits: Limits) -> VendorRules {
+    match limits {
+        Limits::Vendor => VendorRules::Apply,
+        Limits::None => VendorRules::Ignore,
+    }
+}
+
+/// The settings that every profile has.
+const SHARED_SETTINGS: [&str; 7] =
+    ["direction", "conflict", "on_crm_delete", "on_remote_delete", "limits", "frequency_minutes", "max_delete_percent"];
+
+/// The settings of profiles that carry records with fields.
+const RECORD_SETTINGS: [&str; 6] = ["remote_group", "crm_list", "field_map", "eligibility", "match_on", "phone_region"];
 
 struct Reader<'a> {
     given: &'a Map<String, Value>,
 }
 
 impl Reader<'_> {
-    fn refuse_unknown(&self) -> Result<(), Invalid> {
-        match self.given.keys().find(|name| !SETTINGS.contains(&name.as_str())) {
+    fn refuse_unknown(&self, known: &[&str]) -> Result<(), Invalid> {
+        match self.given.keys().find(|name| !known.contains(&name.as_str())) {
             Some(name) => {
-                let message = format!("There is no setting `{name}`; there are {}.", SETTINGS.join(", "));
+                let message = format!("There is no setting `{name}`; there are {}.", known.join(", "));
                 Err(Invalid::new(format!("settings.{name}"), message))
             }
             None => Ok(()),
@@ -492,7 +565,7 @@ mod tests {
             let properties = schema["properties"].as_object().unwrap();
             let defaults = properties.iter().map(|(name, rule)| (name.clone(), rule["default"].clone())).collect();
             assert_eq!(profile.settings(&defaults).unwrap(), profile.settings(&Map::new()).unwrap());
-            assert_eq!(properties.len(), SETTINGS.len());
+            assert_eq!(properties.len(), profile.setting_names().len());
         }
     }
 }

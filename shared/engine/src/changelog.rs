@@ -46,6 +46,28 @@ impl Change {
             why: Why::Undone,
         }
     }
+
+    /// A file or folder that was made, moved, replaced or removed: its id and title, what was done, its name before and after.
+    pub(crate) fn file(
+        side: Side,
+        (record, title): (String, String),
+        action: &str,
+        (before, after): (Option<String>, Option<String>),
+        why: Why,
+    ) -> Change {
+        let field = Some(Field::known("name")).filter(|_| before.is_some() || after.is_some());
+        let value = |name: Option<String>| name.map(Value::Text);
+        Change {
+            side,
+            record,
+            title,
+            action: action.to_owned(),
+            field,
+            before: value(before),
+            after: value(after),
+            why,
+        }
+    }
 }
 
 /// A change as the API shows it.

@@ -9,7 +9,7 @@ use tandem_core::profile::{self, Limits, Profile, Settings};
 use tandem_core::record::{ContainerId, RunId, Side};
 use tandem_core::schema::SideFields;
 use tandem_ports::connector::Choice;
-use tandem_ports::infra::{Job, Trigger};
+use tandem_ports::infra::{Job, Kind, Trigger};
 use tandem_store::checkpoint::Checkpoint;
 use tandem_store::connection::Connection;
 use tandem_store::lease::Acquired;
@@ -72,6 +72,9 @@ impl Engine {
     /// Tries the failing records again, also those that have no tries left.
     pub async fn retry_failing(&self, sync: &Sync) -> Result<RunId, EngineError> {
         self.may_start(sync, Trigger::Manual)?;
+        if sync.kind == Kind::Files {
+            self.refresh_failing_files(sync).await?;
+        }
         let mut after = None;
         loop {
             let (rows, next) = self.store.rows_in_state(&sync.id, RowState::Failing, after.as_ref(), 500).await?;
@@ -129,6 +132,9 @@ impl Engine {
     /// (`crm_fields`, `remote_fields`) with their types and limits; whether a side takes custom fields that are not among
     /// them (`crm_custom_fields`, `remote_custom_fields`: `true` or `false`).
     pub async fn choices(&self, sync: &Sync) -> Result<BTreeMap<String, Json>, EngineError> {
+        if sync.kind == Kind::Files {
+            return self.file_choices(sync).await;
+        }
         let (profile, settings) = rules(sync)?;
         let (crm, remote) = self.connections(sync).await?;
         let mut all = BTreeMap::new();

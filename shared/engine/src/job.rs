@@ -159,6 +159,9 @@ impl Engine {
             reconnect: None,
         })?;
         self.heed_bounds(&settings, progress);
+        if profile.files.is_some() {
+            return self.files_round(sync, (profile, &settings), (crm, remote), progress).await;
+        }
         // A session ends with `Again` when what it went by has changed; that happens a few times at most.
         for _ in 0..ROUNDS {
             let rules = (profile, &settings);

@@ -8,6 +8,7 @@ mod changelog;
 mod desk;
 mod execute;
 mod fanout;
+mod files;
 mod hold;
 mod job;
 mod pairing;
@@ -32,7 +33,8 @@ use std::time::Duration;
 use tandem_core::profile::{Profile, Settings};
 use tandem_core::record::{ContainerId, Side, SyncId};
 use tandem_ports::connector::Connector;
-use tandem_ports::error::ConnectorError;
+use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, JobQueue, Secrets};
 use tandem_store::connection::Connection;
 use tandem_store::{Store, StoreError};
@@ -42,6 +44,12 @@ use tandem_store::{Store, StoreError};
 pub trait Connectors: Send + Sync {
     /// The connector of one side of a sync.
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError>;
+
+    /// One side of a files sync; for the remote side [`Opening::container`] is its root, once there is one.
+    async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let detail = format!("This release has no files of `{}`.", ask.connection.provider);
+        Err(ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail))
+    }
 }
 
 /// What a connector is opened for.

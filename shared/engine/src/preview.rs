@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use tandem_core::plan::{Act, Outcome, Why};
 use tandem_core::record::{ContainerId, Side};
+use tandem_ports::infra::Kind;
 use tandem_store::checkpoint::{Stage, Walk};
 use tandem_store::link::RowState;
 use tandem_store::sync::Sync;
@@ -55,6 +56,9 @@ pub struct Preview {
 impl Engine {
     /// Looks at both sides as a run would, and counts.
     pub async fn preview(&self, sync: &Sync, budget: &Budget) -> Result<Preview, EngineError> {
+        if sync.kind == Kind::Files {
+            return self.file_preview(sync, budget).await;
+        }
         let (profile, settings) = rules(sync)?;
         let (crm, remote) = self.connections(sync).await?;
         let mut ahead = self.store.checkpoint(&sync.id).await?;

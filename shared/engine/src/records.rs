@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tandem_core::contact;
 use tandem_core::plan::Reason;
 use tandem_core::record::{RemoteId, RowKey, Side};
+use tandem_ports::infra::Kind;
 use tandem_store::link::{Row, RowState};
 use tandem_store::sync::Sync;
 
@@ -61,6 +62,9 @@ impl Engine {
         sync: &Sync,
         query: &RecordQuery,
     ) -> Result<(Vec<RecordView>, Option<String>), EngineError> {
+        if sync.kind == Kind::Files {
+            return self.file_records(sync, query).await;
+        }
         let limit = query.limit.clamp(1, 100);
         let wanted = query.q.as_deref().map(str::to_lowercase).filter(|text| !text.is_empty());
         let session = self.reading_session(sync).await?;

@@ -1,4 +1,5 @@
 //! The doors of the engine: what it needs from the outside, and how the outside may fail.
+pub mod blobs;
 pub mod connector;
 pub mod error;
 pub mod files;

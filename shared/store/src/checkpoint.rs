@@ -153,6 +153,29 @@ pub struct Checkpoint {
     /// The run under way.
     #[serde(default)]
     pub run: Option<Run>,
+    /// What a files sync keeps besides.
+    #[serde(default, skip_serializing_if = "FileProgress::is_new")]
+    pub files: FileProgress,
+}
+
+/// What a files sync keeps besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileProgress {
+    /// The CRM side's root.
+    #[serde(default)]
+    pub left_root: Option<RemoteId>,
+    /// The remote root.
+    #[serde(default)]
+    pub right_root: Option<RemoteId>,
+    /// Whether something that was observed is not carried out yet. Otherwise the rows need not be read.
+    #[serde(default)]
+    pub unfinished: bool,
+}
+
+impl FileProgress {
+    fn is_new(&self) -> bool {
+        *self == FileProgress::default()
+    }
 }
 
 /// How far a walk over rows of one state is.

@@ -14,6 +14,7 @@
 //! | `ROWS#<sync>` | `row:<key>` | a record: its two ids, base and state |
 //! | | `alias:<side>:<id>` | the row of a record whose key comes from the other side |
 //! | | `state:<state>:<key>` | rows that are not in sync, by state |
+//! | | `file:<key>` | a file or folder: its two copies, base and state |
 //! | | `match:<hash>:<id>` | unpaired remote records by match key |
 //!
 //! Due index: `due_pk` = `due#<kind>#<shard>`, `due_sk` = time (RFC 3339) + `#` + sync.
@@ -115,6 +116,10 @@ pub fn first_seen(key: &RowKey, side: Side) -> bool {
 /// Leads from a side's id to its row, where the row's key comes from the other side.
 pub fn alias(sync: &SyncId, side: Side, id: &RemoteId) -> Key {
     Key::new(rows_pk(sync), format!("alias:{}:{id}", side.word()))
+}
+/// A file's or folder's row.
+pub fn file(sync: &SyncId, key: &RowKey) -> Key {
+    Key::new(rows_pk(sync), format!("file:{key}"))
 }
 /// Lists a row under its state.
 pub fn state(sync: &SyncId, state: &str, key: &RowKey) -> Key {

@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod connection;
 pub mod convert;
 pub mod error;
+pub mod file;
 pub mod keys;
 pub mod lease;
 pub mod link;

@@ -322,7 +322,7 @@ impl Store {
     }
 
     /// Writes in requests of 25, several at once, in any order.
-    async fn write_wave(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+    pub(crate) async fn write_wave(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         // Collected first: a lazy map over borrowed chunks cannot be proved to be `Send` (rust-lang/rust#110338).
         let requests: Vec<_> = writes.chunks(WRITE_BATCH).map(|some| self.table.write(some)).collect();
         futures::stream::iter(requests).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
@@ -330,6 +330,6 @@ impl Store {
     }
 }
 
-fn range(sync: &SyncId, prefix: String, after: Option<String>, limit: usize) -> Query {
+pub(crate) fn range(sync: &SyncId, prefix: String, after: Option<String>, limit: usize) -> Query {
     Query { pk: keys::rows_pk(sync), index: Index::Main, prefix, after, up_to: None, descending: false, limit }
 }

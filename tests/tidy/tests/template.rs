@@ -101,6 +101,8 @@ fn no_policy_allows_everything() {
             let both = |yaml: &Yaml| yaml.as_vec().cloned().unwrap_or_else(|| vec![yaml.clone()]);
             for word in both(&statement["Action"]).iter().chain(&both(&statement["Resource"])) {
                 let word = word.as_str().unwrap_or_else(|| panic!("{name}: a policy that cannot be read: {word:?}"));
+                // The objects of one of our own buckets cannot be named one by one.
+                let word = word.strip_suffix("Bucket.Arn}/*").filter(|rest| rest.starts_with("${")).unwrap_or(word);
                 assert!(!word.contains('*'), "{name}: `{word}` allows too much");
             }
         }

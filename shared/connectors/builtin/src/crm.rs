@@ -90,6 +90,7 @@ impl Crm {
 
     /// Creates a record.
     pub async fn create(&self, actor: &User, kind: Kind, input: &Map<String, Value>) -> Result<Record, CrmError> {
+        by_files(kind)?;
         actor.require(kind, Action::Create)?;
         let body = validate::new_body(kind, input)?;
         let ledger = self.ledger(actor);
@@ -121,6 +122,7 @@ impl Crm {
         expect: Option<u64>,
         input: &Map<String, Value>,
     ) -> Result<Record, CrmError> {
+        by_files(kind)?;
         actor.require(kind, Action::Edit)?;
         let ledger = self.ledger(actor);
         let mut tries = Tries::new();
@@ -149,6 +151,7 @@ impl Crm {
 
     /// Deletes a record. The contacts of a deleted company stay, without a company.
     pub async fn delete(&self, actor: &User, kind: Kind, id: &str, expect: Option<u64>) -> Result<(), CrmError> {
+        by_files(kind)?;
         actor.require(kind, Action::Delete)?;
         if kind == Kind::User && id == actor.id {
             return Err(CrmError::refused("you cannot delete yourself"));
@@ -159,7 +162,10 @@ impl Crm {
             let head = ledger.head().await?;
             let before = of_kind(&ledger, kind, id).await?;
             check_version(&before, expect)?;
-            let detached = if kind == Kind::Company { detach(&ledger, id).await? } else { Vec::new() };
+            let mut detached = if kind == Kind::Company { detach(&ledger, id).await? } else { Vec::new() };
+            if detached.is_empty() && Kind::WITH_FILES.contains(&kind) {
+                detached = crate::files::removals_inside(&ledger, id).await?;
+            }
             let last = detached.is_empty();
             let edits = if last { vec![Edit::Remove { before: Box::new(before) }] } else { detached };
             match ledger.commit(&head, edits).await? {
@@ -232,6 +238,24 @@ impl Crm {
     }
 }
 
+/// Files and folders have their own ways: see [`Files`](crate::Files).
+fn by_files(kind: Kind) -> Result<(), CrmError> {
+    match kind {
+        Kind::File | Kind::Folder => {
+            Err(CrmError::refused("files and folders are made, moved and removed by their own addresses"))
+        }
+        Kind::Contact
+        | Kind::Company
+        | Kind::Lead
+        | Kind::Deal
+        | Kind::Project
+        | Kind::Product
+        | Kind::Segment
+        | Kind::ListView
+        | Kind::User => Ok(()),
+    }
+}
+
 async fn of_kind(ledger: &Ledger, kind: Kind, id: &str) -> Result<Record, CrmError> {
     let id = uuid::Uuid::try_parse(id).map_err(|_| CrmError::NotFound)?.to_string();
     ledger.record(&id).await?.filter(|record| record.kind == kind).ok_or(CrmError::NotFound)
@@ -244,12 +268,14 @@ fn check_version(record: &Record, expect: Option<u64>) -> Result<(), CrmError> {
 /// What a body says of other records must be true: references exist, a user's e-mail address is nobody else's.
 async fn check_context(ledger: &Ledger, kind: Kind, before: Option<&Record>, body: &Body) -> Result<(), CrmError> {
     for field in kind.definition().fields {
-        let Shape::Reference(to) = field.shape else { continue };
-        let Some(id) = body.get(field.name).and_then(Value::as_str) else { continue };
-        if before.is_some_and(|before| before.text(field.name) == id) {
+        let (Shape::Reference(to) | Shape::References(to)) = field.shape else { continue };
+        let Some(value) = body.get(field.name) else { continue };
+        if before.is_some_and(|before| before.body.get(field.name) == Some(value)) {
             continue;
         }
-        if ledger.record(id).await?.is_none_or(|record| record.kind != to) {
+        let one = value.as_str().into_iter();
+        let ids: Vec<&str> = one.chain(value.as_array().into_iter().flatten().filter_map(Value::as_str)).collect();
+        if ledger.records(&ids).await?.iter().any(|record| record.as_ref().is_none_or(|record| record.kind != to)) {
             return Err(CrmError::invalid(field.name, format!("there is no such {}", to.word())));
         }
     }

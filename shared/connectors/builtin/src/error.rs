@@ -1,4 +1,5 @@
 //! What may go wrong in the CRM, and what the engine makes of it.
+use tandem_ports::blobs::BlobError;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::table::TableError;
 
@@ -43,6 +44,9 @@ pub enum CrmError {
     /// The table did not answer; whether a write was done is unknown.
     #[error("the CRM is not available at this moment")]
     Unavailable(#[source] TableError),
+    /// The object store with the files' bytes did not do it.
+    #[error("the bytes of this file are not available at this moment")]
+    Blobs(#[source] BlobError),
     /// The segment or list view that bounds a sync is gone, or picks something else.
     #[error("the segment or list view that this sync is limited to is gone; choose another one")]
     ContainerGone,
@@ -60,6 +64,12 @@ impl CrmError {
     }
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self::Refused { message: message.into() }
+    }
+}
+
+impl From<BlobError> for CrmError {
+    fn from(error: BlobError) -> Self {
+        Self::Blobs(error)
     }
 }
 
@@ -85,7 +95,8 @@ pub(crate) fn classify(operation: &'static str, error: CrmError) -> ConnectorErr
         CrmError::Forbidden { .. } | CrmError::ContainerGone => ErrorKind::Forbidden,
         CrmError::Stale => ErrorKind::Conflict,
         CrmError::Busy => ErrorKind::Throttled { retry_after: None },
-        CrmError::Unavailable(_) => ErrorKind::Retryable,
+        CrmError::Blobs(BlobError::Missing) => ErrorKind::NotFound,
+        CrmError::Unavailable(_) | CrmError::Blobs(BlobError::Unavailable(_)) => ErrorKind::Retryable,
     };
     let detail = match &error {
         CrmError::Forbidden { right } => format!("the {right} right is missing for this user in the built-in CRM"),
@@ -96,12 +107,14 @@ pub(crate) fn classify(operation: &'static str, error: CrmError) -> ConnectorErr
         | CrmError::Refused { .. }
         | CrmError::Busy
         | CrmError::Unavailable(_)
+        | CrmError::Blobs(_)
         | CrmError::ContainerGone
         | CrmError::UnknownCursor
         | CrmError::Corrupt => error.to_string(),
     };
     let source: Option<Box<dyn std::error::Error + Send + Sync>> = match error {
         CrmError::Unavailable(cause) => Some(Box::new(cause)),
+        CrmError::Blobs(cause) => Some(Box::new(cause)),
         CrmError::Invalid { .. }
         | CrmError::NotFound
         | CrmError::Forbidden { .. }

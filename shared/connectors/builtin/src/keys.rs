@@ -7,6 +7,8 @@
 //! | `CRM#{account}#FEED` | `{seq, 20 digits}` | one entry a record (or tombstone), at its latest sequence number |
 //! | `CRM#{account}#ROWS#{type}` | `{number, 12 digits}` | one row a live record: its id, and a hash that says "the same person" |
 //! | `CRM#{account}#STAFF#{company}` | `{contact}` | the contacts of a company |
+//! | `CRM#{account}#INSIDE#{folder or record}` | `{name}` | the files and folders in it: their ids |
+//! | `CRM#{account}#UPLOADS` | `{id}` | uploads whose bytes are not there yet |
 //! | `CRM#{account}#MARK#{sha-256}` | `MARK` | the record that carries a sync's marker |
 //! | `CRM##TOKEN#{sha-256}` | `TOKEN` | whom a bearer token belongs to (the account is not known before it is read) |
 use crate::schema::Kind;
@@ -58,6 +60,22 @@ pub(crate) fn staff_partition(account: &str, company: &str) -> String {
 
 pub(crate) fn staff(account: &str, company: &str, contact: &str) -> Key {
     Key::new(staff_partition(account, company), contact)
+}
+
+pub(crate) fn inside_partition(account: &str, parent: &str) -> String {
+    format!("CRM#{account}#INSIDE#{parent}")
+}
+
+pub(crate) fn inside(account: &str, parent: &str, name: &str) -> Key {
+    Key::new(inside_partition(account, parent), name)
+}
+
+pub(crate) fn uploads_partition(account: &str) -> String {
+    format!("CRM#{account}#UPLOADS")
+}
+
+pub(crate) fn upload(account: &str, id: &str) -> Key {
+    Key::new(uploads_partition(account), id)
 }
 
 pub(crate) fn mark(account: &str, marker: &str) -> Key {

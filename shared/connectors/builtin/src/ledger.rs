@@ -107,7 +107,8 @@ impl Edit {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Edit::Create { body, marker, .. } => {
-                3 + usize::from(body.contains_key("company")) + usize::from(marker.is_some())
+                let listed = body.contains_key("company") || body.contains_key("parent");
+                3 + usize::from(listed) + usize::from(marker.is_some())
             }
             Edit::Change { .. } => 7,
             Edit::Remove { .. } => 5,
@@ -244,6 +245,30 @@ impl Ledger {
         Ok((page.items.into_iter().map(|item| item.key.sk).collect(), page.more))
     }
 
+    /// Names and ids of what is in a folder or record, after one of the names, and whether more may follow. One request.
+    pub(crate) async fn inside(
+        &self,
+        parent: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<(String, String)>, bool), CrmError> {
+        let mut query = main_query(keys::inside_partition(&self.account, parent), limit);
+        query.after = after.map(str::to_owned);
+        let page = self.table.query(&query).await?;
+        let entry = |item: Item| {
+            let id = item.attributes.get("id").and_then(Value::as_str)?.to_owned();
+            Some((item.key.sk, id))
+        };
+        let entries: Option<Vec<_>> = page.items.into_iter().map(entry).collect();
+        Ok((entries.ok_or(CrmError::Corrupt)?, page.more))
+    }
+
+    /// The id of what has this name in a folder or record. One request.
+    pub(crate) async fn named(&self, parent: &str, name: &str) -> Result<Option<String>, CrmError> {
+        let found = self.table.get(&[keys::inside(&self.account, parent, name)]).await?.pop().flatten();
+        Ok(found.and_then(|item| item.attributes.get("id").and_then(Value::as_str).map(str::to_owned)))
+    }
+
     /// Ids of the records that carry these markers, in that order. One request a hundred.
     pub(crate) async fn marked<S: AsRef<str>>(&self, markers: &[S]) -> Result<Vec<Option<String>>, CrmError> {
         let mut keys: Vec<Key> = markers.iter().map(|marker| keys::mark(&self.account, marker.as_ref())).collect();
@@ -307,6 +332,7 @@ impl Transaction<'_> {
         self.feed(&record, false);
         self.row(&record);
         self.staff(&record);
+        self.inside(&record);
         self.mark(&record);
         record
     }
@@ -324,6 +350,10 @@ impl Transaction<'_> {
             self.leave_company(&before);
             self.staff(&record);
         }
+        if (before.inside(), before.text("name")) != (record.inside(), record.text("name")) {
+            self.leave_folder(&before);
+            self.inside(&record);
+        }
         if before.marker != record.marker {
             self.mark(&record);
         }
@@ -338,6 +368,7 @@ impl Transaction<'_> {
         self.feed(&Record { seq: self.head.seq, version: before.version + 1, ..before.clone() }, true);
         self.ops.push(Op::Delete(keys::row(self.account, before.kind, before.number), Vec::new()));
         self.leave_company(&before);
+        self.leave_folder(&before);
         // The mark stays: it points to an id that no longer is, which readers take for "no such record".
         before
     }
@@ -367,6 +398,19 @@ impl Transaction<'_> {
     fn leave_company(&mut self, record: &Record) {
         if let Some(company) = record.company() {
             self.ops.push(Op::Delete(keys::staff(self.account, company, &record.id), Vec::new()));
+        }
+    }
+
+    fn inside(&mut self, record: &Record) {
+        if let Some(parent) = record.inside() {
+            let attributes = Map::from_iter([("id".to_owned(), json!(record.id))]);
+            self.put(keys::inside(self.account, parent, record.text("name")), attributes);
+        }
+    }
+
+    fn leave_folder(&mut self, record: &Record) {
+        if let Some(parent) = record.inside() {
+            self.ops.push(Op::Delete(keys::inside(self.account, parent, record.text("name")), Vec::new()));
         }
     }
 

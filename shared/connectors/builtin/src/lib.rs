@@ -6,6 +6,7 @@ mod companies;
 pub mod contacts;
 mod crm;
 pub mod error;
+pub mod files;
 mod filter;
 pub mod import;
 mod keys;
@@ -18,5 +19,6 @@ mod validate;
 
 pub use crm::{ChangeItem, ChangeList, Crm, Listing, Query};
 pub use error::CrmError;
+pub use files::Files;
 pub use record::Record;
 pub use schema::Kind;

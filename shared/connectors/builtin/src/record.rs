@@ -65,6 +65,31 @@ impl Record {
         (self.kind == Kind::Contact).then(|| self.body.get("company").and_then(Value::as_str)).flatten()
     }
 
+    /// The id of the folder or record that a file or folder is in.
+    pub(crate) fn inside(&self) -> Option<&str> {
+        matches!(self.kind, Kind::File | Kind::Folder)
+            .then(|| self.body.get("parent").and_then(Value::as_str))
+            .flatten()
+    }
+
+    /// What people call it.
+    pub(crate) fn title(&self) -> String {
+        match self.kind {
+            Kind::Contact | Kind::Lead => {
+                format!("{} {}", self.text("first_name"), self.text("last_name")).trim().to_owned()
+            }
+            Kind::User
+            | Kind::Company
+            | Kind::Deal
+            | Kind::Project
+            | Kind::Product
+            | Kind::File
+            | Kind::Folder
+            | Kind::Segment
+            | Kind::ListView => self.text("name").to_owned(),
+        }
+    }
+
     pub(crate) fn to_item(&self, account: &str) -> Item {
         let mut attributes = Map::new();
         attributes.insert("kind".into(), json!(self.kind.word()));
@@ -110,9 +135,16 @@ fn empty(shape: crate::schema::Shape) -> Value {
         Shape::Filter => json!({"all": []}),
         Shape::Flag => json!(false),
         Shape::Rights => crate::users::Rights::default().to_json(),
-        Shape::Line(_) | Shape::Lines(_) | Shape::Birthday | Shape::Email | Shape::Reference(_) | Shape::Module => {
-            Value::Null
-        }
+        Shape::References(_) => json!([]),
+        Shape::Line(_)
+        | Shape::Lines(_)
+        | Shape::Birthday
+        | Shape::Email
+        | Shape::Reference(_)
+        | Shape::Module
+        | Shape::Choice(_)
+        | Shape::Subject
+        | Shape::Number => Value::Null,
     }
 }
 
@@ -131,13 +163,20 @@ pub(crate) fn values<'a>(body: &'a Body, field: &str) -> impl Iterator<Item = &'
 pub(crate) fn same(kind: Kind, body: &Body) -> String {
     let folded = |text: &str| normalise::text(text).to_lowercase();
     let said = match kind {
-        Kind::Contact => {
+        Kind::Contact | Kind::Lead => {
             let phone = || values(body, "phones").next().map(digits).unwrap_or_default();
             let handle = values(body, "emails").next().map_or_else(phone, normalise::email);
             let name = format!("{} {}", text(body, "first_name"), text(body, "last_name"));
             format!("{handle}\n{}", folded(&name))
         }
-        Kind::Company | Kind::Segment | Kind::ListView => folded(text(body, "name")),
+        Kind::Company
+        | Kind::Deal
+        | Kind::Project
+        | Kind::Product
+        | Kind::File
+        | Kind::Folder
+        | Kind::Segment
+        | Kind::ListView => folded(text(body, "name")),
         Kind::User => normalise::email(text(body, "email")),
     };
     keys::digest(&said)[..24].to_owned()

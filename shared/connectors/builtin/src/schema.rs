@@ -7,6 +7,18 @@ pub enum Kind {
     Contact,
     /// An organisation.
     Company,
+    /// Somebody who may become a customer.
+    Lead,
+    /// A possible sale.
+    Deal,
+    /// Work under way for somebody.
+    Project,
+    /// Something that is sold.
+    Product,
+    /// A file of a record. Made, moved and filled by [`Files`](crate::Files) alone.
+    File,
+    /// A folder of a record's files; likewise.
+    Folder,
     /// A saved filter that bounds a sync.
     Segment,
     /// A saved filter of a list on the page.
@@ -42,6 +54,14 @@ pub enum Shape {
     Rights,
     /// True or false.
     Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Ids of records of that type, which must exist.
+    References(Kind),
+    /// `{"type","id"}`.
+    Subject,
+    /// A whole number.
+    Number,
 }
 
 /// One field of a record type.
@@ -121,9 +141,83 @@ static COMPANY: Definition = Definition {
     ],
     searched: &["name", "emails", "phones", "vat_number", "website"],
 };
+const CONTACT_REF: FieldDefinition = field("contact", Shape::Reference(Kind::Contact), "The id of a contact.");
+const COMPANY_REF: FieldDefinition = field("company", Shape::Reference(Kind::Company), "The id of a company.");
+static LEAD: Definition = Definition {
+    word: "lead",
+    plural: "leads",
+    fields: &[
+        mandatory("last_name", NAME, "Family name."),
+        field("first_name", NAME, "Given name."),
+        field("salutation", NAME, "“Mr”, “Dr.”, …"),
+        EMAILS,
+        PHONES,
+        ADDRESSES,
+        field("company_name", NAME, "The company the person works for."),
+        field("position", NAME, "Job title at that company."),
+        field("birthday", Shape::Birthday, "`YYYY-MM-DD`, or `--MM-DD` without a year."),
+        field("language", Shape::Line(35), "BCP 47 language tag."),
+        WEBSITE,
+        field("remarks", Shape::Lines(30_000), "Free text."),
+        OWNER,
+    ],
+    searched: &["first_name", "last_name", "emails", "phones", "company_name", "remarks"],
+};
+static DEAL: Definition = Definition {
+    word: "deal",
+    plural: "deals",
+    fields: &[mandatory("name", NAME, "What it is about."), CONTACT_REF, COMPANY_REF, OWNER],
+    searched: &["name"],
+};
+/// Who may edit a project and its files.
+pub const EDIT_RIGHTS: [&str; 3] = ["owners", "owners_and_assignees", "everyone"];
+static PROJECT: Definition = Definition {
+    word: "project",
+    plural: "projects",
+    fields: &[
+        mandatory("name", NAME, "What it is about."),
+        CONTACT_REF,
+        COMPANY_REF,
+        OWNER,
+        field(
+            "edit_rights",
+            Shape::Choice(&EDIT_RIGHTS),
+            "Who may edit it and its files; `owners` where nothing is said.",
+        ),
+        field("assignees", Shape::References(Kind::User), "The ids of the users who work on it."),
+    ],
+    searched: &["name"],
+};
+static PRODUCT: Definition = Definition {
+    word: "product",
+    plural: "products",
+    fields: &[mandatory("name", NAME, "What it is called."), CONTACT_REF, COMPANY_REF, OWNER],
+    searched: &["name"],
+};
+static FILE: Definition = Definition {
+    word: "file",
+    plural: "files",
+    fields: &[
+        mandatory("name", Shape::Line(255), "Its name, with its ending."),
+        field("parent", Shape::Line(36), "The id of the folder or record that it is in."),
+        field("size", Shape::Number, "Bytes."),
+        field("content_type", Shape::Line(255), "MIME type."),
+        field("sha256", Shape::Line(64), "SHA-256 of the bytes."),
+    ],
+    searched: &["name"],
+};
+static FOLDER: Definition = Definition {
+    word: "folder",
+    plural: "folders",
+    fields: &[
+        mandatory("name", Shape::Line(255), "Its name."),
+        field("parent", Shape::Line(36), "The id of the folder or record that it is in."),
+    ],
+    searched: &["name"],
+};
 const FILTER_FIELDS: &[FieldDefinition] = &[
     mandatory("name", NAME, "What people call it."),
-    mandatory("module", Shape::Module, "Which records it picks: `contacts` or `companies`."),
+    mandatory("module", Shape::Module, "Which records it picks: `contacts`, `companies`, …."),
     field("filter", Shape::Filter, "The records for which every test holds; without tests, all of them."),
 ];
 static SEGMENT: Definition =
@@ -144,17 +238,48 @@ static USER: Definition = Definition {
 
 impl Kind {
     /// Every type of record.
-    pub const ALL: [Kind; 5] = [Kind::Contact, Kind::Company, Kind::Segment, Kind::ListView, Kind::User];
+    pub const ALL: [Kind; 11] = [
+        Kind::Contact,
+        Kind::Company,
+        Kind::Lead,
+        Kind::Deal,
+        Kind::Project,
+        Kind::Product,
+        Kind::File,
+        Kind::Folder,
+        Kind::Segment,
+        Kind::ListView,
+        Kind::User,
+    ];
     /// The types that rights speak of.
-    pub const MODULES: [Kind; 4] = [Kind::Contact, Kind::Company, Kind::Segment, Kind::ListView];
+    pub const MODULES: [Kind; 8] = [
+        Kind::Contact,
+        Kind::Company,
+        Kind::Lead,
+        Kind::Deal,
+        Kind::Project,
+        Kind::Product,
+        Kind::Segment,
+        Kind::ListView,
+    ];
+    /// The types that files can belong to.
+    pub const WITH_FILES: [Kind; 6] =
+        [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product];
     /// The types that a segment or list view can pick from.
-    pub const FILTERED: [Kind; 2] = [Kind::Contact, Kind::Company];
+    pub const FILTERED: [Kind; 6] =
+        [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product];
 
     /// What it holds.
     pub fn definition(self) -> &'static Definition {
         match self {
             Kind::Contact => &CONTACT,
             Kind::Company => &COMPANY,
+            Kind::Lead => &LEAD,
+            Kind::Deal => &DEAL,
+            Kind::Project => &PROJECT,
+            Kind::Product => &PRODUCT,
+            Kind::File => &FILE,
+            Kind::Folder => &FOLDER,
             Kind::Segment => &SEGMENT,
             Kind::ListView => &LIST_VIEW,
             Kind::User => &USER,

@@ -180,11 +180,32 @@ impl User {
         let allowed = match (kind, action) {
             (Kind::User, Action::View) => true,
             (Kind::User, Action::Create | Action::Edit | Action::Delete) => self.admin,
-            (Kind::Contact | Kind::Company | Kind::Segment | Kind::ListView, _) => self.rights.allows(kind, action),
+            // Files go by the rights on the record that they belong to.
+            (Kind::File | Kind::Folder, _) => true,
+            (
+                Kind::Contact
+                | Kind::Company
+                | Kind::Lead
+                | Kind::Deal
+                | Kind::Project
+                | Kind::Product
+                | Kind::Segment
+                | Kind::ListView,
+                _,
+            ) => self.rights.allows(kind, action),
         };
         let right = match kind {
             Kind::User => "admin".to_owned(),
-            Kind::Contact | Kind::Company | Kind::Segment | Kind::ListView => {
+            Kind::Contact
+            | Kind::Company
+            | Kind::Lead
+            | Kind::Deal
+            | Kind::Project
+            | Kind::Product
+            | Kind::File
+            | Kind::Folder
+            | Kind::Segment
+            | Kind::ListView => {
                 format!("{}.{}", kind.plural(), action.word())
             }
         };

@@ -100,6 +100,18 @@ pub(crate) fn read_field(field: &FieldDefinition, value: &Value) -> Result<Value
         Shape::Rights => Rights::read(value).map(|rights| rights.to_json()),
         Shape::Flag if value.is_boolean() => Ok(value.clone()),
         Shape::Flag => Err(CrmError::invalid(name, "this is true or false")),
+        Shape::Choice(words) => {
+            let word = value.as_str().filter(|word| words.contains(word));
+            word.map(|word| json!(word))
+                .ok_or_else(|| CrmError::invalid(name, format!("this is one of {}", words.join(", "))))
+        }
+        Shape::References(_) => {
+            let list = value.as_array().filter(|list| list.len() <= MOST_ELEMENTS);
+            let list =
+                list.ok_or_else(|| CrmError::invalid(name, format!("this is a list of at most {MOST_ELEMENTS} ids")))?;
+            list.iter().map(|id| reference(name, id)).collect::<Result<Vec<_>, _>>().map(Value::Array)
+        }
+        Shape::Subject | Shape::Number => Err(CrmError::invalid(name, "the CRM sets this field itself")),
         Shape::Emails => elements(name, value, |at, entry| labelled(at, entry, true)),
         Shape::Phones => elements(name, value, |at, entry| labelled(at, entry, false)),
         Shape::Addresses => elements(name, value, address),

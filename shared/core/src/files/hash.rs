@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 const BLOCK: u64 = 4 * 1024 * 1024;
 
 /// Every kind of hash over the bytes so far.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Digests {
     /// How many bytes went in.
     len: u64,

@@ -170,6 +170,37 @@ pub fn record_folder(title: &str, number: &str) -> String {
     format!("{}{mark}", &safe[..cut])
 }
 
+/// Endings of names and what is in such files; the rest is bytes.
+const CONTENT_TYPES: [(&str, &str); 20] = [
+    ("pdf", "application/pdf"),
+    ("txt", "text/plain"),
+    ("csv", "text/csv"),
+    ("md", "text/markdown"),
+    ("html", "text/html"),
+    ("json", "application/json"),
+    ("xml", "application/xml"),
+    ("zip", "application/zip"),
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("svg", "image/svg+xml"),
+    ("mp3", "audio/mpeg"),
+    ("mp4", "video/mp4"),
+    ("doc", "application/msword"),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("xls", "application/vnd.ms-excel"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+];
+
+/// The MIME type that a name's ending stands for.
+pub fn content_type(name: &str) -> &'static str {
+    let ending = parts(name).1.trim_start_matches('.').to_ascii_lowercase();
+    let known = CONTENT_TYPES.iter().find(|(known, _)| *known == ending);
+    known.map_or("application/octet-stream", |(_, kind)| kind)
+}
+
 /// The modules whose records' files are synchronised, and what their folders are called.
 const MODULES: [(&str, [&str; 4]); 6] = [
     ("contacts", ["Contacts", "Kontakte", "Contacten", "Contacts"]),

@@ -1,7 +1,7 @@
 //! Where entries belong: new ones, moved and renamed ones, deleted ones.
 use super::entry::EntryKind;
 use super::name;
-use super::plan::{Act, NameMatch, Planner, Relocates, Target, World, canonical, edited};
+use super::plan::{Act, NameMatch, Planner, Relocates, Target, World, canonical, edited, number_mark};
 use super::row::{Copy, FileBase, FileRow, Role};
 use super::settings::OnRename;
 use crate::plan::{Reason, Why};
@@ -148,21 +148,15 @@ impl Planner<'_> {
 
     /// The row of an entry that was deleted on this side and whose place (folder and name) the new one has taken: programs
     /// that save by deleting and writing anew mean the same file.
-    fn taken_place(&self, row: &FileRow, side: Side, copy: &Copy) -> Option<RowKey> {
-        if row.base.is_some() || row.role != Role::Item || copy.is_folder() {
+    fn taken_place(&mut self, row: &FileRow, side: Side, copy: &Copy) -> Option<RowKey> {
+        if row.base.is_some() || row.role != Role::Item || copy.content().is_none() {
             return None;
         }
         let parent = self.world.tree.parent(side, row)?;
-        let inside = parent.copy(side.other()).map(|copy| &copy.id)?;
-        let mut others = self.world.tree.children(side.other(), Some(inside));
-        let gone = others.find(|other| {
-            let agreed = other.base.as_ref().map(|base| base.side(side));
-            let same_place = agreed.is_some_and(|agreed| agreed.name == copy.name && agreed.parent == copy.parent);
-            same_place
-                && other.copy(side).is_none()
-                && other.copy(side.other()).is_some_and(|copy| copy.content().is_some())
-        });
-        gone.map(|row| row.key.clone())
+        let inside = parent.copy(side.other()).map(|copy| copy.id.clone())?;
+        let gone = self.held(side.other(), Some(&inside)).bereft.get(&copy.name).cloned()?;
+        let agreed = self.world.tree.row(&gone)?.base.as_ref()?.side(side);
+        (agreed.parent == copy.parent && self.merged.insert(gone.clone())).then_some(gone)
     }
 
     /// Something of the same name is there already in the same folder, as new as this: they are one. The CRM's row plans it.
@@ -171,44 +165,44 @@ impl Planner<'_> {
             return false;
         }
         let parent = self.world.tree.parent(side, row);
-        let inside = match parent {
-            Some(parent) => match parent.copy(side.other()) {
-                Some(folder) => Some(&folder.id),
-                None => return false,
-            },
+        let inside = match parent.map(|parent| parent.copy(side.other())) {
+            Some(Some(folder)) => Some(folder.id.clone()),
+            Some(None) => return false,
             None => None,
         };
-        let unpaired = |other: &&FileRow| {
-            other.base.is_none()
-                && other.let_go.is_none()
-                && other.copy(side).is_none()
-                && other.copy(side.other()).is_some_and(|other| self.fits(copy, other, row))
-        };
-        let others: Vec<&FileRow> = self.world.tree.children(side.other(), inside).filter(unpaired).collect();
-        let name = |row: &FileRow, side| row.copy(side).map(canonical).unwrap_or_default();
-        let own = name(row, side);
-        let exact = others.iter().find(|other| name(other, side.other()) == own);
-        // One that is spelt exactly like another one here belongs to that one.
-        let here: HashSet<String> = if exact.is_some() || others.is_empty() {
-            HashSet::new()
+        let there = self.held(side.other(), inside.as_ref());
+        let own = canonical(copy);
+        let mut keys: Vec<RowKey> = if row.role == Role::Module {
+            there.unpaired.values().flatten().cloned().collect()
         } else {
-            let folder = copy.parent.as_ref();
-            let siblings = self.world.tree.children(side, folder).filter(|other| other.key != row.key);
-            siblings
-                .filter(|other| other.base.is_none() && other.copy(side.other()).is_none())
-                .map(|other| name(other, side))
-                .collect()
+            let numbered = number_mark(copy).and_then(|mark| there.unpaired.get(&mark));
+            let named = there.unpaired.get(&name::twin_key(&own));
+            numbered.into_iter().chain(named).flatten().cloned().collect()
         };
-        let found = exact.or_else(|| others.iter().find(|other| !here.contains(&name(other, side.other()))));
-        match found {
-            Some(_) if side == Side::Right => true,
-            Some(other) if self.plan.steps.iter().all(|step| step.act != Act::Merge { with: other.key.clone() }) => {
-                let with = other.key.clone();
-                self.step(row, Act::Merge { with }, Why::Paired, true);
-                true
-            }
-            Some(_) | None => false,
+        keys.retain(|key| !self.merged.contains(key));
+        let tree = self.world.tree;
+        let others: Vec<&FileRow> = keys.iter().filter_map(|key| tree.row(key)).collect();
+        let others = others
+            .into_iter()
+            .filter(|other| other.copy(side.other()).is_some_and(|other| self.fits(copy, other, row)));
+        let others: Vec<&FileRow> = others.collect();
+        let name = |other: &FileRow| other.copy(side.other()).map(canonical).unwrap_or_default();
+        let exact = others.iter().find(|other| name(other) == own);
+        // One that is spelt exactly like another one here belongs to that one.
+        let here = self.held(side, copy.parent.as_ref());
+        let spelt = |other: &&&FileRow| {
+            let wanted = name(other);
+            let alike = here.unpaired.get(&name::twin_key(&wanted)).into_iter().flatten();
+            let mut alike = alike.filter(|key| **key != row.key).filter_map(|key| tree.row(key)?.copy(side));
+            !alike.any(|copy| canonical(copy) == wanted)
+        };
+        let Some(other) = exact.or_else(|| others.iter().find(spelt)) else { return false };
+        if side == Side::Left {
+            let with = other.key.clone();
+            self.merged.insert(with.clone());
+            self.step(row, Act::Merge { with }, Why::Paired, true);
         }
+        true
     }
 
     /// Whether two copies may be one entry: same sort, same name.
@@ -339,7 +333,12 @@ impl Planner<'_> {
     pub(super) fn deleted(&mut self, row: &FileRow, gone: Side, copy: &Copy, base: &FileBase) {
         let there = gone.other();
         if row.role == Role::Module {
-            return self.fresh(row, Side::Left);
+            let inside = row.left.as_ref().map(|left| &left.id);
+            let needed = self.world.tree.children(Side::Left, inside).any(|record| record.let_go.is_none());
+            if needed {
+                self.fresh(row, Side::Left);
+            }
+            return;
         }
         if edited(copy, base, there) {
             return self.fresh(row, there);

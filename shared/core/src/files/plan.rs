@@ -10,8 +10,9 @@ use super::settings::{NativeDocuments, OnRename};
 use super::tree::Tree;
 use crate::plan::{Reason, Why};
 use crate::policy::{Conflict, Direction, OnDelete};
-use crate::record::{RowKey, RunId, Side};
-use std::collections::{BTreeMap, HashSet};
+use crate::record::{RemoteId, RowKey, RunId, Side};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// The rules of a files sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,7 +200,14 @@ pub const MAX_ATTEMPTS: u32 = 3;
 /// What is to be done next.
 pub fn plan(world: &World<'_>) -> Plan {
     let placing = Placing::of(world);
-    let mut planner = Planner { world, placing, plan: Plan::default(), named: HashSet::new() };
+    let mut planner = Planner {
+        world,
+        placing,
+        plan: Plan::default(),
+        merged: HashSet::new(),
+        named: HashSet::new(),
+        held: HashMap::new(),
+    };
     for row in world.tree.rows() {
         planner.row(row);
     }
@@ -245,8 +253,23 @@ pub(super) struct Planner<'a> {
     pub world: &'a World<'a>,
     pub placing: Placing,
     pub plan: Plan,
+    /// Rows that this plan merges into others.
+    pub merged: HashSet<RowKey>,
     /// Names given away by this plan: side, folder, name as the side compares it.
     named: HashSet<(Side, Option<RowKey>, String)>,
+    /// What folders hold, looked at once a plan: a folder of a thousand files must not be gone through a thousand times.
+    held: HashMap<(Side, Option<RemoteId>), Rc<Held>>,
+}
+
+/// What a folder holds on a side.
+#[derive(Default)]
+pub(super) struct Held {
+    /// Names as the side compares them, and how often.
+    names: HashMap<String, u32>,
+    /// Entries that were never joined with one of the other side, by [`name::twin_key`] of their name.
+    pub unpaired: HashMap<String, Vec<RowKey>>,
+    /// Entries whose other copy is gone, by the name that it had.
+    pub bereft: HashMap<String, RowKey>,
 }
 
 impl Planner<'_> {
@@ -349,30 +372,65 @@ impl Planner<'_> {
         None
     }
 
-    /// A name that is free in a folder on a side: what is there, and what this plan puts there.
-    pub(super) fn free_name(&mut self, side: Side, parent: Option<&FileRow>, row: &FileRow, wanted: &str) -> String {
-        let rules = *self.rules(side);
-        let key = |name: &str| match rules.names {
+    fn key(&self, side: Side, name: &str) -> String {
+        match self.rules(side).names {
             NameMatch::Repeatable | NameMatch::Exact => name.to_owned(),
             NameMatch::Folded => name::twin_key(name),
-        };
-        let folder = parent.map(|parent| parent.key.clone());
-        if rules.names == NameMatch::Repeatable {
+        }
+    }
+
+    /// What a folder holds on a side; `None`: the root.
+    pub(super) fn held(&mut self, side: Side, folder: Option<&RemoteId>) -> Rc<Held> {
+        let at = (side, folder.cloned());
+        if let Some(known) = self.held.get(&at) {
+            return Rc::clone(known);
+        }
+        let mut held = Held::default();
+        for row in self.world.tree.children(side, folder) {
+            let Some(copy) = row.copy(side) else { continue };
+            *held.names.entry(self.key(side, &copy.name)).or_insert(0) += 1;
+            if row.copy(side.other()).is_some() {
+                continue;
+            }
+            match &row.base {
+                None if row.let_go.is_none() => {
+                    held.unpaired.entry(name::twin_key(&canonical(copy))).or_default().push(row.key.clone());
+                    if let Some(number) = number_mark(copy) {
+                        held.unpaired.entry(number).or_default().push(row.key.clone());
+                    }
+                }
+                Some(base) if copy.content().is_some() => {
+                    held.bereft.insert(base.side(side.other()).name.clone(), row.key.clone());
+                }
+                None | Some(_) => {}
+            }
+        }
+        let held = Rc::new(held);
+        self.held.insert(at, Rc::clone(&held));
+        held
+    }
+
+    /// A name that is free in a folder on a side: what is there, and what this plan puts there.
+    pub(super) fn free_name(&mut self, side: Side, parent: Option<&FileRow>, row: &FileRow, wanted: &str) -> String {
+        if self.rules(side).names == NameMatch::Repeatable {
             return wanted.to_owned();
         }
-        let inside = match parent {
-            Some(parent) => parent.copy(side).map(|copy| &copy.id),
-            None => None,
-        };
-        let there: HashSet<String> = if parent.is_some() && inside.is_none() {
-            HashSet::new()
+        let folder = parent.map(|parent| parent.key.clone());
+        let inside = parent.and_then(|parent| parent.copy(side)).map(|copy| copy.id.clone());
+        let there = if parent.is_some() && inside.is_none() {
+            Rc::new(Held::default())
         } else {
-            let others = self.world.tree.children(side, inside).filter(|other| other.key != row.key);
-            others.filter_map(|other| other.copy(side)).map(|copy| key(&copy.name)).collect()
+            self.held(side, inside.as_ref())
         };
-        let taken = |name: &str| there.contains(&key(name)) || self.named.contains(&(side, folder.clone(), key(name)));
+        let own = row.copy(side).filter(|copy| copy.parent == inside).map(|copy| self.key(side, &copy.name));
+        let taken = |name: &str| {
+            let key = self.key(side, name);
+            let others = there.names.get(&key).copied().unwrap_or(0) - u32::from(own.as_ref() == Some(&key));
+            others > 0 || self.named.contains(&(side, folder.clone(), key))
+        };
         let free = name::free(wanted, taken);
-        self.named.insert((side, folder, key(&free)));
+        let key = self.key(side, &free);
+        self.named.insert((side, folder, key));
         free
     }
 
@@ -411,9 +469,9 @@ impl Planner<'_> {
             let reason = "It was edited on both sides, and neither copy can be renamed.";
             return self.exclude(row, "conflict", reason);
         };
-        let copy = if loser == Side::Left { left } else { right };
-        let before = base.map_or(copy.name.as_str(), |base| base.side(loser).name.as_str());
-        let done = base.is_some() && name::is_conflict_of(&copy.name, before, loser);
+        let (copy, other) = if loser == Side::Left { (left, right) } else { (right, left) };
+        let before = base.map_or(other.name.as_str(), |base| base.side(loser).name.as_str());
+        let done = name::is_conflict_of(&copy.name, before, loser);
         let rename = (!done).then(|| {
             let wanted = name::conflict(&copy.name, loser, self.world.today);
             self.free_name(loser, self.world.tree.parent(loser, row), row, &wanted)
@@ -506,6 +564,18 @@ impl Planner<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+/// The number at the end of a record's folder's name, as a key of [`Held::unpaired`].
+pub(super) fn number_mark(copy: &Copy) -> Option<String> {
+    match &copy.kind {
+        EntryKind::Record { number, .. } => Some(format!("/({number})")),
+        EntryKind::Folder => {
+            let (_, number) = copy.name.strip_suffix(')')?.rsplit_once(" (")?;
+            Some(format!("/({number})"))
+        }
+        EntryKind::File { .. } | EntryKind::Native { .. } | EntryKind::Shortcut => None,
     }
 }
 

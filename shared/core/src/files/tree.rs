@@ -28,6 +28,9 @@ pub struct Seen {
     pub marker: Option<Marker>,
 }
 
+/// Seen and read in every listing (stores keep numbers as signed ones).
+const ALWAYS: u64 = i64::MAX as u64;
+
 #[derive(Default)]
 struct Index {
     ids: HashMap<RemoteId, RowKey>,
@@ -252,6 +255,31 @@ impl Tree {
         Some(key)
     }
 
+    /// Takes in what a write of ours made, as the copy of this row. A row that the feed made of it meanwhile is one with it.
+    pub fn adopt(&mut self, key: &RowKey, side: Side, seen: &Seen, generation: u64) {
+        let fallback = self.rows.get(key).and_then(|row| row.copy(side)).and_then(|copy| copy.parent.clone());
+        let (parent, folded) = self.place(side, seen).unwrap_or((fallback, None));
+        if let Some(other) = self.by_id(side, &seen.id).map(|row| row.key.clone()).filter(|other| other != key) {
+            self.change(&other, |row| *row.slot(side) = None);
+            if self.rows.get(&other).is_some_and(|row| row.copy(side.other()).is_none()) {
+                self.forget(&other);
+            }
+        }
+        let copy = Copy {
+            id: seen.id.clone(),
+            parent,
+            name: seen.name.clone(),
+            folded,
+            kind: seen.kind.clone(),
+            version: seen.version.clone(),
+            modified_at: seen.modified_at,
+            access: seen.access.clone(),
+            seen: generation,
+            listed: generation,
+        };
+        self.change(key, |row| *row.slot(side) = Some(copy));
+    }
+
     /// The row of an observed entry: by its id, by the id that we reserved for it, by our marker.
     fn known(&self, side: Side, seen: &Seen) -> Option<RowKey> {
         if let Some(row) = self.by_id(side, &seen.id) {
@@ -301,8 +329,8 @@ impl Tree {
                 version: Version::new("1"),
                 modified_at: None,
                 access: Access::Read { reason },
-                seen: u64::MAX,
-                listed: u64::MAX,
+                seen: ALWAYS,
+                listed: ALWAYS,
             };
             self.change(&key, |row| row.left = Some(copy));
         }

@@ -104,7 +104,16 @@ impl BuiltinContacts {
                     walk.reached = Position { skip: entry.seq, ..Position::default() };
                     return Ok(Walk { more: true, ..walk });
                 }
-                Kind::Company | Kind::Segment | Kind::ListView | Kind::User => {}
+                Kind::Company
+                | Kind::Lead
+                | Kind::Deal
+                | Kind::Project
+                | Kind::Product
+                | Kind::File
+                | Kind::Folder
+                | Kind::Segment
+                | Kind::ListView
+                | Kind::User => {}
             }
             walk.reached.seq = entry.seq;
         }

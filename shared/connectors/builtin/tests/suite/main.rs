@@ -3,5 +3,6 @@
 mod common;
 mod conformance;
 mod connector;
+mod files;
 mod imports;
 mod records;

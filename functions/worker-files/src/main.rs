@@ -1,0 +1,12 @@
+//! Files: takes jobs from SQS and carries each out within this invocation's time.
+mod handler;
+
+use handler::Files;
+use lambda_runtime::{Error, run, service_fn};
+use tandem_runtime::start;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let files = Files::new(&start().await?);
+    run(service_fn(|event| files.handle(event))).await
+}

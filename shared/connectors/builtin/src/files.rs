@@ -1,0 +1,371 @@
+//! Files and folders of records. What they are called and where they are is in the ledger; the bytes are objects, each with
+//! a key of its own, so that a reader of the old bytes is never given new ones.
+//!
+//! A file appears once its bytes are there: an upload by address is a pending entry until then ([`Files::settle`]).
+mod access;
+mod side;
+mod write;
+
+pub use side::{BuiltinFiles, FileOptions};
+
+use crate::crm::Crm;
+use crate::error::CrmError;
+use crate::keys;
+use crate::ledger::{COMMIT_WEIGHT, Edit, Ledger};
+use crate::record::{Body, Record};
+use crate::schema::Kind;
+use crate::users::{Action, User};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_core::files::entry::{HashKind, Hashes};
+use tandem_core::files::hash::Digests;
+use tandem_core::files::name;
+use tandem_ports::blobs::{BlobAddress, BlobKey, BlobStore};
+use tandem_ports::files::CHUNK;
+use tandem_ports::table::{Index, Item, Query, Write};
+
+/// How long an upload address is good, and a pending upload is looked for.
+const UPLOAD_TIME: Duration = Duration::from_secs(24 * 3600);
+/// How long a download address is good.
+const DOWNLOAD_TIME: Duration = Duration::from_secs(600);
+/// Most folders within each other.
+const DEPTH: usize = 50;
+
+/// The files of the CRM. Cheap to clone; every call says who acts.
+#[derive(Clone)]
+pub struct Files {
+    crm: Crm,
+    blobs: Arc<dyn BlobStore>,
+}
+
+/// An upload that was begun.
+#[derive(Clone, Debug)]
+pub struct BegunUpload {
+    /// The file's id.
+    pub id: String,
+    /// Where its bytes go.
+    pub address: BlobAddress,
+}
+
+/// An upload whose bytes are not there yet.
+#[derive(Clone, Serialize, Deserialize)]
+struct Pending {
+    /// Who may write there was checked when it was begun.
+    parent: String,
+    name: String,
+    content_type: String,
+    blob: String,
+    /// Replaces the bytes of the file that has the entry's id.
+    #[serde(default)]
+    replaces: bool,
+    expires_at: i64,
+}
+
+impl Files {
+    /// The files of this CRM, with their bytes in this store.
+    pub fn new(crm: Crm, blobs: Arc<dyn BlobStore>) -> Self {
+        Self { crm, blobs }
+    }
+
+    /// Begins a new file: `subject` `{"type","id"}`, `folder` (a path, made where it is missing), `name`, `content_type`.
+    pub async fn begin(&self, actor: &User, input: &Map<String, Value>) -> Result<BegunUpload, CrmError> {
+        let known = ["subject", "folder", "name", "content_type"];
+        refuse_unknown(input, &known)?;
+        let ledger = self.crm.ledger(actor);
+        let subject = subject(&ledger, input).await?;
+        access::require_edit(actor, &subject)?;
+        let name = checked_name("name", text_of(input, "name")?)?;
+        let parent = self.folder_at(actor, &subject.id, text_of(input, "folder")?).await?;
+        if ledger.named(&parent, &name).await?.is_some() {
+            return Err(CrmError::invalid("name", "there is already a file or folder of this name"));
+        }
+        let given = text_of(input, "content_type")?;
+        let content_type = if given.is_empty() { name::content_type(&name) } else { given };
+        self.pend(&ledger, ledger.new_id(), (parent, name, content_type.to_owned()), false).await
+    }
+
+    /// Begins new bytes for a file.
+    pub async fn begin_replacement(&self, actor: &User, id: &str) -> Result<BegunUpload, CrmError> {
+        let ledger = self.crm.ledger(actor);
+        let file = file(&ledger, id).await?;
+        access::require_edit(actor, &access::subject_of(&ledger, &file).await?)?;
+        let parent = file.inside().unwrap_or_default().to_owned();
+        let (name, kind) = (file.text("name").to_owned(), file.text("content_type").to_owned());
+        self.pend(&ledger, file.id.clone(), (parent, name, kind), true).await
+    }
+
+    async fn pend(
+        &self,
+        ledger: &Ledger,
+        id: String,
+        (parent, name, content_type): (String, String, String),
+        replaces: bool,
+    ) -> Result<BegunUpload, CrmError> {
+        let blob = blob_key(ledger, &id);
+        let expires_at = ledger.clock.now().as_second() + i64::try_from(UPLOAD_TIME.as_secs()).unwrap_or(0);
+        let address = self.blobs.put_address(&blob, &content_type, UPLOAD_TIME).await?;
+        let pending = Pending { parent, name, content_type, blob: blob.0, replaces, expires_at };
+        let Value::Object(attributes) = json!(pending) else { return Err(CrmError::Corrupt) };
+        ledger.table.write(&[Write::Put(Item { key: keys::upload(&ledger.account, &id), attributes })]).await?;
+        Ok(BegunUpload { id, address })
+    }
+
+    /// Makes files of the uploads whose bytes have come. Without any it is one request.
+    pub async fn settle(&self, actor: &User) -> Result<(), CrmError> {
+        let ledger = self.crm.ledger(actor);
+        settle(&ledger, self.blobs.as_ref()).await
+    }
+
+    /// A file or folder as the API shows it.
+    pub async fn show(&self, actor: &User, id: &str) -> Result<Value, CrmError> {
+        self.settle(actor).await?;
+        let ledger = self.crm.ledger(actor);
+        let record = file_or_folder(&ledger, id).await?;
+        self.view(actor, &ledger, &record).await
+    }
+
+    async fn view(&self, actor: &User, ledger: &Ledger, record: &Record) -> Result<Value, CrmError> {
+        let (subject, path) = access::place(ledger, record).await?;
+        actor.require(subject.kind, Action::View)?;
+        let mut shown = record.to_json();
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("subject".into(), json!({ "type": subject.kind.word(), "id": subject.id }));
+            shown.insert("folder".into(), json!(path));
+        }
+        Ok(shown)
+    }
+
+    /// What is in a record, with its folders, and where to go on.
+    pub async fn list(
+        &self,
+        actor: &User,
+        subject: &str,
+        next: Option<&str>,
+    ) -> Result<(Vec<Value>, Option<String>), CrmError> {
+        self.settle(actor).await?;
+        let ledger = self.crm.ledger(actor);
+        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
+        actor.require(record.kind, Action::View)?;
+        let all = below(&ledger, &record.id).await?;
+        let skip: usize =
+            next.map_or(Ok(0), str::parse).map_err(|_| CrmError::invalid("next", "this is no mark of ours"))?;
+        let mut items = Vec::new();
+        for record in all.iter().skip(skip).take(100) {
+            items.push(self.view(actor, &ledger, record).await?);
+        }
+        Ok((items, (all.len() > skip + 100).then(|| (skip + 100).to_string())))
+    }
+
+    /// Where a file's bytes can be had.
+    pub async fn content(&self, actor: &User, id: &str) -> Result<BlobAddress, CrmError> {
+        self.settle(actor).await?;
+        let ledger = self.crm.ledger(actor);
+        let file = file(&ledger, id).await?;
+        actor.require(access::subject_of(&ledger, &file).await?.kind, Action::View)?;
+        Ok(self.blobs.get_address(&BlobKey(file.text("blob").to_owned()), file.text("name"), DOWNLOAD_TIME).await?)
+    }
+
+    /// Makes a folder (and those above it): `subject`, `path`. One that is there is answered as it is.
+    pub async fn make_folder(&self, actor: &User, input: &Map<String, Value>) -> Result<Value, CrmError> {
+        refuse_unknown(input, &["subject", "path"])?;
+        let ledger = self.crm.ledger(actor);
+        let subject = subject(&ledger, input).await?;
+        access::require_edit(actor, &subject)?;
+        let path = text_of(input, "path")?;
+        if path.trim_matches('/').is_empty() {
+            return Err(CrmError::invalid("path", "a folder has a name"));
+        }
+        let id = self.folder_at(actor, &subject.id, path).await?;
+        let record = file_or_folder(&ledger, &id).await?;
+        self.view(actor, &ledger, &record).await
+    }
+
+    /// Renames and moves within the record: `name`, `folder` (a path).
+    pub async fn change(
+        &self,
+        actor: &User,
+        id: &str,
+        expect: Option<u64>,
+        input: &Map<String, Value>,
+    ) -> Result<Value, CrmError> {
+        refuse_unknown(input, &["name", "folder"])?;
+        let ledger = self.crm.ledger(actor);
+        let record = file_or_folder(&ledger, id).await?;
+        let (subject, _) = access::place(&ledger, &record).await?;
+        access::require_edit(actor, &subject)?;
+        let name = match input.get("name") {
+            Some(_) => checked_name("name", text_of(input, "name")?)?,
+            None => record.text("name").to_owned(),
+        };
+        let parent = match input.get("folder") {
+            Some(_) => self.folder_at(actor, &subject.id, text_of(input, "folder")?).await?,
+            None => record.inside().unwrap_or_default().to_owned(),
+        };
+        let moved = write::relocate(&ledger, id, expect, &parent, &name).await?;
+        self.view(actor, &ledger, &moved).await
+    }
+
+    /// Removes a file, or a folder with all that is in it.
+    pub async fn remove(&self, actor: &User, id: &str, expect: Option<u64>) -> Result<(), CrmError> {
+        let ledger = self.crm.ledger(actor);
+        let record = file_or_folder(&ledger, id).await?;
+        access::require_edit(actor, &access::subject_of(&ledger, &record).await?)?;
+        let gone = write::remove(&ledger, id, expect).await?;
+        Ok(self.blobs.remove(&gone).await?)
+    }
+
+    /// The id of the folder at a path below a record, made where it is missing; the record's own for "".
+    async fn folder_at(&self, actor: &User, subject: &str, path: &str) -> Result<String, CrmError> {
+        let ledger = self.crm.ledger(actor);
+        let mut at = subject.to_owned();
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if parts.len() > DEPTH {
+            return Err(CrmError::invalid("folder", format!("at most {DEPTH} folders within each other")));
+        }
+        for part in parts {
+            let name = checked_name("folder", part)?;
+            at = write::ensure_folder(&ledger, &at, &name, None).await?.id;
+        }
+        Ok(at)
+    }
+}
+
+/// See [`Files::settle`].
+pub(crate) async fn settle(ledger: &Ledger, blobs: &dyn BlobStore) -> Result<(), CrmError> {
+    let query = Query {
+        pk: keys::uploads_partition(&ledger.account),
+        index: Index::Main,
+        prefix: String::new(),
+        after: None,
+        up_to: None,
+        descending: false,
+        limit: 100,
+    };
+    for item in ledger.table.query(&query).await?.items {
+        let pending: Pending = serde_json::from_value(Value::Object(item.attributes)).map_err(|_| CrmError::Corrupt)?;
+        let blob = BlobKey(pending.blob.clone());
+        let Some(size) = blobs.size(&blob).await? else {
+            if pending.expires_at <= ledger.clock.now().as_second() {
+                ledger.table.write(&[Write::Delete(item.key)]).await?;
+            }
+            continue;
+        };
+        let hashes = hash(blobs, &blob, size).await?;
+        let content = write::Content { size, hashes, content_type: pending.content_type.clone(), blob: blob.clone() };
+        let id = item.key.sk.clone();
+        let done = if pending.replaces {
+            write::replace(ledger, &id, None, content).await.map(|(_, old)| old)
+        } else {
+            let place = (pending.parent.as_str(), pending.name.as_str());
+            write::create(ledger, vec![write::NewFile { id, place, content, marker: None }]).await.map(|_| None)
+        };
+        match done {
+            Ok(old) => blobs.remove(&old.into_iter().collect::<Vec<_>>()).await?,
+            // Its place is taken, or its folder is gone: the upload comes to nothing.
+            Err(CrmError::Refused { .. } | CrmError::NotFound | CrmError::Invalid { .. }) => {
+                blobs.remove(&[blob]).await?
+            }
+            Err(error) => return Err(error),
+        }
+        ledger.table.write(&[Write::Delete(item.key)]).await?;
+    }
+    Ok(())
+}
+
+async fn hash(blobs: &dyn BlobStore, blob: &BlobKey, size: u64) -> Result<Hashes, CrmError> {
+    let mut digests = Digests::default();
+    while digests.len() < size {
+        let at = digests.len();
+        let bytes: Bytes = blobs.get(blob, at..(at + CHUNK).min(size)).await?;
+        digests.update(&bytes);
+    }
+    Ok(digests.hashes())
+}
+
+/// Edits that take out as much as fits a commit of what is in a record or folder, the innermost first.
+pub(crate) async fn removals_inside(ledger: &Ledger, id: &str) -> Result<Vec<Edit>, CrmError> {
+    let mut all = below(ledger, id).await?;
+    all.reverse();
+    let edits = all.into_iter().map(|before| Edit::Remove { before: Box::new(before) });
+    Ok(edits.take(COMMIT_WEIGHT / 5).collect())
+}
+
+/// All files and folders below a record or folder, from the top.
+async fn below(ledger: &Ledger, id: &str) -> Result<Vec<Record>, CrmError> {
+    let (mut all, mut folders) = (Vec::new(), vec![id.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let mut after: Option<String> = None;
+        loop {
+            let (entries, more) = ledger.inside(&folder, after.as_deref(), 500).await?;
+            after = entries.last().map(|(name, _)| name.clone());
+            let ids: Vec<&str> = entries.iter().map(|(_, id)| id.as_str()).collect();
+            for record in ledger.records(&ids).await?.into_iter().flatten() {
+                if record.kind == Kind::Folder {
+                    folders.push(record.id.clone());
+                }
+                all.push(record);
+            }
+            if !more {
+                break;
+            }
+        }
+    }
+    Ok(all)
+}
+
+async fn file_or_folder(ledger: &Ledger, id: &str) -> Result<Record, CrmError> {
+    let found = ledger.record(id).await?;
+    found.filter(|record| matches!(record.kind, Kind::File | Kind::Folder)).ok_or(CrmError::NotFound)
+}
+
+async fn file(ledger: &Ledger, id: &str) -> Result<Record, CrmError> {
+    let found = ledger.record(id).await?;
+    found.filter(|record| record.kind == Kind::File).ok_or(CrmError::NotFound)
+}
+
+async fn subject(ledger: &Ledger, input: &Map<String, Value>) -> Result<Record, CrmError> {
+    let missing = || CrmError::invalid("subject", "this is {\"type\",\"id\"} of a record that is there");
+    let subject = input.get("subject").and_then(Value::as_object).ok_or_else(missing)?;
+    let text = |name: &str| subject.get(name).and_then(Value::as_str).ok_or_else(missing);
+    let (kind, id) = (text("type")?, text("id")?);
+    let found = ledger.record(id).await?;
+    let fits = |record: &Record| record.kind.word() == kind && Kind::WITH_FILES.contains(&record.kind);
+    found.filter(fits).ok_or_else(missing)
+}
+
+fn refuse_unknown(input: &Map<String, Value>, known: &[&str]) -> Result<(), CrmError> {
+    match input.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(CrmError::invalid(name, format!("known here: {}", known.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+fn text_of<'a>(input: &'a Map<String, Value>, name: &str) -> Result<&'a str, CrmError> {
+    match input.get(name) {
+        None | Some(Value::Null) => Ok(""),
+        Some(value) => value.as_str().ok_or_else(|| CrmError::invalid(name, "this is a text")),
+    }
+}
+
+/// A name that can be part of a path.
+pub(crate) fn checked_name(field: &str, name: &str) -> Result<String, CrmError> {
+    let bad = name.is_empty() || matches!(name, "." | "..") || name.contains(|c: char| c == '/' || c.is_control());
+    if bad || name.len() > 255 {
+        return Err(CrmError::invalid(field, "a name has 1 to 255 bytes and no slash"));
+    }
+    Ok(name.to_owned())
+}
+
+/// A key for new bytes of a file.
+pub(crate) fn blob_key(ledger: &Ledger, id: &str) -> BlobKey {
+    BlobKey(format!("{}/{id}/{}", ledger.account, ledger.new_id()))
+}
+
+pub(crate) fn hashes_of(body: &Body) -> Hashes {
+    let pairs = [(HashKind::Sha256, "sha256"), (HashKind::BlockSha256, "block_sha256")];
+    let known = pairs.into_iter().filter_map(|(kind, name)| Some((kind, body.get(name)?.as_str()?)));
+    known.fold(Hashes::none(), |hashes, (kind, hex)| hashes.and(kind, hex))
+}
