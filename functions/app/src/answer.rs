@@ -122,6 +122,7 @@ impl From<CrmError> for ApiError {
             | CrmError::TooLarge { .. }
             | CrmError::Refused { .. }
             | CrmError::Unavailable(_)
+            | CrmError::Blobs(_)
             | CrmError::ContainerGone
             | CrmError::UnknownCursor
             | CrmError::Corrupt => Self::unavailable(&error),

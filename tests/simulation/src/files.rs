@@ -100,6 +100,8 @@ impl FilesWorld {
                 tokens: None,
                 tokens_version: 0,
                 rests_until: None,
+                api_origin: None,
+                refresh_in_doubt: false,
                 created_at: self.clock.now(),
             };
             self.store.create_connection(&connection).await.expect("a quiet table");

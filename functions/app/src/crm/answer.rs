@@ -41,6 +41,10 @@ impl From<CrmError> for Failure {
                 tracing::error!(%cause, "the CRM's table did not answer");
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
+            CrmError::Blobs(cause) => {
+                tracing::error!(%cause, "the store of files did not answer");
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
             CrmError::Corrupt => {
                 tracing::error!("a stored record of the CRM cannot be read");
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")

@@ -64,6 +64,12 @@ fn shape(shape: Shape, about: &str) -> RefOr<Schema> {
             let known = Kind::FILTERED.into_iter().map(|kind| Value::from(kind.plural()));
             text().enum_values(Some(known)).description(about).into()
         }
+        Shape::Choice(words) => {
+            text().enum_values(Some(words.iter().map(|word| Value::from(*word)))).description(about).into()
+        }
+        Shape::References(_) => ArrayBuilder::new().items(text()).description(about).into(),
+        Shape::Subject => ObjectBuilder::new().property("type", text()).property("id", text()).description(about).into(),
+        Shape::Number => ObjectBuilder::new().schema_type(Type::Integer).description(about).into(),
         Shape::Flag => ObjectBuilder::new().schema_type(Type::Boolean).description(about).into(),
         Shape::Filter | Shape::Rights => ObjectBuilder::new()
             .additional_properties(Some(AdditionalProperties::FreeForm(true)))

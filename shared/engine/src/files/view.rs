@@ -70,7 +70,7 @@ impl Engine {
         let (crm, remote) = self.connections(sync).await?;
         let mut all = BTreeMap::new();
         for (side, connection) in [(Side::Left, &crm), (Side::Right, &remote)] {
-            let ask = Opening { connection, profile, settings: &settings, side, container: None };
+            let ask = Opening { sync: &sync.id, connection, profile, settings: &settings, side, container: None };
             let port = self.connectors.open_files(ask).await.map_err(|error| crate::desk::refused(side, &error))?;
             let choices = port.choices().await.map_err(|error| crate::desk::refused(side, &error))?;
             all.extend(choices.into_iter().map(|(setting, some)| (setting.to_owned(), json!(some))));

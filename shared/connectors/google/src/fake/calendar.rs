@@ -75,7 +75,7 @@ impl Refused {
 
 fn fault(fault: Fault) -> Refused {
     match fault {
-        Fault::ServerError | Fault::LoseAnswer | Fault::LoseRequest => {
+        Fault::Pass | Fault::ServerError | Fault::LoseAnswer | Fault::LoseRequest => {
             Refused::new(500, "global", "backendError", "Backend Error")
         }
         Fault::Unavailable => Refused::new(503, "global", "backendError", "Backend Error"),
@@ -133,8 +133,8 @@ pub(super) fn answer(state: &mut State, asked: &Asked) -> Option<Response<Bytes>
             drop(handled(state, asked));
             return None;
         }
+        Some(Fault::Pass) | None => {}
         Some(other) => return Some(fault(other).into_response()),
-        None => {}
     }
     Some(handled(state, asked))
 }

@@ -123,8 +123,8 @@ pub(super) fn answer(state: &mut State, asked: &Asked) -> Option<Response<Bytes>
             drop(work(state));
             None
         }
+        Some(Fault::Pass) | None => Some(work(state)),
         Some(fault) => Some(refused(fault.refusal())),
-        None => Some(work(state)),
     }
 }
 
