@@ -8,6 +8,7 @@
 //! | `CRM#{account}#ROWS#{type}` | `{number, 12 digits}` | one row a live record: its id, and a hash that says "the same person" |
 //! | `CRM#{account}#STAFF#{company}` | `{contact}` | the contacts of a company |
 //! | `CRM#{account}#MARK#{sha-256}` | `MARK` | the record that carries a sync's marker |
+//! | `CRM#{account}#ADDR#{sha-256}` | `ADDR` | who has an e-mail address: an attribute `{type}:{id}` a record |
 //! | `CRM##TOKEN#{sha-256}` | `TOKEN` | whom a bearer token belongs to (the account is not known before it is read) |
 use crate::schema::Kind;
 use sha2::{Digest, Sha256};
@@ -62,6 +63,10 @@ pub(crate) fn staff(account: &str, company: &str, contact: &str) -> Key {
 
 pub(crate) fn mark(account: &str, marker: &str) -> Key {
     Key::new(format!("CRM#{account}#MARK#{}", digest(marker)), "MARK")
+}
+
+pub(crate) fn address(account: &str, address: &str) -> Key {
+    Key::new(format!("CRM#{account}#ADDR#{}", digest(address)), "ADDR")
 }
 
 pub(crate) fn token(token: &str) -> Key {

@@ -10,6 +10,7 @@ mod filter;
 pub mod import;
 mod keys;
 mod ledger;
+pub mod mail;
 mod map;
 mod record;
 pub mod schema;
@@ -18,5 +19,6 @@ mod validate;
 
 pub use crm::{ChangeItem, ChangeList, Crm, Listing, Query};
 pub use error::CrmError;
+pub use mail::BuiltinMail;
 pub use record::Record;
 pub use schema::Kind;

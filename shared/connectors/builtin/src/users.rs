@@ -180,11 +180,13 @@ impl User {
         let allowed = match (kind, action) {
             (Kind::User, Action::View) => true,
             (Kind::User, Action::Create | Action::Edit | Action::Delete) => self.admin,
-            (Kind::Contact | Kind::Company | Kind::Segment | Kind::ListView, _) => self.rights.allows(kind, action),
+            (Kind::Contact | Kind::Company | Kind::Task | Kind::Email | Kind::Segment | Kind::ListView, _) => {
+                self.rights.allows(kind, action)
+            }
         };
         let right = match kind {
             Kind::User => "admin".to_owned(),
-            Kind::Contact | Kind::Company | Kind::Segment | Kind::ListView => {
+            Kind::Contact | Kind::Company | Kind::Task | Kind::Email | Kind::Segment | Kind::ListView => {
                 format!("{}.{}", kind.plural(), action.word())
             }
         };

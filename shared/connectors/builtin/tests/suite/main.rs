@@ -4,4 +4,5 @@ mod common;
 mod conformance;
 mod connector;
 mod imports;
+mod mail;
 mod records;
