@@ -1,6 +1,8 @@
 //! Profiles: each integration's rules as data, and a user's settings judged against them.
 use crate::contact::field;
 use crate::error::Invalid;
+use crate::mail::MailRules;
+use crate::mail::rules::SETTINGS as MAIL_SETTINGS;
 use crate::normalise::Region;
 use crate::policy::{
     Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, OverFirst, Policy, RunLimits,
@@ -149,7 +151,37 @@ pub const PROFILES: &[Profile] = &[
             frequency_minutes: None,
         },
     },
+    Profile {
+        id: "teamleader-gmail",
+        name: "Gmail → Teamleader Focus",
+        kind: MAIL,
+        crm: &["builtin"],
+        remote: &["google"],
+        directions: &[Direction::RemoteToCrm],
+        conflicts: &[Conflict::Crm],
+        on_crm_delete: &[OnDelete::Unlink],
+        on_remote_delete: &[OnDelete::Unlink],
+        on_crm_leave: OnLeave::Unlink,
+        on_remote_leave: OnLeave::Unlink,
+        delete_only_own_copies: true,
+        group_names: &[],
+        carry_company: false,
+        eligibility: Eligibility::Relaxed,
+        match_on: &[MatchKey::Email],
+        // Pushes make it faster; this is for the pushes that get lost.
+        frequency_minutes: 15,
+        vendor: VendorLimits {
+            run: RunLimits { first: u64::MAX, over: OverFirst::GoOn, later: None },
+            manual_start: true,
+            frequency_minutes: None,
+        },
+    },
 ];
+
+/// The kind of the profiles that track mail.
+const MAIL: &str = "mail";
+/// The settings that a mail profile shares with the others.
+const MAIL_SHARES: [&str; 2] = ["limits", "frequency_minutes"];
 
 /// A profile by id.
 pub fn profile(id: &str) -> Option<&'static Profile> {
@@ -185,11 +217,29 @@ pub struct Settings {
     pub match_on: Vec<MatchKey>,
     /// ISO 3166 code of the country that phone numbers without a country code belong to; `None` = leave them as typed.
     pub phone_region: Option<String>,
+    /// What a mail sync goes by; `None` in every other.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailRules>,
 }
 
 impl Profile {
     /// Judges settings; what is left out takes the default.
     pub fn settings(&self, given: &Map<String, Value>) -> Result<Settings, Invalid> {
+        if self.kind != MAIL {
+            return self.common_settings(given, None);
+        }
+        let known = |name: &&String| MAIL_SHARES.contains(&name.as_str()) || MAIL_SETTINGS.contains(&name.as_str());
+        if let Some(name) = given.keys().find(|name| !known(name)) {
+            let names = [MAIL_SHARES.join(", "), MAIL_SETTINGS.join(", ")].join(", ");
+            let message = format!("There is no setting `{name}` here; there are {names}.");
+            return Err(Invalid::new(format!("settings.{name}"), message));
+        }
+        let mail = MailRules::read(given)?;
+        let shared = given.iter().filter(|(name, _)| MAIL_SHARES.contains(&name.as_str()));
+        self.common_settings(&shared.map(|(name, value)| (name.clone(), value.clone())).collect(), Some(mail))
+    }
+
+    fn common_settings(&self, given: &Map<String, Value>, mail: Option<MailRules>) -> Result<Settings, Invalid> {
         let read = Reader { given };
         read.refuse_unknown()?;
         let limits = read.value("limits", "`none` or `vendor`")?.unwrap_or(Limits::None);
@@ -208,6 +258,7 @@ impl Profile {
             eligibility: read.value("eligibility", "`strict` or `relaxed`")?.unwrap_or(self.eligibility),
             match_on: self.match_on(&read)?,
             phone_region: read.text("phone_region", 2)?,
+            mail,
         };
         if let Some(minutes) = fixed.filter(|fixed| *fixed != settings.frequency_minutes) {
             let message = format!("With `limits`: `vendor` this sync runs every {minutes} minutes.");
@@ -284,6 +335,17 @@ impl Profile {
 
     /// The settings as JSON Schema (draft 2020-12) with their defaults.
     pub fn settings_schema(&self) -> Value {
+        let mut schema = self.common_schema();
+        if self.kind == MAIL
+            && let Some(properties) = schema["properties"].as_object_mut()
+        {
+            properties.retain(|name, _| MAIL_SHARES.contains(&name.as_str()));
+            properties.extend(MailRules::schema());
+        }
+        schema
+    }
+
+    fn common_schema(&self) -> Value {
         let choice = |values: Value| json!({ "type": "string", "enum": values, "default": values[0] });
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -486,13 +548,30 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_profile_has_settings_of_its_own_and_none_of_contacts() {
+        let judge = |settings: Value| profile("teamleader-gmail").unwrap().settings(settings.as_object().unwrap());
+        let settings = judge(json!({"track": "all_known", "frequency_minutes": 5})).unwrap();
+        assert_eq!((settings.frequency_minutes, settings.direction), (5, Direction::RemoteToCrm));
+        assert_eq!(settings.mail.unwrap().track, crate::mail::TrackMode::AllKnown);
+        for (wrong, field) in
+            [(json!({"field_map": []}), "settings.field_map"), (json!({"track": 1}), "settings.track")]
+        {
+            assert_eq!(judge(wrong).unwrap_err().field, field);
+        }
+        let contacts = profile("teamleader-google-contacts").unwrap();
+        let refused = contacts.settings(json!({"track": "all_known"}).as_object().unwrap());
+        assert_eq!(refused.unwrap_err().field, "settings.track");
+    }
+
+    #[test]
     fn every_default_in_the_schema_is_accepted() {
         for profile in PROFILES {
             let schema = profile.settings_schema();
             let properties = schema["properties"].as_object().unwrap();
             let defaults = properties.iter().map(|(name, rule)| (name.clone(), rule["default"].clone())).collect();
             assert_eq!(profile.settings(&defaults).unwrap(), profile.settings(&Map::new()).unwrap());
-            assert_eq!(properties.len(), SETTINGS.len());
+            let mail = MAIL_SHARES.len() + MAIL_SETTINGS.len();
+            assert_eq!(properties.len(), if profile.kind == MAIL { mail } else { SETTINGS.len() });
         }
     }
 }

@@ -158,6 +158,9 @@ impl Engine {
             message: invalid.to_string(),
             reconnect: None,
         })?;
+        if let Some(rules) = &settings.mail {
+            return self.mail_round(sync, (profile, &settings, rules), (crm, remote), progress).await;
+        }
         self.heed_bounds(&settings, progress);
         // A session ends with `Again` when what it went by has changed; that happens a few times at most.
         for _ in 0..ROUNDS {

@@ -1,5 +1,5 @@
 //! What a run would do, with nothing written anywhere.
-use crate::desk::{container_by_name, of_stop, rules};
+use crate::desk::{conflict, container_by_name, of_stop, rules};
 use crate::session::{ReadFailure, Session, Stop, Task, next_task};
 use crate::{Budget, Engine, EngineError};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ impl Engine {
     /// Looks at both sides as a run would, and counts.
     pub async fn preview(&self, sync: &Sync, budget: &Budget) -> Result<Preview, EngineError> {
         let (profile, settings) = rules(sync)?;
+        if settings.mail.is_some() {
+            return Err(conflict("no_preview", "A mail sync has no preview; it only adds what it is asked to track."));
+        }
         let (crm, remote) = self.connections(sync).await?;
         let mut ahead = self.store.checkpoint(&sync.id).await?;
         let open = |container| Session::open(self, sync, (profile, &settings), (&crm, &remote), container, budget);
