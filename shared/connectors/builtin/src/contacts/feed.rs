@@ -104,7 +104,7 @@ impl BuiltinContacts {
                     walk.reached = Position { skip: entry.seq, ..Position::default() };
                     return Ok(Walk { more: true, ..walk });
                 }
-                Kind::Company | Kind::Segment | Kind::ListView | Kind::User => {}
+                Kind::Company | Kind::Task | Kind::Email | Kind::Segment | Kind::ListView | Kind::User => {}
             }
             walk.reached.seq = entry.seq;
         }
