@@ -2,6 +2,8 @@
 use crate::contact::field;
 use crate::error::Invalid;
 use crate::files::settings::{self, FileRules, FileSettings, OnRename, VendorRules};
+use crate::mail::MailRules;
+use crate::mail::rules::SETTINGS as MAIL_SETTINGS;
 use crate::normalise::Region;
 use crate::policy::{
     Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, OverFirst, Policy, RunLimits,
@@ -164,6 +166,32 @@ pub const PROFILES: &[Profile] = &[
         vendor: VendorLimits { frequency_minutes: Some(60), ..FILES.vendor },
         ..FILES
     },
+    Profile {
+        id: "teamleader-gmail",
+        name: "Gmail → Teamleader Focus",
+        kind: MAIL,
+        crm: &["builtin"],
+        remote: &["google"],
+        directions: &[Direction::RemoteToCrm],
+        conflicts: &[Conflict::Crm],
+        on_crm_delete: &[OnDelete::Unlink],
+        on_remote_delete: &[OnDelete::Unlink],
+        on_crm_leave: OnLeave::Unlink,
+        on_remote_leave: OnLeave::Unlink,
+        delete_only_own_copies: true,
+        group_names: &[],
+        carry_company: false,
+        eligibility: Eligibility::Relaxed,
+        match_on: &[MatchKey::Email],
+        // Pushes make it faster; this is for the pushes that get lost.
+        frequency_minutes: 15,
+        vendor: VendorLimits {
+            run: RunLimits { first: u64::MAX, over: OverFirst::GoOn, later: None },
+            manual_start: true,
+            frequency_minutes: None,
+        },
+        files: None,
+    },
 ];
 
 /// What both files profiles share; Drive's own is the default.
@@ -197,6 +225,10 @@ const FILES: Profile = Profile {
         vendor_max_bytes: 50 * 1024 * 1024,
     }),
 };
+/// The kind of the profiles that track mail.
+const MAIL: &str = "mail";
+/// The settings that a mail profile shares with the others.
+const MAIL_SHARES: [&str; 2] = ["limits", "frequency_minutes"];
 
 /// A profile by id.
 pub fn profile(id: &str) -> Option<&'static Profile> {
@@ -234,6 +266,9 @@ pub struct Settings {
     pub phone_region: Option<String>,
     /// What a files sync has besides.
     pub files: Option<FileSettings>,
+    /// What a mail sync goes by; `None` in every other.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailRules>,
 }
 
 impl Profile {
@@ -258,6 +293,7 @@ impl Profile {
             match_on: self.match_on(&read)?,
             phone_region: read.text("phone_region", 2)?,
             files: self.files.map(|rules| rules.settings(given, vendor_rules(limits))).transpose()?,
+            mail: (self.kind == MAIL).then(|| MailRules::read(given)).transpose()?,
         };
         if let Some(minutes) = fixed.filter(|fixed| *fixed != settings.frequency_minutes) {
             let message = format!("With `limits`: `vendor` this sync runs every {minutes} minutes.");
@@ -270,9 +306,10 @@ impl Profile {
     }
 
     fn setting_names(&self) -> Vec<&'static str> {
-        match self.files {
-            Some(_) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
-            None => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
+        match (self.kind, self.files) {
+            (MAIL, _) => [&MAIL_SHARES[..], &MAIL_SETTINGS[..]].concat(),
+            (_, Some(_)) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
+            (_, None) => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
         }
     }
 
@@ -357,9 +394,15 @@ impl Profile {
                 "max_delete_percent": { "type": "integer", "minimum": 0, "maximum": 100, "default": 50 },
             }
         });
-        let own = self.files.map_or_else(|| self.record_properties(), |rules| rules.schema());
         let properties = schema["properties"].as_object_mut().expect("it was written so above");
-        properties.extend(own.as_object().cloned().unwrap_or_default());
+        if self.kind == MAIL {
+            properties.extend(MailRules::schema());
+        } else {
+            let own = self.files.map_or_else(|| self.record_properties(), |rules| rules.schema());
+            properties.extend(own.as_object().cloned().unwrap_or_default());
+        }
+        let known = self.setting_names();
+        properties.retain(|name, _| known.contains(&name.as_str()));
         schema
     }
 
@@ -556,6 +599,22 @@ mod tests {
         for (settings, field) in cases {
             assert_eq!(judge(settings.clone()).unwrap_err().field, field, "{settings}");
         }
+    }
+
+    #[test]
+    fn a_mail_profile_has_settings_of_its_own_and_none_of_contacts() {
+        let judge = |settings: Value| profile("teamleader-gmail").unwrap().settings(settings.as_object().unwrap());
+        let settings = judge(json!({"track": "all_known", "frequency_minutes": 5})).unwrap();
+        assert_eq!((settings.frequency_minutes, settings.direction), (5, Direction::RemoteToCrm));
+        assert_eq!(settings.mail.unwrap().track, crate::mail::TrackMode::AllKnown);
+        for (wrong, field) in
+            [(json!({"field_map": []}), "settings.field_map"), (json!({"track": 1}), "settings.track")]
+        {
+            assert_eq!(judge(wrong).unwrap_err().field, field);
+        }
+        let contacts = profile("teamleader-google-contacts").unwrap();
+        let refused = contacts.settings(json!({"track": "all_known"}).as_object().unwrap());
+        assert_eq!(refused.unwrap_err().field, "settings.track");
     }
 
     #[test]

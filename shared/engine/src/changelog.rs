@@ -70,6 +70,15 @@ impl Change {
     }
 }
 
+impl Change {
+    /// A whole record that was made or taken out of the CRM, such as an e-mail. Its text is in the CRM and not here.
+    pub(crate) fn whole(action: &str, record: &RemoteId, title: &str) -> Change {
+        let why = if action == "create" { Why::NewRecord } else { Why::ListChanged };
+        let (record, title, action) = (record.to_string(), title.to_owned(), action.to_owned());
+        Change { side: Side::Left, record, title, action, field: None, before: None, after: None, why }
+    }
+}
+
 /// A change as the API shows it.
 pub type ChangeView = Change;
 

@@ -158,6 +158,9 @@ impl Engine {
             message: invalid.to_string(),
             reconnect: None,
         })?;
+        if let Some(rules) = &settings.mail {
+            return self.mail_round(sync, (profile, &settings, rules), (crm, remote), progress).await;
+        }
         self.heed_bounds(&settings, progress);
         if profile.files.is_some() {
             return self.files_round(sync, (profile, &settings), (crm, remote), progress).await;

@@ -11,6 +11,7 @@ mod fanout;
 mod files;
 mod hold;
 mod job;
+mod mail;
 mod pairing;
 mod pipeline;
 mod prepare;
@@ -36,6 +37,7 @@ use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, JobQueue, Secrets};
+use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_store::connection::Connection;
 use tandem_store::{Store, StoreError};
 
@@ -50,6 +52,22 @@ pub trait Connectors: Send + Sync {
         let detail = format!("This release has no files of `{}`.", ask.connection.provider);
         Err(ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail))
     }
+
+    /// The CRM that mail is filed in (the left side), and the mailbox (the right one).
+    async fn open_mail(&self, crm: Opening<'_>, remote: Opening<'_>) -> Result<MailPorts, ConnectorError> {
+        let detail = format!("This release files no mail of `{}`.", remote.connection.provider);
+        let _ = crm;
+        Err(ConnectorError::new("tandem", "open_mail", ErrorKind::Forbidden, detail))
+    }
+}
+
+/// Both sides of a mail sync.
+#[derive(Clone)]
+pub struct MailPorts {
+    /// The CRM.
+    pub desk: Arc<dyn MailDesk>,
+    /// The mailbox.
+    pub source: Arc<dyn MailSource>,
 }
 
 /// What a connector is opened for.
@@ -70,7 +88,7 @@ pub struct Opening<'a> {
 }
 
 /// Times and sizes. The defaults are what `template.yaml` deploys.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// How long a lease lasts unless renewed; longer than any single provider call with its repeats.
     pub lease: Duration,
@@ -78,11 +96,18 @@ pub struct EngineConfig {
     pub watchdog: Duration,
     /// How long change logs are kept, in days; 0 keeps none.
     pub change_log_days: u32,
+    /// The topic on which mailboxes tell us of new mail; `None`: they are only asked.
+    pub mail_topic: Option<String>,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(120), watchdog: Duration::from_secs(300), change_log_days: 30 }
+        Self {
+            lease: Duration::from_secs(120),
+            watchdog: Duration::from_secs(300),
+            change_log_days: 30,
+            mail_topic: None,
+        }
     }
 }
 

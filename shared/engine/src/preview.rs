@@ -1,5 +1,5 @@
 //! What a run would do, with nothing written anywhere.
-use crate::desk::{container_by_name, of_stop, rules};
+use crate::desk::{conflict, container_by_name, of_stop, rules};
 use crate::session::{ReadFailure, Session, Stop, Task, next_task};
 use crate::{Budget, Engine, EngineError};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,9 @@ impl Engine {
             return self.file_preview(sync, budget).await;
         }
         let (profile, settings) = rules(sync)?;
+        if settings.mail.is_some() {
+            return Err(conflict("no_preview", "A mail sync has no preview; it only adds what it is asked to track."));
+        }
         let (crm, remote) = self.connections(sync).await?;
         let mut ahead = self.store.checkpoint(&sync.id).await?;
         let open = |container| Session::open(self, sync, (profile, &settings), (&crm, &remote), container, budget);

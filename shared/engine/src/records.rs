@@ -75,7 +75,7 @@ impl Engine {
             let (rows, more) = self.record_rows(sync, query.state, next.as_deref(), limit).await?;
             searched += rows.len();
             next = more;
-            let shown = self.views(session.as_ref(), rows).await;
+            let shown = self.views(sync, session.as_ref(), rows).await;
             let matches = |view: &RecordView| {
                 let titles = [&view.crm, &view.remote].into_iter().flatten().filter_map(|copy| copy.title.as_ref());
                 wanted.as_ref().is_none_or(|text| titles.into_iter().any(|title| title.to_lowercase().contains(text)))
@@ -125,6 +125,9 @@ impl Engine {
 
     /// A session for reading titles; none when a side cannot be opened now: the rows are shown all the same.
     async fn reading_session<'a>(&'a self, sync: &'a Sync) -> Result<Option<ReadingSession>, EngineError> {
+        if sync.kind == Kind::Mail {
+            return Ok(None);
+        }
         let (profile, settings) = rules(sync)?;
         let Ok((crm, remote)) = self.connections(sync).await else { return Ok(None) };
         let budget = Budget::of(self.clock.clone(), std::time::Duration::from_secs(20));
@@ -132,7 +135,10 @@ impl Engine {
         Ok(session.ok().map(|session| ReadingSession { left: session.left, right: session.right }))
     }
 
-    async fn views(&self, session: Option<&ReadingSession>, rows: Vec<Row>) -> Vec<RecordView> {
+    async fn views(&self, sync: &Sync, session: Option<&ReadingSession>, rows: Vec<Row>) -> Vec<RecordView> {
+        if sync.kind == Kind::Mail {
+            return self.mail_views(sync, rows).await;
+        }
         let left = titles(session, Side::Left, &rows).await;
         let right = titles(session, Side::Right, &rows).await;
         let view = |((row, left), right): ((Row, Option<String>), Option<String>)| RecordView {

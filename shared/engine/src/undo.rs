@@ -16,7 +16,7 @@ use tandem_core::plan::Reason;
 use tandem_core::record::{Field, Fields, Marker, RemoteId, RunId, Scope, Side, Value};
 use tandem_ports::connector::{Deletion, Draft, Fetched, Patch, Written};
 use tandem_ports::error::{ConnectorError, ErrorKind};
-use tandem_ports::infra::Trigger;
+use tandem_ports::infra::{Kind, Trigger};
 use tandem_store::lease::{Acquired, Lease};
 use tandem_store::link::{Row, RowChange, RowState};
 use tandem_store::run::{Run, RunState};
@@ -78,6 +78,10 @@ impl Engine {
     ) -> Result<Undone, EngineError> {
         if !run.state.is_over() {
             return Err(conflict("run_under_way", "This run is still under way; undo it when it has ended."));
+        }
+        if sync.kind == Kind::Mail {
+            let message = "Tracked mail is not undone run by run; delete an e-mail in the CRM, or block its sender.";
+            return Err(conflict("no_undo", message));
         }
         let mut targets = self.targets(sync, run).await?;
         if targets.is_empty() && run.counts.writes() > 0 {

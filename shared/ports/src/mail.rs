@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use tandem_core::mail::{Address, MailKey, NewPerson, Place, Subject, TrackedMail};
+use tandem_core::mail::{Address, NewPerson, Place, Subject, TrackedMail};
 use tandem_core::record::RemoteId;
 
 /// A mailbox's own id of a label. Survives renaming.
@@ -178,8 +178,9 @@ pub trait MailDesk: Send + Sync {
     async fn file(&self, mail: &TrackedMail) -> Result<Filed>;
     /// Makes the task of an e-mail, once.
     async fn add_task(&self, email: &RemoteId, task: &MailTask) -> Result<RemoteId>;
-    /// Takes an e-mail out of the CRM. What is gone already is done.
-    async fn remove(&self, key: &MailKey, email: &RemoteId) -> Result<()>;
+    /// Takes a mailbox's owner out of an e-mail, and the e-mail out of the CRM when nobody is left in it. What is gone
+    /// already is done.
+    async fn remove(&self, email: &RemoteId, participant: &Address) -> Result<()>;
     /// What people call these e-mails, in that order; `None` where one is gone.
     async fn titles(&self, emails: &[RemoteId]) -> Result<Vec<Option<String>>>;
 }

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use tandem_core::record::{ContainerId, Marker, RemoteId, RowKey, Side, SyncId};
 use tandem_ports::connector::Cursor;
 use tandem_ports::infra::Sealed;
+use tandem_ports::mail::LabelId;
 use tandem_ports::table::{Condition, Index, Op, Query, TRANSACT_LIMIT, TableError, Update, Write};
 
 /// How far one side is.
@@ -150,6 +151,9 @@ pub struct Checkpoint {
     /// Tries in a row that came to nothing, for the backoff.
     #[serde(default)]
     pub attempt: u32,
+    /// How far a mail sync is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailProgress>,
     /// The run under way.
     #[serde(default)]
     pub run: Option<Run>,
@@ -176,6 +180,26 @@ impl FileProgress {
     fn is_new(&self) -> bool {
         *self == FileProgress::default()
     }
+}
+
+/// How far a mail sync is in its mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MailProgress {
+    /// Where the feed goes on. Always the start of the next delta, whatever a notification says.
+    pub cursor: Option<Cursor>,
+    /// The listing under way: which of the labels' listings, and the page in it.
+    pub listing: Option<(usize, Option<Cursor>)>,
+    /// The ids of the three labels.
+    pub labels: Vec<LabelId>,
+    /// A digest of the rules that the mailbox was last judged by; other rules mean another look.
+    pub rules: String,
+    /// The walk over what is filed, when a block list has grown; row to go on after.
+    pub sweep: Option<Walk>,
+    /// The walk over what waits for a person's word, once it is given.
+    pub confirming: Option<Walk>,
+    /// When the watch is to be renewed.
+    pub watch_again_at: Option<Timestamp>,
 }
 
 /// How far a walk over rows of one state is.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::users::{NewUser, Role, User, Users};
-use tandem_builtin::{Crm, Kind as CrmKind};
+use tandem_builtin::{BuiltinMail, Crm, Kind as CrmKind};
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
-use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening, RecordQuery, RecordView};
+use tandem_engine::{Budget, Connectors, Engine, EngineConfig, MailPorts, Opening, RecordQuery, RecordView};
 use tandem_google::fake::{Edit, FakePeople};
-use tandem_google::{GoogleConfig, GoogleContacts};
+use tandem_google::{GoogleConfig, GoogleContacts, GoogleMail};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
@@ -106,6 +106,19 @@ impl Connectors for Open {
         let opened = BuiltinContacts::open(self.table.clone(), self.clock.clone(), account, user, options).await?;
         Ok(Arc::new(opened))
     }
+
+    async fn open_mail(&self, crm: Opening<'_>, remote: Opening<'_>) -> Result<MailPorts, ConnectorError> {
+        let account = &remote.connection.account.id;
+        let source = GoogleMail::new(self.google.authorised(account), GoogleConfig::default(), account);
+        let (account, user) = (&crm.connection.account.id, crm.connection.user.as_str());
+        let desk = BuiltinMail::open(self.table.clone(), self.clock.clone(), account, user).await?;
+        Ok(MailPorts { desk: Arc::new(desk), source: Arc::new(source) })
+    }
+}
+
+fn kind_of(profile: &str) -> Kind {
+    let kind = tandem_core::profile::profile(profile).map_or("", |profile| profile.kind);
+    [Kind::Calendar, Kind::Files, Kind::Mail].into_iter().find(|known| known.word() == kind).unwrap_or(Kind::Contacts)
 }
 
 impl Story {
@@ -171,7 +184,7 @@ impl Story {
             id: self.sync.clone(),
             user: UserId::new(&self.user.id),
             profile: profile.to_owned(),
-            kind: Kind::Contacts,
+            kind: kind_of(profile),
             crm: ConnectionId::new(self.crm_provider),
             remote: ConnectionId::new("google"),
             settings,
@@ -210,7 +223,7 @@ impl Story {
     /// The rule fires an hour later, and everything it sets off comes to rest.
     pub async fn run(&self) -> Run {
         self.clock.advance(Duration::from_secs(3_700));
-        self.engine.fan_out_shards(Kind::Contacts).await.expect("the queue takes it");
+        self.engine.fan_out_shards(self.sync().await.kind).await.expect("the queue takes it");
         self.settle().await;
         let last = self.sync().await.last_run.expect("a run has ended");
         self.store.run(&last).await.expect("a quiet table").expect("it is kept")
@@ -225,7 +238,7 @@ impl Story {
                 }
                 self.clock.advance(Duration::from_secs(60));
                 if self.queue.is_empty() {
-                    self.engine.fan_out_shards(Kind::Contacts).await.expect("the queue takes it");
+                    self.engine.fan_out_shards(self.sync().await.kind).await.expect("the queue takes it");
                 }
                 continue;
             };

@@ -172,9 +172,25 @@ macro_rules! record_routes {
 
 record_routes!(contacts, Kind::Contact, Contact, "/contacts", "/contacts/{id}", "contact");
 record_routes!(companies, Kind::Company, Company, "/companies", "/companies/{id}", "company");
+record_routes!(tasks, Kind::Task, Task, "/tasks", "/tasks/{id}", "task");
+record_routes!(emails, Kind::Email, Email, "/emails", "/emails/{id}", "email");
 record_routes!(segments, Kind::Segment, Segment, "/segments", "/segments/{id}", "segment");
 record_routes!(list_views, Kind::ListView, ListView, "/list_views", "/list_views/{id}", "list_view");
 record_routes!(users, Kind::User, User, "/users", "/users/{id}", "user");
+
+/// Makes a task of an e-mail, once. The body may set the task's own fields; the subject and the e-mail's links come along.
+#[utoipa::path(post, path = "/emails/{id}/task", operation_id = "crm_task_of_email", tag = "crm",
+    params(("id" = String, Path, description = "The e-mail's id")), request_body = schemas::Task,
+    responses((status = 201, body = schemas::Task)))]
+async fn task_of_email(
+    Extension(crm): Extension<Crm>,
+    Extension(actor): Extension<User>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, Failure> {
+    let record = crm.task_of_email(&actor, &id, &answer::object(&body.0)?).await?;
+    Ok(answer::record(StatusCode::CREATED, &record))
+}
 
 /// The change feed: every record and tombstone at its latest change.
 #[utoipa::path(get, path = "/changes", operation_id = "crm_changes", tag = "crm", params(FeedParameters),
@@ -199,6 +215,9 @@ async fn changes(
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     contacts::routes()
         .merge(companies::routes())
+        .merge(tasks::routes())
+        .merge(emails::routes())
+        .routes(routes!(task_of_email))
         .merge(segments::routes())
         .merge(list_views::routes())
         .merge(users::routes())

@@ -27,6 +27,8 @@ macro_rules! record_schema {
 
 record_schema!(Contact, Kind::Contact, "A person.");
 record_schema!(Company, Kind::Company, "An organisation.");
+record_schema!(Task, Kind::Task, "Something to do.");
+record_schema!(Email, Kind::Email, "A tracked message.");
 record_schema!(Segment, Kind::Segment, "A saved filter that can bound a sync.");
 record_schema!(ListView, Kind::ListView, "A saved filter of a list.");
 record_schema!(User, Kind::User, "A colleague.");
@@ -59,16 +61,20 @@ fn shape(shape: Shape, about: &str) -> RefOr<Schema> {
     let about = Some(about);
     match shape {
         Shape::Line(most) | Shape::Lines(most) => text().max_length(Some(most)).description(about).into(),
-        Shape::Birthday | Shape::Email | Shape::Reference(_) => text().description(about).into(),
+        Shape::Birthday | Shape::Email | Shape::Reference(_) | Shape::Date | Shape::Moment => {
+            text().description(about).into()
+        }
+        Shape::Choice(words) => text().enum_values(Some(words.iter().copied())).description(about).into(),
+        Shape::Texts(most) => ArrayBuilder::new().items(text().max_length(Some(most))).description(about).into(),
+        Shape::Links(_) => list(&["type", "id"], about),
         Shape::Module => {
             let known = Kind::FILTERED.into_iter().map(|kind| Value::from(kind.plural()));
             text().enum_values(Some(known)).description(about).into()
         }
-        Shape::Choice(words) => {
-            text().enum_values(Some(words.iter().map(|word| Value::from(*word)))).description(about).into()
-        }
         Shape::References(_) => ArrayBuilder::new().items(text()).description(about).into(),
-        Shape::Subject => ObjectBuilder::new().property("type", text()).property("id", text()).description(about).into(),
+        Shape::Subject => {
+            ObjectBuilder::new().property("type", text()).property("id", text()).description(about).into()
+        }
         Shape::Number => ObjectBuilder::new().schema_type(Type::Integer).description(about).into(),
         Shape::Flag => ObjectBuilder::new().schema_type(Type::Boolean).description(about).into(),
         Shape::Filter | Shape::Rights => ObjectBuilder::new()

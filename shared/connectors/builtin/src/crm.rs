@@ -250,6 +250,8 @@ fn by_files(kind: Kind) -> Result<(), CrmError> {
         | Kind::Deal
         | Kind::Project
         | Kind::Product
+        | Kind::Task
+        | Kind::Email
         | Kind::Segment
         | Kind::ListView
         | Kind::User => Ok(()),
@@ -266,7 +268,13 @@ fn check_version(record: &Record, expect: Option<u64>) -> Result<(), CrmError> {
 }
 
 /// What a body says of other records must be true: references exist, a user's e-mail address is nobody else's.
-async fn check_context(ledger: &Ledger, kind: Kind, before: Option<&Record>, body: &Body) -> Result<(), CrmError> {
+pub(crate) async fn check_context(
+    ledger: &Ledger,
+    kind: Kind,
+    before: Option<&Record>,
+    body: &Body,
+) -> Result<(), CrmError> {
+    check_links(ledger, kind, before, body).await?;
     for field in kind.definition().fields {
         let (Shape::Reference(to) | Shape::References(to)) = field.shape else { continue };
         let Some(value) = body.get(field.name) else { continue };
@@ -283,6 +291,23 @@ async fn check_context(ledger: &Ledger, kind: Kind, before: Option<&Record>, bod
         let holder = ledger.known(Kind::User).await?.remove(&record::same(Kind::User, body));
         if holder.is_some_and(|holder| before.is_none_or(|before| before.id != holder)) {
             return Err(CrmError::invalid("email", "there is already a user with this e-mail address"));
+        }
+    }
+    Ok(())
+}
+
+/// Records that a body newly links to exist. One request a hundred of them.
+async fn check_links(ledger: &Ledger, kind: Kind, before: Option<&Record>, body: &Body) -> Result<(), CrmError> {
+    for field in kind.definition().fields.iter().filter(|field| matches!(field.shape, Shape::Links(_))) {
+        let links = |body: &Body| body.get(field.name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let known = before.map(|before| links(&before.body)).unwrap_or_default();
+        let fresh: Vec<Value> = links(body).into_iter().filter(|link| !known.contains(link)).collect();
+        let text = |link: &Value, name: &str| link.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let ids: Vec<String> = fresh.iter().map(|link| text(link, "id")).collect();
+        for (link, found) in fresh.iter().zip(ledger.records(&ids).await?) {
+            if found.is_none_or(|record| record.kind.word() != text(link, "type")) {
+                return Err(CrmError::invalid(field.name, format!("there is no such {}", text(link, "type"))));
+            }
         }
     }
     Ok(())

@@ -10,6 +10,7 @@
 //! | `CRM#{account}#INSIDE#{folder or record}` | `{name}` | the files and folders in it: their ids |
 //! | `CRM#{account}#UPLOADS` | `{id}` | uploads whose bytes are not there yet |
 //! | `CRM#{account}#MARK#{sha-256}` | `MARK` | the record that carries a sync's marker |
+//! | `CRM#{account}#ADDR#{sha-256}` | `ADDR` | who has an e-mail address: an attribute `{type}:{id}` a record |
 //! | `CRM##TOKEN#{sha-256}` | `TOKEN` | whom a bearer token belongs to (the account is not known before it is read) |
 use crate::schema::Kind;
 use sha2::{Digest, Sha256};
@@ -80,6 +81,10 @@ pub(crate) fn upload(account: &str, id: &str) -> Key {
 
 pub(crate) fn mark(account: &str, marker: &str) -> Key {
     Key::new(format!("CRM#{account}#MARK#{}", digest(marker)), "MARK")
+}
+
+pub(crate) fn address(account: &str, address: &str) -> Key {
+    Key::new(format!("CRM#{account}#ADDR#{}", digest(address)), "ADDR")
 }
 
 pub(crate) fn token(token: &str) -> Key {

@@ -13,11 +13,13 @@ use crate::schema::Kind;
 use futures::stream::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_ports::infra::Clock;
-use tandem_ports::table::{Condition, GET_BATCH, Index, Item, Key, Op, Query, TRANSACT_LIMIT, Table, TableError};
+use tandem_ports::table::{
+    Condition, GET_BATCH, Index, Item, Key, Op, Query, TRANSACT_LIMIT, Table, TableError, Update,
+};
 
 /// How often a write that met another one is tried again before it is [`CrmError::Busy`].
 const TRIES: u32 = 12;
@@ -106,12 +108,15 @@ impl Edit {
     /// At most how many operations of a transaction it takes.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Edit::Create { body, marker, .. } => {
+            Edit::Create { kind, body, marker, .. } => {
                 let listed = body.contains_key("company") || body.contains_key("parent");
-                3 + usize::from(listed) + usize::from(marker.is_some())
+                let addresses = record::addresses(*kind, body).len();
+                3 + usize::from(listed) + usize::from(marker.is_some()) + addresses
             }
-            Edit::Change { .. } => 7,
-            Edit::Remove { .. } => 5,
+            Edit::Change { before, body, .. } => {
+                7 + before.addresses().symmetric_difference(&record::addresses(before.kind, body)).count()
+            }
+            Edit::Remove { before } => 5 + before.addresses().len(),
         }
     }
 }
@@ -281,6 +286,24 @@ impl Ledger {
         Ok(markers.iter().map(|m| found.get(&keys::mark(&self.account, m.as_ref())).cloned()).collect())
     }
 
+    /// Who has these addresses (in their one spelling), in that order: type and id. One request a hundred addresses,
+    /// however many records there are.
+    pub(crate) async fn addressed(&self, addresses: &[&str]) -> Result<Vec<Vec<(Kind, String)>>, CrmError> {
+        let mut keys: Vec<Key> = addresses.iter().map(|address| keys::address(&self.account, address)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let items = self.table.get(&keys).await?;
+        let holder = |name: &String| {
+            let (word, id) = name.split_once(':')?;
+            Some((Kind::of_word(word)?, id.to_owned()))
+        };
+        let holders = |item: &Item| item.attributes.keys().filter_map(holder).collect::<Vec<_>>();
+        let found: HashMap<&Key, Vec<(Kind, String)>> =
+            keys.iter().zip(&items).filter_map(|(key, item)| Some((key, holders(item.as_ref()?)))).collect();
+        let of = |address: &&str| found.get(&keys::address(&self.account, address)).cloned().unwrap_or_default();
+        Ok(addresses.iter().map(of).collect())
+    }
+
     /// Commits edits on the head they were planned on, in one transaction; answers the records after it (removed ones
     /// as they were). `None`: somebody else wrote meanwhile; nothing was done, read again.
     pub(crate) async fn commit(&self, head: &Head, edits: Vec<Edit>) -> Result<Option<Vec<Record>>, CrmError> {
@@ -288,9 +311,15 @@ impl Ledger {
             return Ok(Some(Vec::new()));
         }
         debug_assert!(edits.iter().map(Edit::weight).sum::<usize>() <= COMMIT_WEIGHT, "the edits fit a transaction");
-        let mut draft =
-            Transaction { account: &self.account, head: head.clone(), ops: Vec::new(), now: self.clock.now() };
+        let mut draft = Transaction {
+            account: &self.account,
+            head: head.clone(),
+            ops: Vec::new(),
+            addresses: BTreeMap::new(),
+            now: self.clock.now(),
+        };
         let records: Vec<Record> = edits.into_iter().map(|edit| draft.apply(edit)).collect();
+        draft.index();
         let unmoved = match head.seq {
             0 => Condition::Absent,
             seq => Condition::Equals("seq", json!(seq)),
@@ -310,6 +339,8 @@ struct Transaction<'a> {
     account: &'a str,
     head: Head,
     ops: Vec<Op>,
+    /// What changes at each e-mail address: a transaction touches an item once, whoever shares the address.
+    addresses: BTreeMap<String, Map<String, Value>>,
     now: Timestamp,
 }
 
@@ -334,6 +365,7 @@ impl Transaction<'_> {
         self.staff(&record);
         self.inside(&record);
         self.mark(&record);
+        self.address(&record, BTreeSet::new(), record.addresses());
         record
     }
 
@@ -357,6 +389,7 @@ impl Transaction<'_> {
         if before.marker != record.marker {
             self.mark(&record);
         }
+        self.address(&record, before.addresses(), record.addresses());
         record
     }
 
@@ -369,6 +402,7 @@ impl Transaction<'_> {
         self.ops.push(Op::Delete(keys::row(self.account, before.kind, before.number), Vec::new()));
         self.leave_company(&before);
         self.leave_folder(&before);
+        self.address(&before, before.addresses(), BTreeSet::new());
         // The mark stays: it points to an id that no longer is, which readers take for "no such record".
         before
     }
@@ -411,6 +445,25 @@ impl Transaction<'_> {
     fn leave_folder(&mut self, record: &Record) {
         if let Some(parent) = record.inside() {
             self.ops.push(Op::Delete(keys::inside(self.account, parent, record.text("name")), Vec::new()));
+        }
+    }
+
+    /// A record has these addresses from now on.
+    fn address(&mut self, record: &Record, before: BTreeSet<String>, after: BTreeSet<String>) {
+        let name = format!("{}:{}", record.kind.word(), record.id);
+        for gone in before.difference(&after) {
+            self.addresses.entry(gone.clone()).or_default().insert(name.clone(), Value::Null);
+        }
+        for fresh in after.difference(&before) {
+            self.addresses.entry(fresh.clone()).or_default().insert(name.clone(), json!(true));
+        }
+    }
+
+    /// The index's part of the transaction.
+    fn index(&mut self) {
+        for (address, set) in std::mem::take(&mut self.addresses) {
+            let update = Update { set, add: Vec::new() };
+            self.ops.push(Op::Update(keys::address(self.account, &address), update, Vec::new()));
         }
     }
 

@@ -4,6 +4,8 @@ use crate::keys;
 use crate::schema::Kind;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use tandem_core::mail::Address;
 use tandem_core::normalise;
 use tandem_ports::table::Item;
 
@@ -78,6 +80,8 @@ impl Record {
             Kind::Contact | Kind::Lead => {
                 format!("{} {}", self.text("first_name"), self.text("last_name")).trim().to_owned()
             }
+            Kind::Task => self.text("title").to_owned(),
+            Kind::Email => self.text("subject").to_owned(),
             Kind::User
             | Kind::Company
             | Kind::Deal
@@ -88,6 +92,11 @@ impl Record {
             | Kind::Segment
             | Kind::ListView => self.text("name").to_owned(),
         }
+    }
+
+    /// Its e-mail addresses, in their one spelling, each once: those by which mail finds it.
+    pub(crate) fn addresses(&self) -> BTreeSet<String> {
+        addresses(self.kind, &self.body)
     }
 
     pub(crate) fn to_item(&self, account: &str) -> Item {
@@ -131,7 +140,7 @@ impl Record {
 fn empty(shape: crate::schema::Shape) -> Value {
     use crate::schema::Shape;
     match shape {
-        Shape::Emails | Shape::Phones | Shape::Addresses => json!([]),
+        Shape::Emails | Shape::Phones | Shape::Addresses | Shape::Texts(_) | Shape::Links(_) => json!([]),
         Shape::Filter => json!({"all": []}),
         Shape::Flag => json!(false),
         Shape::Rights => crate::users::Rights::default().to_json(),
@@ -142,10 +151,24 @@ fn empty(shape: crate::schema::Shape) -> Value {
         | Shape::Email
         | Shape::Reference(_)
         | Shape::Module
+        | Shape::Date
+        | Shape::Moment
         | Shape::Choice(_)
         | Shape::Subject
         | Shape::Number => Value::Null,
     }
+}
+
+/// Addresses of one record that are indexed. A change of all of them must fit a transaction with everything else.
+const INDEXED: usize = 40;
+
+/// The addresses by which mail finds a record that says this.
+pub(crate) fn addresses(kind: Kind, body: &Body) -> BTreeSet<String> {
+    if !Kind::ADDRESSED.contains(&kind) {
+        return BTreeSet::new();
+    }
+    let read = values(body, "emails").filter_map(Address::read).take(INDEXED);
+    read.map(|address| address.as_str().to_owned()).collect()
 }
 
 pub(crate) fn text<'a>(body: &'a Body, field: &str) -> &'a str {
@@ -178,6 +201,8 @@ pub(crate) fn same(kind: Kind, body: &Body) -> String {
         | Kind::Segment
         | Kind::ListView => folded(text(body, "name")),
         Kind::User => normalise::email(text(body, "email")),
+        Kind::Task => folded(text(body, "title")),
+        Kind::Email => text(body, "message_id").to_owned(),
     };
     keys::digest(&said)[..24].to_owned()
 }

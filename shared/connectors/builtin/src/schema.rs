@@ -19,6 +19,10 @@ pub enum Kind {
     File,
     /// A folder of a record's files; likewise.
     Folder,
+    /// Something to do.
+    Task,
+    /// A tracked message.
+    Email,
     /// A saved filter that bounds a sync.
     Segment,
     /// A saved filter of a list on the page.
@@ -62,6 +66,14 @@ pub enum Shape {
     Subject,
     /// A whole number.
     Number,
+    /// `YYYY-MM-DD`.
+    Date,
+    /// A moment, RFC 3339.
+    Moment,
+    /// A list of lines of at most so many characters each.
+    Texts(usize),
+    /// `[{"type","id"}]`: records of these types, which must exist.
+    Links(&'static [Kind]),
 }
 
 /// One field of a record type.
@@ -215,6 +227,38 @@ static FOLDER: Definition = Definition {
     ],
     searched: &["name"],
 };
+static TASK: Definition = Definition {
+    word: "task",
+    plural: "tasks",
+    fields: &[
+        mandatory("title", Shape::Line(998), "What is to be done."),
+        field("description", Shape::Lines(30_000), "More about it."),
+        field("due_on", Shape::Date, "The day by which it is to be done."),
+        field("done", Shape::Flag, "Whether it is done."),
+        field("links", Shape::Links(&[Kind::Contact, Kind::Company, Kind::Email]), "What it is about."),
+        OWNER,
+    ],
+    searched: &["title", "description"],
+};
+static EMAIL: Definition = Definition {
+    word: "email",
+    plural: "emails",
+    fields: &[
+        field("message_id", Shape::Line(998), "The `Message-ID` of the message."),
+        mandatory("direction", Shape::Choice(&["in", "out"]), "Whether it came in or was sent."),
+        field("subject", Shape::Line(998), "Its subject."),
+        field("body_html", Shape::Lines(60_000), "Its text as sanitised HTML."),
+        field("body_text", Shape::Lines(30_000), "Its text."),
+        field("sent_at", Shape::Moment, "When it was sent."),
+        field("from", Shape::Line(600), "Who wrote it."),
+        field("to", Shape::Texts(600), "To whom."),
+        field("cc", Shape::Texts(600), "Who else got it."),
+        field("links", Shape::Links(&[Kind::Contact, Kind::Company]), "Where it is filed."),
+        field("participants", Shape::Texts(254), "The mailboxes it was tracked in."),
+        field("attachments", Shape::Texts(100), "The ids of the attached files."),
+    ],
+    searched: &["subject", "from", "body_text"],
+};
 const FILTER_FIELDS: &[FieldDefinition] = &[
     mandatory("name", NAME, "What people call it."),
     mandatory("module", Shape::Module, "Which records it picks: `contacts`, `companies`, …."),
@@ -238,13 +282,15 @@ static USER: Definition = Definition {
 
 impl Kind {
     /// Every type of record.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Contact,
         Kind::Company,
         Kind::Lead,
         Kind::Deal,
         Kind::Project,
         Kind::Product,
+        Kind::Task,
+        Kind::Email,
         Kind::File,
         Kind::Folder,
         Kind::Segment,
@@ -252,19 +298,23 @@ impl Kind {
         Kind::User,
     ];
     /// The types that rights speak of.
-    pub const MODULES: [Kind; 8] = [
+    pub const MODULES: [Kind; 10] = [
         Kind::Contact,
         Kind::Company,
         Kind::Lead,
         Kind::Deal,
         Kind::Project,
         Kind::Product,
+        Kind::Task,
+        Kind::Email,
         Kind::Segment,
         Kind::ListView,
     ];
     /// The types that files can belong to.
     pub const WITH_FILES: [Kind; 6] =
         [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product];
+    /// The types that mail is filed at by their addresses.
+    pub(crate) const ADDRESSED: [Kind; 2] = [Kind::Contact, Kind::Company];
     /// The types that a segment or list view can pick from.
     pub const FILTERED: [Kind; 6] =
         [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product];
@@ -280,6 +330,8 @@ impl Kind {
             Kind::Product => &PRODUCT,
             Kind::File => &FILE,
             Kind::Folder => &FOLDER,
+            Kind::Task => &TASK,
+            Kind::Email => &EMAIL,
             Kind::Segment => &SEGMENT,
             Kind::ListView => &LIST_VIEW,
             Kind::User => &USER,

@@ -189,6 +189,8 @@ impl User {
                 | Kind::Deal
                 | Kind::Project
                 | Kind::Product
+                | Kind::Task
+                | Kind::Email
                 | Kind::Segment
                 | Kind::ListView,
                 _,
@@ -202,6 +204,8 @@ impl User {
             | Kind::Deal
             | Kind::Project
             | Kind::Product
+            | Kind::Task
+            | Kind::Email
             | Kind::File
             | Kind::Folder
             | Kind::Segment

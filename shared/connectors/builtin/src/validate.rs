@@ -11,6 +11,8 @@ use tandem_core::{contact::ADDRESS_PARTS, normalise};
 const MOST_BYTES: usize = 100 * 1024;
 /// The most e-mail addresses, phone numbers or postal addresses of one record.
 const MOST_ELEMENTS: usize = 50;
+/// The most texts of one list.
+const MOST_TEXTS: usize = 200;
 /// The most tags, and the most free fields.
 const MOST_TAGS: usize = 100;
 /// The longest label, tag and name of a free field.
@@ -115,6 +117,10 @@ pub(crate) fn read_field(field: &FieldDefinition, value: &Value) -> Result<Value
         Shape::Emails => elements(name, value, |at, entry| labelled(at, entry, true)),
         Shape::Phones => elements(name, value, |at, entry| labelled(at, entry, false)),
         Shape::Addresses => elements(name, value, address),
+        Shape::Date => day(name, value),
+        Shape::Moment => moment(name, value),
+        Shape::Texts(most) => texts(name, value, most),
+        Shape::Links(kinds) => elements(name, value, |at, entry| link(at, entry, kinds)),
     }
 }
 
@@ -238,6 +244,42 @@ fn address(at: &str, entry: &Map<String, Value>) -> Result<Option<Value>, CrmErr
     }
     read.insert("type".to_owned(), json!(label(at, entry)?));
     Ok(Some(Value::Object(read)))
+}
+
+fn day(field: &str, value: &Value) -> Result<Value, CrmError> {
+    match value.as_str() {
+        Some("") => Ok(Value::Null),
+        Some(text) if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() => Ok(value.clone()),
+        Some(_) | None => Err(CrmError::invalid(field, "a day looks like 2026-01-31")),
+    }
+}
+
+fn moment(field: &str, value: &Value) -> Result<Value, CrmError> {
+    match value.as_str().map(|text| (text, text.parse::<jiff::Timestamp>())) {
+        Some(("", _)) => Ok(Value::Null),
+        Some((_, Ok(at))) => Ok(json!(at.to_string())),
+        Some((_, Err(_))) | None => Err(CrmError::invalid(field, "a moment looks like 2026-01-31T08:00:00Z")),
+    }
+}
+
+fn texts(field: &str, value: &Value, most: usize) -> Result<Value, CrmError> {
+    let list = value.as_array().filter(|list| list.len() <= MOST_TEXTS);
+    let list = list.ok_or_else(|| CrmError::invalid(field, format!("this is a list of at most {MOST_TEXTS} texts")))?;
+    let read = |(at, text): (usize, &Value)| bounded(&format!("{field}[{at}]"), text, most, normalise::text);
+    Ok(Value::Array(list.iter().enumerate().map(read).collect::<Result<_, _>>()?))
+}
+
+fn link(at: &str, entry: &Map<String, Value>, kinds: &[Kind]) -> Result<Option<Value>, CrmError> {
+    parts(at, entry, &["type", "id"])?;
+    let word = entry.get("type").and_then(Value::as_str).unwrap_or_default();
+    if !kinds.iter().any(|kind| kind.word() == word) {
+        let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+        return Err(CrmError::invalid(format!("{at}.type"), format!("this is one of {}", words.join(", "))));
+    }
+    match reference(&format!("{at}.id"), entry.get("id").unwrap_or(&Value::Null))? {
+        Value::Null => Err(CrmError::invalid(format!("{at}.id"), "this is the id of a record")),
+        id => Ok(Some(json!({"type": word, "id": id}))),
+    }
 }
 
 fn tags(value: &Value) -> Result<Value, CrmError> {

@@ -5,7 +5,7 @@
 mod address;
 mod identity;
 pub mod quote;
-mod rules;
+pub(crate) mod rules;
 mod sender;
 pub mod track;
 

@@ -115,8 +115,7 @@ impl<'a> Files<'a> {
             let message = format!("The profile `{}` carries no files.", profile.id);
             return Err(Stop::Paused { code: "unknown_profile", message, reconnect: None });
         };
-        let ask =
-            |side, connection| Opening { sync: &sync.id, connection, profile, settings, side, container: None };
+        let ask = |side, connection| Opening { sync: &sync.id, connection, profile, settings, side, container: None };
         let checkpoint = engine.store.checkpoint(&sync.id).await?;
         let root = checkpoint.files.right_root.map(|id| tandem_core::record::ContainerId::new(id.as_str()));
         let right = Opening { container: root.as_ref(), ..ask(Side::Right, remote) };

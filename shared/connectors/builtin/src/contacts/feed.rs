@@ -111,6 +111,8 @@ impl BuiltinContacts {
                 | Kind::Product
                 | Kind::File
                 | Kind::Folder
+                | Kind::Task
+                | Kind::Email
                 | Kind::Segment
                 | Kind::ListView
                 | Kind::User => {}

@@ -13,8 +13,8 @@ use tandem_core::record::{Marker, RemoteId, Version};
 use tandem_ports::blobs::{BlobKey, BlobStore};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
-    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Name, NewFolder, Relocation,
-    Removal, SessionStatus, Target, Upload,
+    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Name, NewFolder,
+    Relocation, Removal, SessionStatus, Target, Upload,
 };
 use tandem_testkit::blobs::MemoryBlobs;
 
@@ -92,7 +92,10 @@ async fn a_file_appears_once_its_bytes_are_there() {
     assert!(matches!(desk.files.show(&desk.world.admin, &begun.id).await, Err(CrmError::NotFound)));
     desk.arrive(&begun.address.url, b"plan").await;
     let shown = desk.files.show(&desk.world.admin, &begun.id).await.unwrap();
-    assert_eq!((&shown["name"], &shown["folder"], &shown["size"]), (&json!("plan.txt"), &json!("Plans/2026"), &json!(4)));
+    assert_eq!(
+        (&shown["name"], &shown["folder"], &shown["size"]),
+        (&json!("plan.txt"), &json!("Plans/2026"), &json!(4))
+    );
     assert_eq!(shown["subject"], subject);
     assert_eq!(shown["sha256"].as_str(), Digests::of(b"plan").get(tandem_core::files::entry::HashKind::Sha256));
     let (items, next) = desk.files.list(&desk.world.admin, &desk.company, None).await.unwrap();
@@ -116,8 +119,10 @@ async fn names_are_unique_and_checked_and_folders_move_whole() {
     assert!(desk.upload("", "a/b.txt", b"2").await.is_err());
     let inner = desk.upload("Plans", "p.txt", b"3").await.unwrap();
     let subject = json!({"type": "company", "id": desk.company});
-    let made = desk.files.make_folder(&desk.world.admin, &object(json!({"subject": subject, "path": "Old"}))).await.unwrap();
-    let plans = desk.files.make_folder(&desk.world.admin, &object(json!({"subject": subject, "path": "Plans"}))).await.unwrap();
+    let made =
+        desk.files.make_folder(&desk.world.admin, &object(json!({"subject": subject, "path": "Old"}))).await.unwrap();
+    let plans =
+        desk.files.make_folder(&desk.world.admin, &object(json!({"subject": subject, "path": "Plans"}))).await.unwrap();
     let (old, plans) = (made["id"].as_str().unwrap(), plans["id"].as_str().unwrap());
     let input = object(json!({"folder": "Old", "name": "Plans of 2025"}));
     desk.files.change(&desk.world.admin, plans, None, &input).await.unwrap();
@@ -138,7 +143,8 @@ async fn a_deleted_company_takes_its_files_along() {
     desk.files.list(&desk.world.admin, &desk.company, None).await.unwrap();
     desk.world.crm.delete(&desk.world.admin, Kind::Company, &desk.company, None).await.unwrap();
     let changes = desk.world.crm.changes(&desk.world.admin, None).await.unwrap();
-    let live = changes.items.iter().filter(|item| matches!(item.kind, Kind::File | Kind::Folder) && item.record.is_some());
+    let live =
+        changes.items.iter().filter(|item| matches!(item.kind, Kind::File | Kind::Folder) && item.record.is_some());
     assert_eq!(live.count(), 0);
 }
 
@@ -184,7 +190,8 @@ async fn writes_are_conditional_and_a_repeat_makes_no_second_file() {
     };
     let stale = side.put(&[(replace(&Version::new("7")), Bytes::from_static(b"three"))]).await.unwrap().remove(0);
     assert_eq!(stale.unwrap_err().kind, ErrorKind::Conflict);
-    let new = side.put(&[(replace(&made.version), Bytes::from_static(b"three"))]).await.unwrap().remove(0).unwrap().entry;
+    let new =
+        side.put(&[(replace(&made.version), Bytes::from_static(b"three"))]).await.unwrap().remove(0).unwrap().entry;
     assert_eq!(new.id, made.id);
     // Who still reads the old bytes learns that they are no more.
     let old = side.read(&reference(&made), &content(&made), 0..3).await.unwrap_err();
@@ -199,7 +206,8 @@ async fn writes_are_conditional_and_a_repeat_makes_no_second_file() {
     assert_eq!(side.relocate(&relocation(&made.version)).await.unwrap_err().kind, ErrorKind::Conflict);
     let moved = side.relocate(&relocation(&new.version)).await.unwrap();
     assert_eq!((&moved.id, moved.name.as_str()), (&made.id, "b.txt"));
-    let removal = |expect: &Version| Removal { entry: reference(&moved), folder: FolderOrFile::File, expect: expect.clone() };
+    let removal =
+        |expect: &Version| Removal { entry: reference(&moved), folder: FolderOrFile::File, expect: expect.clone() };
     let refused = side.remove(&[removal(&new.version)]).await.unwrap().remove(0).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Conflict);
     side.remove(&[removal(&moved.version)]).await.unwrap().remove(0).unwrap();
@@ -235,7 +243,9 @@ async fn a_projects_rights_decide_who_writes_its_files() {
     let desk = desk().await;
     let new = NewUser { account: &desk.world.admin.account, email: "bob@acme.test", name: "Bob", role: Role::Member };
     let bob = desk.world.users.create(new).await.unwrap();
-    for (rights, may) in [(None, false), (Some("owners_and_assignees"), true), (Some("everyone"), true), (Some("owners"), false)] {
+    for (rights, may) in
+        [(None, false), (Some("owners_and_assignees"), true), (Some("everyone"), true), (Some("owners"), false)]
+    {
         let mut body = object(json!({"name": "Bridge", "owner": desk.world.admin.id, "assignees": [bob.id]}));
         if let Some(rights) = rights {
             body.insert("edit_rights".into(), json!(rights));
@@ -246,7 +256,8 @@ async fn a_projects_rights_decide_who_writes_its_files() {
         let page = side.changes(None).await.unwrap();
         let [FileChange::Upsert(entry)] = &page.changes[..] else { panic!("{page:?}") };
         assert_eq!(entry.access == Access::Write, may, "{rights:?}");
-        let put = side.put(&[(upload_of(&project.id, "a.txt", b"a"), Bytes::from_static(b"a"))]).await.unwrap().remove(0);
+        let put =
+            side.put(&[(upload_of(&project.id, "a.txt", b"a"), Bytes::from_static(b"a"))]).await.unwrap().remove(0);
         assert_eq!(put.map_err(|error| error.kind).err(), (!may).then_some(ErrorKind::Forbidden), "{rights:?}");
         let new = NewFolder {
             id: None,

@@ -5,4 +5,5 @@ mod conformance;
 mod connector;
 mod files;
 mod imports;
+mod mail;
 mod records;

@@ -78,7 +78,8 @@ fn parts(headers: &http::HeaderMap, body: &[u8]) -> Vec<(String, String)> {
     let kind = headers["content-type"].to_str().expect("text");
     let boundary = kind.split("boundary=").nth(1).expect("a boundary").trim_matches('"');
     let text = std::str::from_utf8(body).expect("text").replace("\r\n", "\n");
-    let all = text.split(&format!("--{boundary}")).skip(1).filter(|part| !part.starts_with("--"));
+    let boundary = format!("--{boundary}");
+    let all = text.split(&boundary).skip(1).filter(|part| !part.starts_with("--"));
     let taken_apart = |part: &str| {
         let (_, inner) = part.split_once("\n\n").expect("a head and a call");
         let (head, body) = inner.split_once("\n\n").unwrap_or((inner, ""));

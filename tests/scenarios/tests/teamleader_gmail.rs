@@ -1,0 +1,213 @@
+//! Mail is tracked to the right contact: the M rows, and what each costs at Gmail.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+use scenarios::{GOOGLE, Story, contact};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tandem_builtin::{Kind, Query, Record};
+use tandem_store::run::RunState;
+
+async fn begins(settings: Value) -> Story {
+    Story::begins("teamleader-gmail", settings).await
+}
+
+fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
+    format!(
+        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
+         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
+         <div class=\"gmail_quote\">the old message</div>\r\n"
+    )
+    .into_bytes()
+}
+
+async fn records(story: &Story, kind: Kind) -> Vec<Value> {
+    let (mut all, mut query) = (Vec::new(), Query::default());
+    loop {
+        let page = story.crm.list(&story.user, kind, &query).await.unwrap();
+        all.extend(page.items.iter().map(Record::to_json));
+        query.next = page.next;
+        if query.next.is_none() {
+            return all;
+        }
+    }
+}
+
+/// Calls to Gmail: (batches, bodies, all).
+fn gmail_calls(story: &Story) -> (usize, usize, usize) {
+    let calls = story.google.calls();
+    let count = |test: &dyn Fn(&str) -> bool| calls.iter().filter(|(_, path, _)| test(path)).count();
+    let bodies = count(&|path| path.starts_with("/gmail/v1/users/me/messages/"));
+    (count(&|path| path == "/batch"), bodies, count(&|path| path.starts_with("/gmail/") || path == "/batch"))
+}
+
+#[tokio::test]
+async fn m01_mail_and_its_answer_are_each_logged_once_with_the_right_direction() {
+    let story = begins(json!({"track": "all_known"})).await;
+    let id = story.crm_contact(contact("Jan", "Peeters", "Jan@X.example")).await;
+    story.run().await;
+    story.google.mail_arrives(GOOGLE, &mail("1@x", "Jan <jan@x.example>", GOOGLE, "Offer?"), &["INBOX"]);
+    story.google.mail_arrives(GOOGLE, &mail("2@x", GOOGLE, "JAN@x.example", "Re: Offer?"), &["SENT"]);
+    let run = story.run().await;
+    assert_eq!((run.state, run.counts.crm.created), (RunState::Done, 2));
+    let emails = records(&story, Kind::Email).await;
+    let shown: Vec<_> = emails.iter().map(|mail| (&mail["subject"], &mail["direction"], &mail["links"])).collect();
+    let links = json!([{"type": "contact", "id": id}]);
+    assert_eq!(shown, [(&json!("Offer?"), &json!("in"), &links), (&json!("Re: Offer?"), &json!("out"), &links)]);
+    assert_eq!(emails[0]["body_html"].as_str().unwrap().trim(), "<p>Hello</p>");
+    let again = story.run().await;
+    assert_eq!((again.counts.writes(), records(&story, Kind::Email).await.len()), (0, 2));
+}
+
+#[tokio::test]
+async fn m02_an_unknown_sender_is_proposed_and_added_once_when_a_person_confirms() {
+    let story = begins(json!({})).await;
+    story.run().await;
+    for n in 0..2 {
+        let raw = mail(&format!("{n}@x"), "Piet Jans <piet@new.example>", GOOGLE, "Hello");
+        story.google.mail_arrives(GOOGLE, &raw, &["INBOX", "Tandem/Track"]);
+    }
+    story.run().await;
+    let held = story.records("held").await;
+    assert_eq!(held.len(), 2);
+    assert_eq!(held[0].reason.as_ref().unwrap().code, "unknown_sender");
+    assert_eq!(held[0].remote.as_ref().unwrap().title.as_deref(), Some("Hello"));
+    assert!(records(&story, Kind::Email).await.is_empty());
+    story.engine.confirm(&story.sync().await).await.unwrap();
+    story.settle().await;
+    assert_eq!(story.crm_contacts().await.len(), 1);
+    let emails = records(&story, Kind::Email).await;
+    assert_eq!((emails.len(), &emails[0]["links"]), (2, &emails[1]["links"]));
+    assert!(story.records("held").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_sender_is_created_or_ignored_by_setting() {
+    for (setting, contacts, code) in [("create", 1, None), ("ignore", 0, Some("unknown_sender_ignored"))] {
+        let story = begins(json!({ "unknown_sender": setting })).await;
+        let raw = mail("1@x", "piet@new.example", GOOGLE, "Hello");
+        story.google.mail_arrives(GOOGLE, &raw, &["INBOX", "Tandem/Track"]);
+        story.run().await;
+        assert_eq!(story.crm_contacts().await.len(), contacts, "{setting}");
+        let reasons: Vec<String> =
+            story.records("excluded").await.into_iter().map(|row| row.reason.unwrap().code).collect();
+        assert_eq!(reasons, code.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn labels_made_once_ask_for_tracking_a_task_or_a_contact_later_too() {
+    let story = begins(json!({"task_due_days": 3})).await;
+    story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+    let id = story.google.mail_arrives(GOOGLE, &mail("1@x", "jan@x.example", GOOGLE, "Call me"), &["INBOX"]);
+    story.run().await;
+    let mut labels = story.google.mail_labels(GOOGLE);
+    labels.sort();
+    assert_eq!(labels, ["Tandem/Contact", "Tandem/Task", "Tandem/Track"]);
+    assert!(records(&story, Kind::Email).await.is_empty(), "nobody asked for it");
+    story.google.mail_label_renamed(GOOGLE, "Tandem/Task", "To do");
+    story.google.mail_labelled(GOOGLE, &id, &["To do"]);
+    story.run().await;
+    let tasks = records(&story, Kind::Task).await;
+    assert_eq!((tasks.len(), &tasks[0]["title"]), (1, &json!("Call me")));
+    assert_eq!(records(&story, Kind::Email).await.len(), 1);
+    story.run().await;
+    assert_eq!(records(&story, Kind::Task).await.len(), 1);
+}
+
+#[tokio::test]
+async fn m05_a_forgotten_history_is_one_bounded_look_without_duplicates() {
+    let story = begins(json!({"track": "all_known"})).await;
+    story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+    for n in 0..120 {
+        story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), "jan@x.example", GOOGLE, "Old"), &["INBOX"]);
+    }
+    story.run().await;
+    assert_eq!(records(&story, Kind::Email).await.len(), 120);
+    story.google.mail_arrives(GOOGLE, &mail("new@x", "jan@x.example", GOOGLE, "New"), &["INBOX"]);
+    story.google.mail_history_forgotten(GOOGLE);
+    let before = gmail_calls(&story);
+    let run = story.run().await;
+    let after = gmail_calls(&story);
+    assert_eq!((run.state, run.counts.crm.created), (RunState::Done, 1));
+    assert_eq!(records(&story, Kind::Email).await.len(), 121);
+    assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1), "what is known is not read again");
+    story.run().await;
+    assert_eq!(gmail_calls(&story).2 - after.2, 1, "the cursor was replaced: no second look");
+}
+
+#[tokio::test]
+async fn m07_five_thousand_messages_are_read_within_gmails_units_and_bodies_only_of_what_is_tracked() {
+    let story = begins(json!({"track": "all_known"})).await;
+    story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+    story.google.mail_limits(6_000, 40);
+    for n in 0..5_000 {
+        let from = if n % 100 == 0 { "jan@x.example".to_owned() } else { format!("n{n}@other.example") };
+        story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), &from, GOOGLE, "Hello"), &["INBOX"]);
+    }
+    let run = story.run().await;
+    assert_eq!((run.state, run.counts.crm.created), (RunState::Done, 50));
+    assert_eq!(run.progress.done, run.progress.total);
+    assert!(run.progress.done >= 5_000);
+    let (batches, bodies, _) = gmail_calls(&story);
+    assert!(bodies <= 60, "{bodies} bodies for 50 tracked messages");
+    assert!(batches <= 400, "{batches} batches for 5,000 heads, with every refusal");
+}
+
+#[tokio::test]
+async fn nothing_to_do_is_one_history_call() {
+    let story = begins(json!({"track": "all_known"})).await;
+    story.run().await;
+    let before = gmail_calls(&story).2;
+    story.run().await;
+    assert_eq!(gmail_calls(&story).2 - before, 1);
+    assert_eq!(story.google.calls().last().unwrap().1, "/gmail/v1/users/me/history");
+}
+
+#[tokio::test]
+async fn m08_an_address_that_is_blocked_later_takes_its_mail_out_and_lets_none_in() {
+    let story = begins(json!({"track": "all_known"})).await;
+    for (name, address) in [("Jan", "jan@x.example"), ("An", "an@y.example")] {
+        story.crm_contact(contact(name, "Peeters", address)).await;
+        story.google.mail_arrives(GOOGLE, &mail(name, address, GOOGLE, name), &["INBOX"]);
+    }
+    story.run().await;
+    assert_eq!(records(&story, Kind::Email).await.len(), 2);
+    story.set("block_list", json!(["x.example"])).await;
+    story.google.mail_arrives(GOOGLE, &mail("more", "jan@x.example", GOOGLE, "More"), &["INBOX"]);
+    let run = story.run().await;
+    assert_eq!(run.counts.crm.deleted, 1);
+    let left: Vec<Value> = records(&story, Kind::Email).await.iter().map(|mail| mail["subject"].clone()).collect();
+    assert_eq!(left, [json!("An")]);
+    let excluded = story.records("excluded").await;
+    assert_eq!(excluded.len(), 2);
+    assert!(excluded.iter().all(|row| row.reason.as_ref().unwrap().code == "blocked"));
+}
+
+#[tokio::test]
+async fn a_run_cut_off_anywhere_goes_on_and_files_each_message_once() {
+    let story = begins(json!({"track": "all_known"})).await;
+    story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+    for n in 0..130 {
+        story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), "jan@x.example", GOOGLE, "Hello"), &["INBOX"]);
+    }
+    story.google.inject(&[tandem_google::fake::Fault::ServerError]);
+    story.run().await;
+    for fault in [tandem_google::fake::Fault::LoseAnswer, tandem_google::fake::Fault::Unavailable] {
+        story.google.inject(&[fault]);
+        story.clock.advance(Duration::from_secs(60));
+        story.run().await;
+    }
+    assert_eq!(records(&story, Kind::Email).await.len(), 130);
+}
+
+#[tokio::test]
+async fn nothing_of_a_message_is_stored_outside_the_crm() {
+    let story = begins(json!({})).await;
+    let raw = mail("1@x", "Piet <piet@secret.example>", GOOGLE, "Confidential");
+    story.google.mail_arrives(GOOGLE, &raw, &["Tandem/Track"]);
+    story.run().await;
+    assert_eq!(story.records("held").await.len(), 1);
+    let text: String = story.table.dump().iter().map(|item| format!("{:?}{:?}", item.key, item.attributes)).collect();
+    for secret in ["piet", "secret.example", "Confidential"] {
+        assert!(!text.contains(secret), "{secret} is stored");
+    }
+}
