@@ -59,7 +59,7 @@ impl Engine {
     }
 
     async fn with_lease(&self, lease: Lease, opening: Opening, job: &Job, budget: &Budget) -> Result<(), EngineError> {
-        let Opening { mut sync, checkpoint, crm, remote } = opening;
+        let Opening { mut sync, checkpoint, crm, remote, heard } = opening;
         let mut progress = Progress { checkpoint, lease, budget, intents: 0, container_checked: false, put_off: false };
         if !sync.enabled {
             let state = Some((SyncState::Idle, None));
@@ -82,7 +82,9 @@ impl Engine {
                 Err(error) => Err(error.into()),
             };
         }
-        self.begin_run(&mut sync, &mut progress, job);
+        self.begin_run(&mut sync, &mut progress, job, heard);
+        // Before anything is read: what changes from now on is told, and what changed before is read.
+        self.keep_channels(&sync, remote.as_ref()).await;
         for _ in 0..ROUNDS {
             let stopped = self.round(&sync, crm.as_ref(), remote.as_ref(), &mut progress).await;
             if let Err(Stop::Broken(error)) = stopped {
@@ -111,7 +113,7 @@ impl Engine {
     }
 
     /// Goes on with the run under way, or begins the one that was promised, or a new one.
-    fn begin_run(&self, sync: &mut Sync, progress: &mut Progress<'_>, job: &Job) {
+    fn begin_run(&self, sync: &mut Sync, progress: &mut Progress<'_>, job: &Job, heard: i64) {
         let now = self.clock.now();
         let checkpoint = &mut progress.checkpoint;
         let Job::Sync { trigger, run: promised, .. } = job else { return };
@@ -135,6 +137,11 @@ impl Engine {
             if std::mem::take(&mut checkpoint.retry_failing) {
                 checkpoint.retrying = Some(Walk::default());
             }
+        }
+        // What was told while nobody worked on this run came after its feeds were read.
+        if std::mem::replace(&mut checkpoint.heard, heard) != heard {
+            checkpoint.left.caught_up = false;
+            checkpoint.right.caught_up = false;
         }
         sync.current_run = checkpoint.run.as_ref().map(|run| run.id.clone());
     }

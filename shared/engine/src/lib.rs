@@ -16,6 +16,8 @@ mod pairing;
 mod pipeline;
 mod prepare;
 mod preview;
+mod push;
+mod push_keep;
 mod records;
 mod recover;
 mod session;
@@ -25,10 +27,12 @@ mod undo;
 pub use budget::Budget;
 pub use changelog::ChangeView;
 pub use preview::{ExcludedCount, Preview, SidePreview};
+pub use push::{Greeting, Heard, Notice, PushView};
 pub use records::{CopyView, RecordQuery, RecordView, state_of};
 pub use undo::{NotUndone, Undone};
 
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::profile::{Profile, Settings};
@@ -38,6 +42,7 @@ use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, JobQueue, Secrets};
 use tandem_ports::mail::{MailDesk, MailSource};
+use tandem_ports::push::Push;
 use tandem_store::connection::Connection;
 use tandem_store::{Store, StoreError};
 
@@ -58,6 +63,17 @@ pub trait Connectors: Send + Sync {
         let detail = format!("This release files no mail of `{}`.", remote.connection.provider);
         let _ = crm;
         Err(ConnectorError::new("tandem", "open_mail", ErrorKind::Forbidden, detail))
+    }
+
+    /// How the remote side tells of changes by itself; `None` where it never does. `chosen` is what the user has set, as
+    /// the sync stores it.
+    async fn open_push(
+        &self,
+        ask: Opening<'_>,
+        chosen: &Map<String, Value>,
+    ) -> Result<Option<Arc<dyn Push>>, ConnectorError> {
+        let _ = (ask, chosen);
+        Ok(None)
     }
 }
 

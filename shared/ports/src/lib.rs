@@ -6,4 +6,5 @@ pub mod files;
 pub mod infra;
 pub mod mail;
 pub mod oauth;
+pub mod push;
 pub mod table;

@@ -1,4 +1,5 @@
 //! How far a sync is: cursors, stages, intents, and what a full listing has shown.
+use crate::channel::heard;
 use crate::convert::{item, read, with};
 use crate::lease::{Lease, held, release, renew};
 use crate::run::Run;
@@ -111,6 +112,9 @@ pub struct Checkpoint {
     /// The fence it was written under.
     #[serde(default)]
     pub fence: i64,
+    /// How often this sync was told of changes, when it last read from the start of its feeds' news.
+    #[serde(default)]
+    pub heard: i64,
     /// The CRM.
     pub left: SideProgress,
     /// The remote.
@@ -252,6 +256,8 @@ pub struct Opening {
     pub crm: Option<Connection>,
     /// The remote connection, if it still exists.
     pub remote: Option<Connection>,
+    /// How often this sync was told of changes so far.
+    pub heard: i64,
 }
 
 /// How a checkpoint leaves its sync.
@@ -272,7 +278,8 @@ impl Store {
     /// Reads what a run needs. `None` when the sync is gone. The sync's connections are known to the job's caller only
     /// after the sync was read, so this takes two requests.
     pub async fn open_run(&self, id: &SyncId) -> Result<Option<Opening>, StoreError> {
-        let mut found = self.table.get(&[keys::sync(id), keys::checkpoint(id)]).await?;
+        let mut found = self.table.get(&[keys::sync(id), keys::checkpoint(id), keys::lease(id)]).await?;
+        let heard = heard(found.pop().flatten().as_ref());
         let checkpoint = found.pop().flatten().map(|item| read("checkpoint", item)).transpose()?.unwrap_or_default();
         let Some(sync) = found.pop().flatten() else { return Ok(None) };
         let sync: Sync = read("sync", sync)?;
@@ -284,7 +291,7 @@ impl Store {
         let mut next = || connections.next().flatten().map(|item| read("connection", item)).transpose();
         let crm: Option<Connection> = next()?;
         let remote: Option<Connection> = if sync.remote == sync.crm { crm.clone() } else { next()? };
-        Ok(Some(Opening { sync, checkpoint, crm, remote }))
+        Ok(Some(Opening { sync, checkpoint, crm, remote, heard }))
     }
 
     /// The checkpoint alone; for the API.

@@ -5,9 +5,13 @@
 //! | `USER#<user>` | `conn:<id>` · `sync:<id>` | that user's connections and syncs (ids only) |
 //! | `CONN#<id>` | `conn` · `refresh` | a connection; the lease of its token refresh |
 //! | `ACCT#<provider>#<account>` | `conn:<id>` | connections of one provider account (webhooks find them here) |
+//! | `LISTEN#<provider>#<account>` | `sync:<id>` | syncs that hear of an account, where notifications name it alone |
+//! | `CHAN#<id>` | `channel` | a watch channel: its sync and the hash of its token; expires |
+//! | `MSG#<provider>#<hash of id>` | `message` | a notification that was worked on; expires |
 //! | `OAUTH#<hash of state>` | `state` | an authorisation under way; expires |
 //! | `SYNC#<id>` | `sync` | a sync; in the due index while it is enabled |
 //! | | `lease` · `checkpoint` | who works on it; how far it is |
+//! | | `push` | its book of watch channels |
 //! | | `intent:<n>` | creates that may have happened unseen; expires |
 //! | | `run:<id>` · `change:<run>:<nnnnnnnn>` | runs and their sealed change logs; expire |
 //! | | `seen:<side>:<gen>:<nnnnnnnn>` | hashes of the ids that a full listing has shown; expires |
@@ -52,6 +56,26 @@ pub fn account_pk(provider: &str, account: &str) -> String {
 /// A connection of a provider account.
 pub fn account_connection(provider: &str, account: &str, id: &ConnectionId) -> Key {
     Key::new(account_pk(provider, account), format!("conn:{id}"))
+}
+/// A watch channel.
+pub fn channel(id: &str) -> Key {
+    Key::new(format!("CHAN#{id}"), "channel")
+}
+/// A sync's book of watch channels.
+pub fn push_book(id: &SyncId) -> Key {
+    Key::new(sync_pk(id), "push")
+}
+/// The partition of the syncs that hear of an account.
+pub fn listeners_pk(provider: &str, account: &str) -> String {
+    format!("LISTEN#{provider}#{account}")
+}
+/// A sync that hears of an account.
+pub fn listener(provider: &str, account: &str, sync: &SyncId) -> Key {
+    Key::new(listeners_pk(provider, account), format!("sync:{sync}"))
+}
+/// A notification that was worked on.
+pub fn message(provider: &str, hash: &str) -> Key {
+    Key::new(format!("MSG#{provider}#{hash}"), "message")
 }
 /// An authorisation under way; the state itself is not stored.
 pub fn oauth_state(hash: &str) -> Key {

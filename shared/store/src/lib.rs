@@ -2,6 +2,7 @@
 //!
 //! Built once on the [`Table`](tandem_ports::table::Table) door, so that memory and DynamoDB cannot disagree, and a
 //! request counted in a test is a request that DynamoDB bills. The whole key schema is in [`keys`].
+pub mod channel;
 pub mod checkpoint;
 pub mod connection;
 pub mod convert;

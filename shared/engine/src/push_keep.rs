@@ -1,0 +1,288 @@
+//! The life of watch channels: opened when a sync runs, renewed before they end, the new one before the old one is closed,
+//! and closed when the sync goes. Whatever fails here costs no run: the schedule looks all the same.
+use crate::desk::rules;
+use crate::{Engine, EngineError, Opening};
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_core::profile::Limits;
+use tandem_core::record::Side;
+use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_ports::push::{Order, Push, Route, Target};
+use tandem_store::StoreError;
+use tandem_store::channel::{Channel, ChannelRow, ChannelState, PushBook, PushState};
+use tandem_store::connection::{Connection, ConnectionState};
+use tandem_store::sync::Sync;
+
+/// The first wait after a channel could not be opened; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(6);
+/// A channel is renewed when this much of its life, in percent, is over.
+const RENEW_AT: i64 = 80;
+/// Or when it would not live until this long after the schedule's next look.
+const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+/// Closed channels that are kept in mind, should they go on telling.
+const MOST_CLOSED: usize = 20;
+
+impl Engine {
+    /// Looks after a sync's channels: cheap when there is nothing to do, and harmless when it fails.
+    pub(crate) async fn keep_channels(&self, sync: &Sync, remote: Option<&Connection>) {
+        let Some(remote) = remote.filter(|remote| remote.state == ConnectionState::Connected) else { return };
+        if let Err(error) = self.try_keep(sync, remote).await {
+            tracing::warn!(error = %error, "a sync's notifications were not looked after; the schedule looks");
+        }
+    }
+
+    async fn try_keep(&self, sync: &Sync, remote: &Connection) -> Result<(), EngineError> {
+        let Some((push, limits)) = self.push_of(sync, remote).await? else { return Ok(()) };
+        let targets = if limits == Limits::Vendor { Vec::new() } else { push.targets() };
+        let before = self.store.push_book(&sync.id).await?.unwrap_or_default();
+        let keeping = Keeping { engine: self, sync, push: &*push, now: self.clock.now() };
+        let mut book = before.clone();
+        let failed = keeping.open_what_is_due(&mut book, &targets).await?;
+        let old = retire(&mut book, &targets);
+        keeping.judge(&mut book, &targets, limits, failed);
+        if book != before {
+            book = match self.store.save_push_book(&sync.id, &book).await {
+                Ok(saved) => saved,
+                Err(StoreError::Stale) => {
+                    // The sync was removed, or is being: what was opened just now must not stay.
+                    let fresh = book.channels.iter().filter(|channel| !before.channels.contains(channel));
+                    keeping.close_all(&fresh.cloned().collect::<Vec<_>>()).await;
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+        }
+        // Only now: the new ones tell, and are known.
+        keeping.close_all(&old).await;
+        keeping.lay_ghosts(&book).await
+    }
+
+    /// Closes a sync's channels, because it is removed or switched off, or its connection is about to go. What cannot be
+    /// closed ends by itself, and its notifications are ignored.
+    pub async fn stop_push(&self, sync: &Sync) -> Result<(), EngineError> {
+        let Some(book) = self.store.push_book(&sync.id).await?.filter(|book| !book.channels.is_empty()) else {
+            return Ok(());
+        };
+        let silent = PushBook { state: PushState::Off, reason: None, ..PushBook::default() };
+        let silent = PushBook { version: book.version, closed: channels_of_ours(&book), ..silent };
+        match self.store.save_push_book(&sync.id, &silent).await {
+            Ok(_) | Err(StoreError::Stale) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let remote = self.store.connection(&sync.remote).await?;
+        let opened = match &remote {
+            Some(remote) => self.push_of(sync, remote).await.unwrap_or(None),
+            None => None,
+        };
+        match opened {
+            Some((push, _)) => {
+                let keeping = Keeping { engine: self, sync, push: &*push, now: self.clock.now() };
+                keeping.close_all(&book.channels).await;
+            }
+            // Nobody can speak for us at the provider any more: we stop listening, at least.
+            None => {
+                for channel in &book.channels {
+                    self.forget(sync, channel).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn push_of(&self, sync: &Sync, remote: &Connection) -> Result<Option<(Arc<dyn Push>, Limits)>, EngineError> {
+        let (profile, settings) = rules(sync)?;
+        let (side, container) = (Side::Right, None);
+        let ask = Opening { sync: &sync.id, connection: remote, profile, settings: &settings, side, container };
+        let push = self.connectors.open_push(ask, &sync.settings).await;
+        let push = push.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+        Ok(push.map(|push| (push, settings.limits)))
+    }
+
+    /// What comes over this channel from now on is nothing to us.
+    async fn forget(&self, sync: &Sync, channel: &Channel) -> Result<(), StoreError> {
+        match &channel.account {
+            Some((provider, account)) => self.store.turn_away(provider, account, &sync.id).await,
+            None => self.store.note_closed(&channel.id).await,
+        }
+    }
+}
+
+/// One look after the channels of one sync.
+struct Keeping<'a> {
+    engine: &'a Engine,
+    sync: &'a Sync,
+    push: &'a dyn Push,
+    now: Timestamp,
+}
+
+impl Keeping<'_> {
+    /// Opens a channel for every target that has none, or whose newest is due; answers why it could not.
+    async fn open_what_is_due(
+        &self,
+        book: &mut PushBook,
+        targets: &[Target],
+    ) -> Result<Option<ConnectorError>, StoreError> {
+        let due: Vec<&Target> = targets.iter().filter(|target| self.is_due(newest(book, target))).collect();
+        if due.is_empty() || book.retry_at.is_some_and(|at| self.now < at) {
+            return Ok(None);
+        }
+        for target in due {
+            match self.open(target).await? {
+                Ok(channel) => book.channels.push(channel),
+                Err(error) => return Ok(Some(error)),
+            }
+        }
+        (book.failures, book.retry_at) = (0, None);
+        Ok(None)
+    }
+
+    fn is_due(&self, newest: Option<&Channel>) -> bool {
+        let Some(channel) = newest else { return true };
+        let Some(until) = channel.until else { return false };
+        let life = until.duration_since(channel.opened_at).as_secs();
+        let most = self.push.renew_every().map_or(i64::MAX, |every| i64::try_from(every.as_secs()).unwrap_or(i64::MAX));
+        let renew_at = channel.opened_at + SignedDuration::from_secs((life * RENEW_AT / 100).min(most));
+        let interval = SignedDuration::try_from(crate::job::interval(self.sync)).unwrap_or(SignedDuration::ZERO);
+        // A life shorter than the schedule's interval must not make a new channel at every look.
+        let half = channel.opened_at + SignedDuration::from_secs(life / 2);
+        self.now >= renew_at || (self.now >= half && self.now + interval + MARGIN >= until)
+    }
+
+    async fn open(&self, target: &Target) -> Result<Result<Channel, ConnectorError>, StoreError> {
+        let id = hex::encode(rand::random::<[u8; 16]>());
+        let token = hex::encode(rand::random::<[u8; 32]>());
+        let store = &self.engine.store;
+        let account = match &target.route {
+            Route::Channel => None,
+            Route::Account { provider, account } => Some((provider.clone(), account.clone())),
+        };
+        // Before the provider hears of it: the greeting may come before its answer does.
+        match &account {
+            None => store.save_channel(&id, &ChannelRow::opening(&self.sync.id, &token, self.now)).await?,
+            Some((provider, account)) => store.listen(provider, account, &self.sync.id).await?,
+        }
+        let life = self.push.life().min(Duration::from_secs(366 * 86_400));
+        let order = Order { id: &id, token: &token, until: self.now + life };
+        let opened = match self.push.open(target, &order).await {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (target, resource, until) = (target.name.clone(), opened.resource, opened.until);
+        let channel = Channel { id, target, account, resource, opened_at: self.now, until };
+        if channel.account.is_none() {
+            store.note_opened(&channel).await?;
+        }
+        Ok(Ok(channel))
+    }
+
+    /// What the book says of all this.
+    fn judge(&self, book: &mut PushBook, targets: &[Target], limits: Limits, failed: Option<ConnectorError>) {
+        let title = self.push.title();
+        let deaf = targets.iter().find(|target| !newest(book, target).is_some_and(|one| one.lives(self.now)));
+        if let Some(error) = &failed {
+            book.failures = book.failures.saturating_add(1);
+            let wait = self.wait(book, error);
+            book.retry_at = Some(self.now + wait);
+            tracing::warn!(error = %error, failures = book.failures, "no channel; the schedule looks");
+        }
+        (book.state, book.reason) = match (limits, deaf, failed) {
+            (Limits::Vendor, _, _) => {
+                let why = "With `limits`: `vendor` this sync keeps to the schedule.";
+                (PushState::Off, Some(why.to_owned()))
+            }
+            (_, None, _) if targets.is_empty() => (PushState::Off, None),
+            (_, None, _) => (PushState::On, None),
+            (_, Some(_), Some(error)) => {
+                let detail = error.detail.trim_end_matches('.');
+                let why = format!("{title} does not notify us: {detail}. The schedule looks for changes meanwhile.");
+                (PushState::Lapsed, Some(why))
+            }
+            (_, Some(_), None) => {
+                let said = book.reason.take();
+                let why = format!("{title} does not notify us. The schedule looks for changes meanwhile.");
+                (PushState::Lapsed, Some(said.unwrap_or(why)))
+            }
+        };
+    }
+
+    /// Doubling, but never so long that what is still open ends untried.
+    fn wait(&self, book: &PushBook, error: &ConnectorError) -> SignedDuration {
+        let doubled = FIRST_WAIT * 2_i32.saturating_pow(book.failures.saturating_sub(1).min(7));
+        let asked = if let ErrorKind::Throttled { retry_after } = error.kind { retry_after } else { None };
+        let asked = asked.and_then(|after| SignedDuration::try_from(after).ok());
+        let ends = book.channels.iter().filter_map(|channel| channel.until).filter(|until| *until > self.now).min();
+        let left = ends.map_or(LONGEST_WAIT, |until| (until.duration_since(self.now) / 4).max(FIRST_WAIT));
+        doubled.min(LONGEST_WAIT).min(left).max(asked.unwrap_or(SignedDuration::ZERO))
+    }
+
+    async fn close_all(&self, channels: &[Channel]) {
+        for channel in channels {
+            if let Err(error) = self.close(channel).await {
+                tracing::warn!(error = %error, "a channel was not closed; it ends by itself");
+            }
+        }
+    }
+
+    async fn close(&self, channel: &Channel) -> Result<(), EngineError> {
+        self.engine.forget(self.sync, channel).await?;
+        if let Some((provider, account)) = &channel.account {
+            // The account tells all who listen at once: as long as somebody does, it goes on.
+            if !self.engine.store.listeners(provider, account).await?.is_empty() {
+                return Ok(());
+            }
+        }
+        if !channel.lives(self.now) {
+            return Ok(());
+        }
+        let closed = self.push.close(&channel.target, &channel.id, &channel.resource).await;
+        closed.map_err(|error| EngineError::Unavailable(Box::new(error)))
+    }
+
+    /// Channels that go on telling after they were closed are closed once more.
+    async fn lay_ghosts(&self, book: &PushBook) -> Result<(), EngineError> {
+        for channel in book.closed.iter().filter(|channel| channel.lives(self.now) && channel.account.is_none()) {
+            let row = self.engine.store.channel(&channel.id).await?;
+            if row.is_some_and(|row| row.state == ChannelState::Haunting) {
+                self.close_all(std::slice::from_ref(channel)).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those that are known by an id of ours: an account's watch has none, and cannot go on under it.
+fn channels_of_ours(book: &PushBook) -> Vec<Channel> {
+    book.channels.iter().filter(|channel| channel.account.is_none()).cloned().collect()
+}
+
+/// The channel of a target that ends last.
+fn newest<'a>(book: &'a PushBook, target: &Target) -> Option<&'a Channel> {
+    let account = match &target.route {
+        Route::Channel => None,
+        Route::Account { provider, account } => Some((provider, account)),
+    };
+    let of = |channel: &&Channel| {
+        channel.target == target.name
+            && channel.account.as_ref().map(|(provider, account)| (provider, account)) == account
+    };
+    book.channels.iter().filter(of).max_by_key(|channel| (channel.until.unwrap_or(Timestamp::MAX), channel.opened_at))
+}
+
+/// Takes out of the book what is not the newest of a target that is wanted, and answers what of it must be closed. An
+/// account's watch is the same one, prolonged: it stays as long as it is wanted.
+fn retire(book: &mut PushBook, targets: &[Target]) -> Vec<Channel> {
+    let wanted: Vec<Channel> = targets.iter().filter_map(|target| newest(book, target)).cloned().collect();
+    let (stay, old): (Vec<Channel>, Vec<Channel>) =
+        std::mem::take(&mut book.channels).into_iter().partition(|channel| wanted.contains(channel));
+    let prolonged = |old: &Channel| {
+        old.account.is_some() && stay.iter().any(|new| new.account == old.account && new.target == old.target)
+    };
+    let old: Vec<Channel> = old.into_iter().filter(|channel| !prolonged(channel)).collect();
+    book.channels = stay;
+    book.closed.extend(old.iter().filter(|channel| channel.account.is_none()).cloned());
+    let surplus = book.closed.len().saturating_sub(MOST_CLOSED);
+    book.closed.drain(..surplus);
+    old
+}
