@@ -364,6 +364,11 @@ pub(crate) fn blob_key(ledger: &Ledger, id: &str) -> BlobKey {
     BlobKey(format!("{}/{id}/{}", ledger.account, ledger.new_id()))
 }
 
+/// The id of the file that a key was made for.
+pub(crate) fn file_of(blob: &BlobKey) -> String {
+    blob.0.rsplit('/').nth(1).unwrap_or_default().to_owned()
+}
+
 pub(crate) fn hashes_of(body: &Body) -> Hashes {
     let pairs = [(HashKind::Sha256, "sha256"), (HashKind::BlockSha256, "block_sha256")];
     let known = pairs.into_iter().filter_map(|(kind, name)| Some((kind, body.get(name)?.as_str()?)));
