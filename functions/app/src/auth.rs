@@ -44,6 +44,9 @@ pub(crate) async fn authenticate(
     extensions.insert(user);
     extensions.insert(caller);
     extensions.insert(state.crm.clone());
+    if let Some(files) = &state.files {
+        extensions.insert(files.clone());
+    }
     extensions.insert(clock);
     Ok(next.run(request).await)
 }

@@ -1,8 +1,8 @@
 //! What the handlers work with.
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_builtin::Crm;
 use tandem_builtin::users::{User, Users};
+use tandem_builtin::{Crm, Files};
 use tandem_core::record::UserId;
 use tandem_engine::Engine;
 use tandem_http::Connect;
@@ -26,6 +26,8 @@ pub(crate) struct AppState {
     pub connect: Connect,
     pub users: Users,
     pub crm: Crm,
+    /// The built-in CRM's files; `None` where this installation has no bucket for them.
+    pub files: Option<Files>,
     pub clock: Arc<dyn Clock>,
     /// The origin that browsers reach us at, without a trailing slash.
     pub public_url: Arc<str>,
@@ -35,7 +37,9 @@ impl AppState {
     /// On the ports of this process.
     pub(crate) fn of(ports: &Ports) -> Self {
         let (store, table, clock) = (ports.store.clone(), Arc::clone(&ports.table), Arc::clone(&ports.clock));
-        Self::new(store, ports.engine(), ports.connect(), table, clock, &ports.config.public_url)
+        let state = Self::new(store, ports.engine(), ports.connect(), table, clock, &ports.config.public_url);
+        let files = ports.blobs.clone().map(|blobs| Files::new(state.crm.clone(), blobs));
+        Self { files, ..state }
     }
 
     pub(crate) fn new(
@@ -48,7 +52,16 @@ impl AppState {
     ) -> Self {
         let users = Users::new(Arc::clone(&table), Arc::clone(&clock));
         let crm = Crm::new(table, Arc::clone(&clock));
-        Self { store, engine, connect, users, crm, clock, public_url: public_url.trim_end_matches('/').into() }
+        Self {
+            store,
+            engine,
+            connect,
+            users,
+            crm,
+            files: None,
+            clock,
+            public_url: public_url.trim_end_matches('/').into(),
+        }
     }
 
     /// Whether browsers reach us by https only.

@@ -47,7 +47,7 @@ const PROVIDERS: [Provider; 5] = [
 ];
 
 /// Those that `shared/simulators` has a fake of.
-const FAKES: &[&str] = &["google", "teamleader", "zoho", "sell"];
+const FAKES: &[&str] = &["google", "dropbox", "teamleader", "zoho", "sell"];
 
 /// Half a minute; it takes a moment.
 const STEPS: u32 = 600;

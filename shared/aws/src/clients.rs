@@ -1,6 +1,7 @@
 //! One client per service, sharing one HTTP connector and one set of credentials.
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub struct AwsClients {
     pub sqs: aws_sdk_sqs::Client,
     /// The keys' service.
     pub kms: aws_sdk_kms::Client,
+    /// The objects' service.
+    pub s3: aws_sdk_s3::Client,
     /// Where the OAuth client secrets are kept.
     pub secrets: aws_sdk_secretsmanager::Client,
 }
@@ -37,7 +40,27 @@ impl AwsClients {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
             kms: aws_sdk_kms::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3_config(&config)),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
         }
     }
+}
+
+/// A part of 8 MiB may take longer than a request of a table. Where an address replaces S3 (the emulator), buckets have no host
+/// names of their own.
+fn s3_config(config: &SdkConfig) -> aws_sdk_s3::Config {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build();
+    let builder = aws_sdk_s3::config::Builder::from(config).timeout_config(timeouts);
+    plain_checksums(builder.force_path_style(config.endpoint_url().is_some())).build()
+}
+
+/// Without the SDK's own CRC: the signature covers the bytes that we send, and an address for others to upload to must not be
+/// bound to the checksum of no bytes.
+pub(crate) fn plain_checksums(builder: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder {
+    builder
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
 }

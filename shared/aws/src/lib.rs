@@ -8,10 +8,12 @@ mod expression;
 mod kms;
 mod oauth;
 mod retry;
+mod s3;
 mod sqs;
 
 pub use clients::AwsClients;
 pub use dynamo::DynamoTable;
 pub use kms::KmsSecrets;
 pub use oauth::{OAuthSecretError, read_oauth_secret};
+pub use s3::S3Blobs;
 pub use sqs::{QueueUrls, SqsQueue};

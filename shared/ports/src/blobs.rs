@@ -59,7 +59,7 @@ pub enum BlobError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// An object store. Every method is one request, save `remove`, which splits what is more than one carries.
+/// An object store. Every method is one request, save `remove` and `parts`, which split what is more than one carries (1,000).
 #[async_trait]
 pub trait BlobStore: Send + Sync {
     /// Writes a whole object.

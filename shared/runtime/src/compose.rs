@@ -4,9 +4,10 @@ use crate::config::{Config, ConfigError};
 use crate::connectors::OpenConnectors;
 use crate::log::init_logs;
 use std::sync::Arc;
-use tandem_aws::{AwsClients, DynamoTable, KmsSecrets, OAuthSecretError, SqsQueue, read_oauth_secret};
+use tandem_aws::{AwsClients, DynamoTable, KmsSecrets, OAuthSecretError, S3Blobs, SqsQueue, read_oauth_secret};
 use tandem_engine::{Engine, EngineConfig};
 use tandem_http::{Authority, Oidc, ReqwestTransport, TransportSetupError};
+use tandem_ports::blobs::BlobStore;
 use tandem_ports::infra::{Clock, HttpTransport, JobQueue, Secrets};
 use tandem_ports::table::Table;
 use tandem_store::Store;
@@ -20,6 +21,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// The table (the built-in CRM builds on it directly).
     pub table: Arc<dyn Table>,
+    /// The bytes of the built-in CRM's files; `None` where this installation has no bucket for them.
+    pub blobs: Option<Arc<dyn BlobStore>>,
     /// The durable state.
     pub store: Store,
     /// The queues.
@@ -78,11 +81,14 @@ impl Ports {
         let secrets: Arc<dyn Secrets> = Arc::new(KmsSecrets::new(aws.kms.clone(), &config.kms_key, Arc::clone(&clock)));
         let store = Store::new(Arc::clone(&table));
         let transport: Arc<dyn HttpTransport> = Arc::new(ReqwestTransport::new()?);
+        let bucket = config.files_bucket.as_deref();
+        let blobs = bucket.map(|bucket| Arc::new(S3Blobs::new(aws.s3.clone(), bucket)) as Arc<dyn BlobStore>);
         Ok(Self {
             authority: Authority::new(Arc::clone(&transport), store.clone(), Arc::clone(&secrets), Arc::clone(&clock)),
             clock,
             store,
             table,
+            blobs,
             queue: Arc::new(SqsQueue::new(aws.sqs.clone(), config.queues.clone())),
             secrets,
             config: Arc::new(config),

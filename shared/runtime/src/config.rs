@@ -1,6 +1,7 @@
 //! The environment, read once. Nothing else in the service looks at it.
 use std::collections::BTreeMap;
 use tandem_aws::QueueUrls;
+use tandem_dropbox::DropboxConfig;
 use tandem_google::GoogleConfig;
 use tandem_http::{ApiOrigins, OAuthClient};
 use tandem_ports::infra::Kind;
@@ -30,6 +31,10 @@ const CERTS: Origin = origin("TANDEM_GOOGLE_CERTS_URL", "https://www.googleapis.
 const TEAMLEADER_AUTH: Origin = origin("TANDEM_TEAMLEADER_AUTH_URL", "https://focus.teamleader.eu");
 const TEAMLEADER_API: Origin = origin("TANDEM_TEAMLEADER_API_URL", "https://api.focus.teamleader.eu");
 
+const DROPBOX_WWW: Origin = origin("TANDEM_DROPBOX_WWW_URL", "https://www.dropbox.com");
+const DROPBOX_API: Origin = origin("TANDEM_DROPBOX_API_URL", "https://api.dropboxapi.com");
+const DROPBOX_CONTENT: Origin = origin("TANDEM_DROPBOX_CONTENT_URL", "https://content.dropboxapi.com");
+
 const SELL_API: Origin = origin("TANDEM_SELL_API_URL", "https://api.getbase.com");
 
 /// Every origin that can be replaced. Those that no connector of this release uses are checked all the same, so that
@@ -43,9 +48,9 @@ pub const ORIGINS: [Origin; 15] = [
     ACCOUNTS,
     OAUTH,
     CERTS,
-    origin("TANDEM_DROPBOX_WWW_URL", "https://www.dropbox.com"),
-    origin("TANDEM_DROPBOX_API_URL", "https://api.dropboxapi.com"),
-    origin("TANDEM_DROPBOX_CONTENT_URL", "https://content.dropboxapi.com"),
+    DROPBOX_WWW,
+    DROPBOX_API,
+    DROPBOX_CONTENT,
     TEAMLEADER_AUTH,
     TEAMLEADER_API,
     ZOHO_ACCOUNTS,
@@ -97,6 +102,10 @@ pub struct Config {
     pub zoho: ZohoConfig,
     /// `TANDEM_SELL_API_URL`.
     pub sell: SellConfig,
+    /// `TANDEM_DROPBOX_…_URL`.
+    pub dropbox: DropboxConfig,
+    /// `TANDEM_FILES_BUCKET`: the bucket with the bytes of the built-in CRM's files. Without it there are none.
+    pub files_bucket: Option<String>,
     /// `TANDEM_CHANGE_LOG_DAYS`: how long change logs are kept; 0 keeps none. Default 30.
     pub change_log_days: u32,
     /// `TANDEM_OAUTH_SECRET_ARN`: the secret with the OAuth clients, where they are not in the environment.
@@ -155,6 +164,12 @@ impl Config {
                 auth_url: origins[TEAMLEADER_AUTH.variable].clone(),
                 api_url: origins[TEAMLEADER_API.variable].clone(),
             },
+            dropbox: DropboxConfig {
+                www_url: origins[DROPBOX_WWW.variable].clone(),
+                api_url: origins[DROPBOX_API.variable].clone(),
+                content_url: origins[DROPBOX_CONTENT.variable].clone(),
+            },
+            files_bucket: optional("TANDEM_FILES_BUCKET"),
             sell: SellConfig { api_url: origins[SELL_API.variable].clone() },
             zoho: ZohoConfig { accounts_url: origins[ZOHO_ACCOUNTS.variable].clone() },
             google: GoogleConfig {
@@ -244,6 +259,7 @@ mod tests {
     fn the_minimum_is_enough_and_leads_to_the_public_providers() {
         let config = config(&[]).unwrap();
         assert_eq!(config.google, GoogleConfig::default());
+        assert_eq!(config.dropbox, DropboxConfig::default());
         assert_eq!((config.change_log_days, config.public_url.as_str()), (30, "http://127.0.0.1:1"));
         assert_eq!(config.origin("TANDEM_SELL_API_URL"), Some("https://api.getbase.com"));
         assert!(config.queues.kinds.is_empty());

@@ -4,12 +4,15 @@ use crate::oauth::{provider, title};
 use async_trait::async_trait;
 use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
+use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_core::normalise::Region;
+use tandem_dropbox::DropboxFiles;
 use tandem_engine::{Connectors, Opening};
-use tandem_google::GoogleContacts;
+use tandem_google::{GoogleContacts, GoogleDrive};
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_ports::files::FileSide;
 use tandem_sell::SellContacts;
 use tandem_teamleader::TeamleaderContacts;
 use tandem_zoho::ZohoContacts;
@@ -28,12 +31,22 @@ impl Connectors for OpenConnectors {
             "teamleader" => self.teamleader(ask),
             "zoho" => self.zoho(ask),
             "sell" => self.sell(ask),
-            _ => {
-                let detail = format!("This release has no connector for `{}`.", ask.connection.provider);
-                Err(ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail))
-            }
+            other => Err(refused(format!("This release has no connector for `{other}`."))),
         }
     }
+
+    async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        match ask.connection.provider.as_str() {
+            "builtin" => self.builtin_files(ask).await,
+            "google" => Ok(Arc::new(GoogleDrive::new(self.transport(ask)?, self.ports.config.google.clone()))),
+            "dropbox" => Ok(Arc::new(DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone()))),
+            other => Err(refused(format!("This release has no files of `{other}`."))),
+        }
+    }
+}
+
+fn refused(detail: String) -> ConnectorError {
+    ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail)
 }
 
 fn region(ask: Opening<'_>) -> Region {
@@ -50,6 +63,19 @@ impl OpenConnectors {
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
         Ok(Arc::new(BuiltinContacts::open(table, clock, account, user, options).await?))
+    }
+
+    async fn builtin_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let Some(blobs) = self.ports.blobs.clone() else {
+            return Err(refused("This installation has no bucket for files.".to_owned()));
+        };
+        let Some(settings) = &ask.settings.files else {
+            return Err(refused("This sync has no settings for files.".to_owned()));
+        };
+        let options = FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
+        let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
+        let who = (ask.connection.account.id.as_str(), ask.connection.user.as_str());
+        Ok(Arc::new(BuiltinFiles::open(table, clock, blobs, who, options).await?))
     }
 
     fn google(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
@@ -89,7 +115,7 @@ impl OpenConnectors {
         let name = ask.connection.provider.as_str();
         let Some(provider) = provider(&self.ports.config, name) else {
             let detail = format!("This installation has no OAuth client for {}.", title(name));
-            return Err(ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail));
+            return Err(refused(detail));
         };
         Ok(self.ports.authority.acting_for(&Arc::new(provider), &ask.connection.id))
     }

@@ -1,6 +1,7 @@
 //! The providers whose accounts are connected: their connector's addresses, this installation's client.
 use crate::compose::Ports;
 use crate::config::Config;
+use tandem_dropbox::auth::SignIn;
 use tandem_http::{ApiOrigins, Connect, OAuthProvider};
 use tandem_ports::oauth::OAuthEndpoints;
 use tandem_zoho::ZohoConfig;
@@ -25,6 +26,7 @@ const fn plain(name: &'static str, title: &'static str, endpoints: fn(&Config) -
 
 const PROVIDERS: &[Row] = &[
     plain("google", "Google", |config| tandem_google::auth::endpoints(&config.google)),
+    plain("dropbox", "Dropbox", |config| tandem_dropbox::auth::endpoints(&config.dropbox, SignIn::AsYouAre)),
     plain("teamleader", "Teamleader Focus", |config| tandem_teamleader::auth::endpoints(&config.teamleader)),
     Row {
         api_origins: |config| config.zoho_api_origins(),

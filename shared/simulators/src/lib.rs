@@ -11,6 +11,7 @@ use http::{Request, Response};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_dropbox::fake::FakeDropbox;
 use tandem_google::fake::FakePeople;
 use tandem_ports::infra::Clock;
 use tandem_sell::fake::FakeSell;
@@ -18,8 +19,13 @@ use tandem_teamleader::fake::FakeTeamleader;
 use tandem_zoho::fake::FakeZoho;
 
 /// Every provider with a fake. Another one is a line here, and its [`Provider`].
-pub const PROVIDERS: &[Entry] =
-    &[Entry::of::<FakePeople>(), Entry::of::<FakeTeamleader>(), Entry::of::<FakeZoho>(), Entry::of::<FakeSell>()];
+pub const PROVIDERS: &[Entry] = &[
+    Entry::of::<FakePeople>(),
+    Entry::of::<FakeDropbox>(),
+    Entry::of::<FakeTeamleader>(),
+    Entry::of::<FakeZoho>(),
+    Entry::of::<FakeSell>(),
+];
 
 /// A provider in memory, as its connector's `fake` feature has it.
 pub trait Provider: Send + Sync + Sized + 'static {
@@ -73,6 +79,7 @@ macro_rules! provider {
 }
 
 provider!(FakePeople, "google");
+provider!(FakeDropbox, "dropbox");
 provider!(FakeTeamleader, "teamleader");
 provider!(FakeZoho, "zoho");
 provider!(FakeSell, "sell");

@@ -1,6 +1,7 @@
 //! The outside world in memory: table, queue, clock and secrets with faults on demand, and the suites that hold every
 //! back-end and every connector to the same promises.
 
+pub mod blob_suite;
 pub mod blobs;
 pub mod clock;
 pub mod conformance;

@@ -4,11 +4,12 @@ use e2e::{Setup, World};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tandem_aws::{DynamoTable, KmsSecrets, QueueUrls, SqsQueue};
+use tandem_aws::{DynamoTable, KmsSecrets, QueueUrls, S3Blobs, SqsQueue};
 use tandem_core::record::SyncId;
+use tandem_ports::blobs::BlobAddress;
 use tandem_ports::infra::{Job, JobQueue as _, Kind, Sealed, SecretError, SecretOwner, Secrets, Trigger};
 use tandem_runtime::SystemClock;
-use tandem_testkit::table_suite;
+use tandem_testkit::{blob_suite, table_suite};
 
 /// The world of all tests of this file; it ends with this process.
 fn world() -> &'static World {
@@ -44,6 +45,26 @@ async fn the_table_keeps_every_promise() {
     let world = tokio::task::spawn_blocking(world).await.unwrap();
     let table = DynamoTable::new(world.aws().await.dynamodb, world.output("TableName"));
     table_suite::check_all(Arc::new(table), &format!("{}", std::process::id())).await;
+}
+
+/// Carries out a request by an address that was given to a browser.
+async fn by_address(address: BlobAddress, bytes: Vec<u8>) -> Vec<u8> {
+    let send = move || {
+        let mut request = ureq::http::Request::builder().method(address.method).uri(&address.url);
+        for (name, value) in &address.headers {
+            request = request.header(name, value);
+        }
+        let mut answer = ureq::run(request.body(bytes).unwrap()).unwrap();
+        answer.body_mut().read_to_vec().unwrap()
+    };
+    tokio::task::spawn_blocking(send).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_of_files_keep_every_promise() {
+    let world = tokio::task::spawn_blocking(world).await.unwrap();
+    let blobs = S3Blobs::new(world.aws().await.s3, &world.output("FilesBucketName"));
+    blob_suite::check_all(Arc::new(blobs), &format!("suite-{}", std::process::id()), by_address).await;
 }
 
 fn owner(user: &str, thing: &str) -> SecretOwner {

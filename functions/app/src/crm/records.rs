@@ -172,6 +172,10 @@ macro_rules! record_routes {
 
 record_routes!(contacts, Kind::Contact, Contact, "/contacts", "/contacts/{id}", "contact");
 record_routes!(companies, Kind::Company, Company, "/companies", "/companies/{id}", "company");
+record_routes!(leads, Kind::Lead, Lead, "/leads", "/leads/{id}", "lead");
+record_routes!(deals, Kind::Deal, Deal, "/deals", "/deals/{id}", "deal");
+record_routes!(projects, Kind::Project, Project, "/projects", "/projects/{id}", "project");
+record_routes!(products, Kind::Product, Product, "/products", "/products/{id}", "product");
 record_routes!(tasks, Kind::Task, Task, "/tasks", "/tasks/{id}", "task");
 record_routes!(emails, Kind::Email, Email, "/emails", "/emails/{id}", "email");
 record_routes!(segments, Kind::Segment, Segment, "/segments", "/segments/{id}", "segment");
@@ -215,6 +219,10 @@ async fn changes(
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     contacts::routes()
         .merge(companies::routes())
+        .merge(leads::routes())
+        .merge(deals::routes())
+        .merge(projects::routes())
+        .merge(products::routes())
         .merge(tasks::routes())
         .merge(emails::routes())
         .routes(routes!(task_of_email))

@@ -27,6 +27,12 @@ macro_rules! record_schema {
 
 record_schema!(Contact, Kind::Contact, "A person.");
 record_schema!(Company, Kind::Company, "An organisation.");
+record_schema!(Lead, Kind::Lead, "Somebody who may become a customer.");
+record_schema!(Deal, Kind::Deal, "A sale under way.");
+record_schema!(Project, Kind::Project, "Work for a customer.");
+record_schema!(Product, Kind::Product, "Something that is sold.");
+record_schema!(File, Kind::File, "A file of a record.");
+record_schema!(Folder, Kind::Folder, "A folder of a record's files.");
 record_schema!(Task, Kind::Task, "Something to do.");
 record_schema!(Email, Kind::Email, "A tracked message.");
 record_schema!(Segment, Kind::Segment, "A saved filter that can bound a sync.");
@@ -126,6 +132,68 @@ pub(super) struct ChangeItem {
     /// The record as it is now; `null` when it is deleted.
     #[schema(value_type = Option<Object>)]
     pub(super) record: Option<Value>,
+}
+
+/// A record by type and id.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Subject {
+    /// `contact`, `company`, ….
+    #[serde(rename = "type")]
+    #[schema(rename = "type")]
+    pub(super) kind: String,
+    /// Its id.
+    pub(super) id: String,
+}
+
+/// A file to begin.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewFile {
+    /// Whose file it is.
+    pub(super) subject: Subject,
+    /// Path of its folder, made where it is missing; "" for the top.
+    pub(super) folder: Option<String>,
+    /// Its name.
+    pub(super) name: String,
+    /// MIME type; by the name where it is left out.
+    pub(super) content_type: Option<String>,
+}
+
+/// A folder to make.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewFolder {
+    /// Whose folder it is.
+    pub(super) subject: Subject,
+    /// Its path.
+    pub(super) path: String,
+}
+
+/// Where something goes.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Place {
+    /// Its new name.
+    pub(super) name: Option<String>,
+    /// Path of its new folder, made where it is missing.
+    pub(super) folder: Option<String>,
+}
+
+/// An upload that was begun.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BegunUpload {
+    /// The file's id.
+    pub(super) id: String,
+    /// Where its bytes go.
+    pub(super) upload: UploadAddress,
+}
+
+/// A request that carries a file's bytes. Whoever has it may send them; keep it to yourself.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UploadAddress {
+    /// `PUT`.
+    pub(super) method: &'static str,
+    /// The address.
+    pub(super) url: String,
+    /// Headers that must go with it.
+    pub(super) headers: std::collections::BTreeMap<String, String>,
 }
 
 /// What an import did.

@@ -3,12 +3,15 @@ use super::routes;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use axum::{Extension, Router};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tandem_builtin::users::{NewUser, Role, Users};
-use tandem_builtin::{Crm, Kind};
+use tandem_builtin::{Crm, Files, Kind};
+use tandem_ports::blobs::{BlobKey, BlobStore};
 use tandem_ports::infra::Clock;
+use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::memory::MemoryTable;
 use tower::ServiceExt;
@@ -21,6 +24,90 @@ async fn app() -> Router {
     let (router, _) = routes::<()>().split_for_parts();
     let clock: Arc<dyn Clock> = clock;
     router.layer(Extension(Crm::new(table, clock.clone()))).layer(Extension(an)).layer(Extension(clock))
+}
+
+/// The same with a store for the bytes of files.
+async fn app_with_files() -> (Router, Arc<MemoryBlobs>) {
+    let (table, clock) = (Arc::new(MemoryTable::default()), Arc::new(ManualClock::default()));
+    let users = Users::new(table.clone(), clock.clone());
+    let new = NewUser { account: "acme", email: "an@acme.test", name: "An", role: Role::Administrator };
+    let an = users.create(new).await.unwrap();
+    let (crm, blobs) = (Crm::new(table, clock), Arc::new(MemoryBlobs::default()));
+    let (router, _) = routes::<()>().split_for_parts();
+    let files = Files::new(crm.clone(), blobs.clone());
+    (router.layer(Extension(crm)).layer(Extension(files)).layer(Extension(an)), blobs)
+}
+
+#[tokio::test]
+async fn a_file_lives_through_the_api() {
+    let (app, blobs) = app_with_files().await;
+    let (_, company) = call(&app, "POST", "/companies", None, json!({"name": "Acme"})).await;
+    let (id, subject) = (company["id"].as_str().unwrap(), json!({"type": "company", "id": company["id"]}));
+    let new = |name: &str| json!({"subject": subject, "folder": "Plans/2026", "name": name});
+    let (status, begun) = call(&app, "POST", "/files", None, new("plan.txt")).await;
+    assert_eq!((status, &begun["upload"]["method"]), (StatusCode::CREATED, &json!("PUT")));
+    let one = format!("/files/{}", begun["id"].as_str().unwrap());
+    assert_eq!(call(&app, "GET", &one, None, Value::Null).await.0, StatusCode::NOT_FOUND);
+    let arrive = async |begun: &Value, bytes: &'static [u8]| {
+        let key = begun["upload"]["url"].as_str().unwrap().trim_start_matches("memory://").to_owned();
+        blobs.put(&BlobKey(key), Bytes::from_static(bytes)).await.unwrap();
+    };
+    arrive(&begun, b"plan").await;
+    let (status, file) = call(&app, "GET", &one, None, Value::Null).await;
+    assert_eq!((status, &file["folder"], &file["size"]), (StatusCode::OK, &json!("Plans/2026"), &json!(4)));
+    assert_eq!((&file["subject"], &file["content_type"]), (&subject, &json!("text/plain")));
+    let (status, begun) = call(&app, "PUT", &format!("{one}/content"), None, Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    arrive(&begun, b"a better plan").await;
+    let place = json!({"folder": "", "name": "best.txt"});
+    let (status, moved) = call(&app, "PATCH", &one, Some("\"7\""), place.clone()).await;
+    assert_eq!((status, &moved["error"]["code"]), (StatusCode::PRECONDITION_FAILED, &json!("stale")));
+    let (status, moved) = call(&app, "PATCH", &one, None, place).await;
+    assert_eq!((status, &moved["folder"], &moved["name"]), (StatusCode::OK, &json!(""), &json!("best.txt")));
+    let request = Request::builder().uri(format!("{one}/content")).body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::FOUND);
+    assert!(response.headers()[header::LOCATION].to_str().unwrap().starts_with("memory://acme/"));
+    let count = async |query: &str| {
+        let (_, list) = call(&app, "GET", &format!("/files?subject={id}{query}"), None, Value::Null).await;
+        list["items"].as_array().map(Vec::len)
+    };
+    assert_eq!(
+        (count("").await, count("&folder=").await, count("&folder=Plans%2F2026").await),
+        (Some(3), Some(2), Some(0))
+    );
+    assert_eq!(call(&app, "DELETE", &one, None, Value::Null).await.0, StatusCode::NO_CONTENT);
+    assert!(blobs.keys().is_empty());
+}
+
+#[tokio::test]
+async fn an_error_of_files_names_the_field() {
+    let (app, _) = app_with_files().await;
+    let (_, company) = call(&app, "POST", "/companies", None, json!({"name": "Acme"})).await;
+    let subject = json!({"type": "company", "id": company["id"]});
+    let (status, folder) = call(&app, "POST", "/folders", None, json!({"subject": subject, "path": "A/B"})).await;
+    assert_eq!((status, &folder["name"], &folder["folder"]), (StatusCode::CREATED, &json!("B"), &json!("A")));
+    for (path, body, field) in [
+        ("/files", json!({"name": "a.txt"}), "subject"),
+        ("/files", json!({"subject": {"type": "contact", "id": company["id"]}, "name": "a.txt"}), "subject"),
+        ("/files", json!({"subject": subject, "name": "a/b"}), "name"),
+        ("/files", json!({"subject": subject, "name": "A"}), "name"),
+        ("/files", json!({"subject": subject, "name": "a.txt", "folder": "x/.."}), "folder"),
+        ("/files", json!({"subject": subject, "name": "a.txt", "colour": 1}), "colour"),
+        ("/folders", json!({"subject": subject, "path": "/"}), "path"),
+    ] {
+        let (status, answer) = call(&app, "POST", path, None, body.clone()).await;
+        assert_eq!(
+            (status, answer["error"]["field"].as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, Some(field)),
+            "{body}"
+        );
+    }
+    assert_eq!(call(&app, "GET", "/files", None, Value::Null).await.1["error"]["field"], "subject");
+    let folder = format!("/folders/{}", folder["id"].as_str().unwrap());
+    assert_eq!(call(&app, "DELETE", &folder, None, Value::Null).await.0, StatusCode::NO_CONTENT);
+    let without = self::app().await;
+    assert_eq!(call(&without, "GET", "/files?subject=x", None, Value::Null).await.1["error"]["code"], "no_files");
 }
 
 async fn call(app: &Router, method: &str, path: &str, if_match: Option<&str>, body: Value) -> (StatusCode, Value) {

@@ -159,6 +159,33 @@ impl Files {
         Ok((items, (all.len() > skip + 100).then(|| (skip + 100).to_string())))
     }
 
+    /// What is directly in a folder of a record, by its path ("" for the record itself), and where to go on.
+    pub async fn list_folder(
+        &self,
+        actor: &User,
+        subject: &str,
+        path: &str,
+        next: Option<&str>,
+    ) -> Result<(Vec<Value>, Option<String>), CrmError> {
+        self.settle(actor).await?;
+        let ledger = self.crm.ledger(actor);
+        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
+        actor.require(record.kind, Action::View)?;
+        let mut at = record.id;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            let found = ledger.named(&at, name).await?;
+            at = found.ok_or_else(|| CrmError::invalid("folder", "there is no such folder"))?;
+        }
+        let (names, more) = ledger.inside(&at, next, 100).await?;
+        let ids: Vec<&str> = names.iter().map(|(_, id)| id.as_str()).collect();
+        let records = if ids.is_empty() { Vec::new() } else { ledger.records(&ids).await? };
+        let mut items = Vec::new();
+        for record in records.iter().flatten() {
+            items.push(self.view(actor, &ledger, record).await?);
+        }
+        Ok((items, names.last().filter(|_| more).map(|(name, _)| name.clone())))
+    }
+
     /// Where a file's bytes can be had.
     pub async fn content(&self, actor: &User, id: &str) -> Result<BlobAddress, CrmError> {
         self.settle(actor).await?;
@@ -362,6 +389,11 @@ pub(crate) fn checked_name(field: &str, name: &str) -> Result<String, CrmError> 
 /// A key for new bytes of a file.
 pub(crate) fn blob_key(ledger: &Ledger, id: &str) -> BlobKey {
     BlobKey(format!("{}/{id}/{}", ledger.account, ledger.new_id()))
+}
+
+/// The id of the file that a key was made for.
+pub(crate) fn file_of(blob: &BlobKey) -> String {
+    blob.0.rsplit('/').nth(1).unwrap_or_default().to_owned()
 }
 
 pub(crate) fn hashes_of(body: &Body) -> Hashes {

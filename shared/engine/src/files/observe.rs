@@ -107,13 +107,21 @@ impl Files<'_> {
         let root = self.tree().root(side).clone();
         for change in &page.changes {
             match change {
-                FileChange::Gone { id } if *id == root => self.check_roots(progress).await?,
                 FileChange::Upsert(entry) if entry.id == root => {}
                 FileChange::Upsert(entry) => {
                     self.tree_mut().observe(side, &seen((**entry).clone()), generation);
                 }
-                FileChange::Gone { id } => self.tree_mut().gone(side, id),
-                FileChange::GoneAt { key } => self.tree_mut().gone_at(side, key),
+                // What was in a root that is gone is not deleted: nothing is removed or made anew because of it.
+                FileChange::Gone { id } => {
+                    self.check_roots(progress).await?;
+                    if *id != root {
+                        self.tree_mut().gone(side, id);
+                    }
+                }
+                FileChange::GoneAt { key } => {
+                    self.check_roots(progress).await?;
+                    self.tree_mut().gone_at(side, key);
+                }
                 FileChange::Outside { id } => self.tree_mut().outside(side, id),
             }
         }

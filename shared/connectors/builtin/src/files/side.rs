@@ -1,7 +1,7 @@
 //! The files of the built-in CRM as one side of a sync.
 use super::access;
 use super::write::{self, Content, NewFile};
-use super::{blob_key, hashes_of, settle};
+use super::{blob_key, file_of, hash, hashes_of, settle};
 use crate::crm::read_filter;
 use crate::error::{CrmError, PROVIDER, classify};
 use crate::filter::Filter;
@@ -32,6 +32,9 @@ use tandem_ports::table::Table;
 const PAGE: usize = 200;
 /// Files of one [`FileSide::put`]: as many creations as fit a commit.
 const BATCH: usize = 12;
+
+/// Objects up to this many bytes are read back when their parts are put together.
+const READ_BACK: u64 = 8 * CHUNK;
 
 /// Whose files are opened.
 #[derive(Clone, Debug)]
@@ -230,7 +233,8 @@ impl BuiltinFiles {
             }
             Target::New { id, parent, name } => {
                 self.may_write(parent.id.as_str()).await?;
-                let id = id.as_ref().map_or_else(|| self.ledger.new_id(), |id| id.as_str().to_owned());
+                // The same file again when this is repeated: the key was made with its id.
+                let id = id.as_ref().map_or_else(|| file_of(&content.blob), |id| id.as_str().to_owned());
                 let name = crate::files::checked_name("name", &name.0)?;
                 let blob = content.blob.clone();
                 let sent = content.hashes.clone();
@@ -254,14 +258,12 @@ impl BuiltinFiles {
     async fn put_one(&self, upload: &Upload, bytes: &Bytes) -> Result<Stored, CrmError> {
         let sent = tandem_core::files::hash::Digests::of(bytes);
         if upload.hashes.same(&sent) == Some(false) {
-            return Err(CrmError::refused("other bytes arrived than were announced"));
+            return Err(other_bytes());
         }
         let blob = self.new_blob(upload);
         self.blobs.put(&blob, bytes.clone()).await?;
         let made = self.commit(upload, blob.clone(), sent).await;
-        if matches!(made, Err(CrmError::Refused { .. } | CrmError::NotFound | CrmError::Forbidden { .. })) {
-            self.blobs.remove(&[blob]).await?;
-        }
+        self.clear_away(&made, blob).await?;
         made
     }
 
@@ -298,12 +300,36 @@ impl BuiltinFiles {
                 if self.blobs.size(&flow.upload.key).await? == Some(upload.size) => {}
             Err(error) => return Err(error.into()),
         }
-        let made = self.commit(upload, flow.upload.key.clone(), whole.clone()).await;
-        if matches!(made, Err(CrmError::Stale | CrmError::Refused { .. } | CrmError::NotFound)) {
-            // Nothing will ever speak of these bytes.
-            self.blobs.remove(std::slice::from_ref(&flow.upload.key)).await?;
-        }
+        let key = flow.upload.key.clone();
+        let made = match self.check(&key, upload.size, whole).await {
+            Ok(()) => self.commit(upload, key.clone(), whole.clone()).await,
+            Err(error) => Err(error),
+        };
+        self.clear_away(&made, key).await?;
         made
+    }
+
+    /// Reads the bytes back and compares them, where that is a few requests. Of a larger object each part was checked when it
+    /// came: its SHA-256 is in the request's signature.
+    async fn check(&self, blob: &BlobKey, size: u64, whole: &Hashes) -> Result<(), CrmError> {
+        if size > READ_BACK || hash(self.blobs.as_ref(), blob, size).await?.same(whole) != Some(false) {
+            return Ok(());
+        }
+        Err(other_bytes())
+    }
+
+    /// Removes bytes that no file will ever speak of.
+    async fn clear_away(&self, made: &Result<Stored, CrmError>, blob: BlobKey) -> Result<(), CrmError> {
+        match made {
+            Err(
+                CrmError::Stale
+                | CrmError::Refused { .. }
+                | CrmError::NotFound
+                | CrmError::Forbidden { .. }
+                | CrmError::Invalid { .. },
+            ) => Ok(self.blobs.remove(&[blob]).await?),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     async fn state(&self, flow: &Flow, upload: &Upload) -> Result<SessionStatus, CrmError> {
@@ -338,6 +364,10 @@ fn segment_filter(record: Option<Record>) -> Result<(Kind, Filter), CrmError> {
     let module = Kind::of_module(record.text("module")).ok_or(CrmError::Corrupt)?;
     let filter = read_filter(&record)?.for_module(module).ok_or(CrmError::ContainerGone)?;
     Ok((module, filter))
+}
+
+fn other_bytes() -> CrmError {
+    CrmError::refused("other bytes arrived than were announced")
 }
 
 fn number(version: &Version) -> Result<u64, CrmError> {
@@ -398,7 +428,10 @@ impl FileSide for BuiltinFiles {
         }
     }
 
-    async fn ensure_root(&self, _known: Option<&RemoteId>, _name: &str) -> Result<FolderRef> {
+    async fn ensure_root(&self, known: Option<&RemoteId>, _name: &str) -> Result<FolderRef> {
+        if known.is_some_and(|known| known.as_str() != ROOT) {
+            return Err(classify("files.root", CrmError::NotFound));
+        }
         Ok(FolderRef { id: RemoteId::new(ROOT), path: String::new() })
     }
 

@@ -4,6 +4,7 @@ mod common;
 mod conformance;
 mod connector;
 mod files;
+mod files_conformance;
 mod imports;
 mod mail;
 mod records;
