@@ -3,11 +3,13 @@
 //! A record is an appointment, or a series with all of its exceptions. Google lists the master and each exception as an
 //! item of its own, in any order and, in a delta, only those that changed; `assemble` makes records of them.
 mod assemble;
+mod many;
 mod map;
 mod wire;
 mod writes;
 
 pub use crate::api::calendar::Notify;
+pub use many::{Calendars as ChosenCalendars, GoogleCalendars};
 
 use crate::api::batch::{self, Part};
 use crate::api::{self, calendar};
@@ -278,8 +280,9 @@ impl Connector for GoogleCalendar {
     }
 
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
-        let schema = event::schema(&FIELDS).into_iter();
-        Ok(schema.map(|one| if one.name == field::CONFERENCE { one.locked() } else { one }).collect())
+        let schema = event::schema(&[&FIELDS[..], &[field::UID]].concat()).into_iter();
+        let own = [field::CONFERENCE, field::UID];
+        Ok(schema.map(|one| if own.contains(&one.name) { one.locked() } else { one }).collect())
     }
 
     /// `remote_calendars`: what can be read. `remote_calendar`: what can be written to as well (roles `writer` and
