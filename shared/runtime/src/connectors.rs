@@ -5,12 +5,14 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_core::normalise::Region;
+use tandem_core::profile::Profile;
 use tandem_engine::{Connectors, Opening};
-use tandem_google::GoogleContacts;
+use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleContacts};
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_sell::SellContacts;
+use tandem_store::connection::Connection;
 use tandem_teamleader::TeamleaderContacts;
 use tandem_zoho::ZohoContacts;
 
@@ -21,6 +23,12 @@ pub(crate) struct OpenConnectors {
 
 #[async_trait]
 impl Connectors for OpenConnectors {
+    fn missing_scope(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
+        let is_google = connection.provider == "google";
+        let missing = is_google.then(|| tandem_google::auth::missing_for(profile.kind, &connection.scopes)).flatten();
+        missing.map(str::to_owned)
+    }
+
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin(ask).await,
@@ -54,6 +62,10 @@ impl OpenConnectors {
 
     fn google(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (config, group) = (self.ports.config.google.clone(), ask.container.cloned());
+        if let Some(calendar) = &ask.settings.calendar {
+            let chosen = ChosenCalendars::chosen(calendar, &ask.connection.account.email);
+            return Ok(Arc::new(GoogleCalendars::new(self.transport(ask)?, config, &chosen)));
+        }
         Ok(Arc::new(GoogleContacts::new(self.transport(ask)?, config, group, region(ask))))
     }
 
