@@ -254,12 +254,6 @@ pub trait Connector: Send + Sync {
         false
     }
 
-    /// Whether a record can be an appointment that repeats. Towards a CRM that cannot hold one, the engine carries the
-    /// single occurrences instead.
-    fn keeps_series(&self) -> bool {
-        true
-    }
-
     /// Whether this one record may be written at all: what comes from a calendar for display flows one way, whatever the
     /// sync's direction.
     fn takes_writes_to(&self, id: &RemoteId) -> bool {

@@ -54,6 +54,11 @@ fn carry(ask: Opening<'_>) -> Carry {
 
 impl OpenConnectors {
     async fn builtin(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        if ask.settings.calendar.is_some() {
+            // Never its contacts in their place.
+            let detail = "This release has no appointments of the built-in CRM yet.";
+            return Err(ConnectorError::new("builtin", "open", ErrorKind::Forbidden, detail));
+        }
         let options = Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());

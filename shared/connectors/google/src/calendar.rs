@@ -280,9 +280,8 @@ impl Connector for GoogleCalendar {
     }
 
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
-        let schema = event::schema(&[&FIELDS[..], &[field::UID]].concat()).into_iter();
-        let own = [field::CONFERENCE, field::UID];
-        Ok(schema.map(|one| if own.contains(&one.name) { one.locked() } else { one }).collect())
+        let schema = event::schema(&FIELDS).into_iter();
+        Ok(schema.map(|one| if one.name == field::CONFERENCE { one.locked() } else { one }).collect())
     }
 
     /// `remote_calendars`: what can be read. `remote_calendar`: what can be written to as well (roles `writer` and

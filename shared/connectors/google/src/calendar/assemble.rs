@@ -11,8 +11,7 @@ use crate::{api, error};
 use bytes::Bytes;
 use http::Response;
 use std::collections::{BTreeMap, BTreeSet};
-use tandem_core::event::field;
-use tandem_core::record::{Marker, RemoteId, Scope, Value, Version};
+use tandem_core::record::{Marker, RemoteId, Scope, Version};
 use tandem_ports::connector::{Change, Fetched};
 use tandem_ports::error::Result;
 
@@ -210,14 +209,12 @@ fn unreadable(id: &str, reason: String) -> Change {
 pub(super) fn fetched(record: Record) -> Result<Fetched, String> {
     let event = map::event(&record).map_err(|wrong| wrong.to_string())?;
     let all = || std::iter::once(&record.master).chain(&record.exceptions);
-    let mut fields = event.to_fields();
-    fields.set(field::UID, Value::Text(record.master.text("iCalUID").to_owned()));
     Ok(Fetched {
         id: RemoteId::new(record.master.id()),
         version: Version::new(record.version()),
         scope: Scope::Inside,
         marker: record.master.marker().map(Marker::new),
-        fields,
+        fields: event.to_fields(),
         modified_at: all().filter_map(Item::updated_at).max(),
         raw: serde_json::to_value(&record).expect("what came as JSON goes as JSON"),
     })

@@ -12,8 +12,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tandem_core::calendar::{Access, CalendarSettings, PRIMARY};
+use tandem_core::event::{self, field};
 use tandem_core::normalise;
-use tandem_core::record::{ContainerId, Fields, Marker, RemoteId, Scope, Version};
+use tandem_core::record::{ContainerId, Fields, Marker, RemoteId, Scope, Value as FieldValue, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, Change, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Next, Outcomes, Patch,
@@ -206,7 +207,15 @@ impl<O> Gathered<O> {
 fn whole(one: &One, fetched: Fetched) -> Fetched {
     let outside = one.role == Role::Target && fetched.marker.is_none();
     let scope = if outside { Scope::Outside } else { fetched.scope };
-    Fetched { id: whole_id(one, &fetched.id), scope, ..fetched }
+    let fields = with_uid(fetched.fields, &fetched.raw);
+    Fetched { id: whole_id(one, &fetched.id), scope, fields, ..fetched }
+}
+
+/// With the name that it has in every calendar: by it one appointment is known in two.
+fn with_uid(mut fields: Fields, raw: &Value) -> Fields {
+    let uid = raw.get("master").and_then(|master| master.get("iCalUID")).and_then(Value::as_str).unwrap_or_default();
+    fields.set(field::UID, FieldValue::Text(uid.to_owned()));
+    fields
 }
 
 fn whole_id(one: &One, event: &RemoteId) -> RemoteId {
@@ -324,9 +333,14 @@ impl Connector for GoogleCalendars {
     async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
         let mut gathered = Gathered::of(patches.len());
         for share in self.shared_out(patches, |patch| &patch.id, |patch, id| Patch { id, ..patch.clone() }) {
-            let named = |written: Written| Written { id: whole_id(share.one, &written.id), ..written };
+            let named = |(written, patch): (Written, &Patch)| Written {
+                id: whole_id(share.one, &written.id),
+                shown: written.shown.map(|shown| with_uid(shown, &patch.raw)),
+                ..written
+            };
             let answers = share.one.connector.update(&share.items).await;
-            let answers = answers.map(|some| some.into_iter().map(|outcome| outcome.map(named)).collect());
+            let named = |(outcome, patch): (Result<Written>, _)| outcome.map(|written| named((written, patch)));
+            let answers = answers.map(|some| some.into_iter().zip(&share.items).map(named).collect());
             gathered.take(share.places, answers)?;
         }
         Ok(gathered.0)
@@ -352,7 +366,8 @@ impl Connector for GoogleCalendars {
     }
 
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
-        self.account.schema().await
+        let uid = event::schema(&[field::UID]).into_iter().map(FieldSchema::locked);
+        Ok(self.account.schema().await?.into_iter().chain(uid).collect())
     }
 
     fn takes_writes_to(&self, id: &RemoteId) -> bool {
