@@ -98,6 +98,9 @@ pub(crate) async fn create(
     })?;
     let crm = side(&state, &user, &fields, "crm", profile.crm).await?;
     let remote = side(&state, &user, &fields, "remote", profile.remote).await?;
+    if let Some(message) = [&crm, &remote].into_iter().find_map(|one| state.engine.lacks(one, profile)) {
+        return Err(ApiError::conflict("reconnect_needed", message));
+    }
     let settings = without_nulls(fields.object("settings")?);
     profile.settings(&settings)?;
     let mapped = settings.contains_key("field_map");

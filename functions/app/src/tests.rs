@@ -78,7 +78,7 @@ fn google(config: &GoogleConfig) -> OAuthProvider {
     OAuthProvider {
         name: "google".into(),
         title: "Google".into(),
-        endpoints: endpoints(config),
+        endpoints: endpoints(config, &["contacts", "calendar", "files", "mail"]),
         client: Some(OAuthClient { id: "client".into(), secret: "secret".into() }),
         api_origins: ApiOrigins::Configured,
         personal_token_length: None,
@@ -91,7 +91,7 @@ fn sell() -> OAuthProvider {
         api_url: "http://sell.test".into(),
         whoami: |at, _| http::Request::get(format!("{}/me", at.api_url)).body(bytes::Bytes::new()).unwrap(),
         identity: |body| Some(Identity { id: String::from_utf8(body.to_vec()).ok()?, ..Identity::default() }),
-        ..endpoints(&GoogleConfig::at("http://sell.test"))
+        ..endpoints(&GoogleConfig::at("http://sell.test"), &["contacts"])
     };
     OAuthProvider {
         name: "sell".into(),

@@ -45,6 +45,9 @@ pub mod field {
     pub const STATUS: Field = Field::known("status");
     /// Address of the video conference.
     pub const CONFERENCE: Field = Field::known("conference");
+    /// The name that it has in every calendar that it is in (iCalUID): the calendar's, and not among [`ALL`], which is what
+    /// people say about an appointment.
+    pub const UID: Field = Field::known("ical_uid");
 
     /// Every field of an appointment.
     pub const ALL: [Field; 14] = [
@@ -293,6 +296,7 @@ fn describe(name: Field) -> FieldSchema {
         "visibility" => ("Visibility", FieldType::Picklist { values: vec!["private".to_owned()], several: false }),
         "status" => ("Status", FieldType::Picklist { values: vec!["done".to_owned()], several: false }),
         "conference" => ("Video conference", FieldType::Text),
+        "ical_uid" => ("iCalUID", FieldType::Text),
         other => (other, FieldType::Text),
     };
     let label = label.to_owned();

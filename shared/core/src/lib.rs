@@ -1,6 +1,7 @@
 //! The pure heart of Tandem: data in, data out. No I/O, no clock, no environment, no log, no provider's name.
 //!
 //! Read [`record`] for the words, [`plan`](mod@plan) for what the engine decides, [`profile`] for the rules.
+pub mod calendar;
 pub mod contact;
 pub mod error;
 pub mod event;

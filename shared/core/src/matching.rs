@@ -12,6 +12,7 @@ pub fn match_keys(side: Side, fields: &Fields, match_on: &[MatchKey]) -> Vec<Str
             MatchKey::WorkEmail => work_email(side, fields),
             MatchKey::Phone => values(fields, &field::PHONES, None, "phone"),
             MatchKey::Name => name(fields).into_iter().collect(),
+            MatchKey::Uid => uid(fields).into_iter().collect(),
         };
         for key in found {
             if !keys.contains(&key) {
@@ -40,6 +41,12 @@ fn work_email(side: Side, fields: &Fields) -> Vec<String> {
 fn name(fields: &Fields) -> Option<String> {
     let (first, last) = (fields.text(&field::FIRST_NAME), fields.text(&field::LAST_NAME));
     (!first.is_empty() && !last.is_empty()).then(|| format!("name:{} {}", first.to_lowercase(), last.to_lowercase()))
+}
+
+/// Title and time alone never make two appointments one: people have several that look alike.
+fn uid(fields: &Fields) -> Option<String> {
+    let uid = fields.text(&crate::event::field::UID);
+    (!uid.is_empty()).then(|| format!("uid:{uid}"))
 }
 
 /// What the candidates say.

@@ -349,6 +349,7 @@ pub fn eligible(rule: Eligibility, fields: &Fields) -> Result<(), Reason> {
     let reachable = !fields.items(&field::EMAILS).is_empty()
         || fields.items(&field::PHONES).iter().any(|phone| phone.label != "fax" && phone.label != COMPANY_PHONE);
     match rule {
+        Eligibility::Any => Ok(()),
         Eligibility::Strict => {
             let mut lacks = Vec::new();
             for (name, word) in [(field::FIRST_NAME, "a first name"), (field::LAST_NAME, "a last name")] {

@@ -70,6 +70,8 @@ pub enum Eligibility {
     Strict,
     /// Anything that has a name, a company, an e-mail address or a phone number.
     Relaxed,
+    /// Whatever it says (appointments need no name).
+    Any,
 }
 
 /// Most records that one run carries to one side, as the product has it that the profile is named after.
@@ -104,6 +106,8 @@ pub enum MatchKey {
     Phone,
     /// First and last name together.
     Name,
+    /// The name that an appointment has in every calendar that it is in (iCalUID).
+    Uid,
 }
 
 /// One mapped field.

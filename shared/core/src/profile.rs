@@ -1,4 +1,5 @@
 //! Profiles: each integration's rules as data, and a user's settings judged against them.
+use crate::calendar::{self, CalendarSettings};
 use crate::contact::field;
 use crate::error::Invalid;
 use crate::files::settings::{self, FileRules, FileSettings, OnRename, VendorRules};
@@ -192,7 +193,38 @@ pub const PROFILES: &[Profile] = &[
         },
         files: None,
     },
+    CALENDAR,
+    Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", ..CALENDAR },
+    Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", ..CALENDAR },
 ];
+
+/// What the calendar profiles share; Teamleader's own is the default. What else they differ in is in [`calendar::rules`].
+const CALENDAR: Profile = Profile {
+    id: "teamleader-google-calendar",
+    name: "Teamleader Focus ↔ Google Calendar",
+    kind: CALENDARS,
+    crm: &["builtin"],
+    remote: &["google"],
+    directions: &[Direction::Both, Direction::RemoteToCrm],
+    conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
+    on_crm_delete: DELETIONS,
+    on_remote_delete: DELETIONS,
+    // A calendar that is gone, or not chosen any more, leaves its copies (S3-18).
+    on_crm_leave: OnLeave::Unlink,
+    on_remote_leave: OnLeave::Unlink,
+    delete_only_own_copies: false,
+    group_names: &[],
+    carry_company: false,
+    eligibility: Eligibility::Any,
+    match_on: &[MatchKey::Uid],
+    frequency_minutes: 30,
+    vendor: VendorLimits {
+        run: RunLimits { first: u64::MAX, over: OverFirst::GoOn, later: None },
+        manual_start: true,
+        frequency_minutes: None,
+    },
+    files: None,
+};
 
 /// What both files profiles share; Drive's own is the default.
 const FILES: Profile = Profile {
@@ -225,6 +257,8 @@ const FILES: Profile = Profile {
         vendor_max_bytes: 50 * 1024 * 1024,
     }),
 };
+/// The kind of the profiles that keep appointments in step.
+const CALENDARS: &str = "calendar";
 /// The kind of the profiles that track mail.
 const MAIL: &str = "mail";
 /// The settings that a mail profile shares with the others.
@@ -269,6 +303,9 @@ pub struct Settings {
     /// What a mail sync goes by; `None` in every other.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub mail: Option<MailRules>,
+    /// What a calendar sync has besides; `None` in every other.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<CalendarSettings>,
 }
 
 impl Profile {
@@ -278,8 +315,11 @@ impl Profile {
         read.refuse_unknown(&self.setting_names())?;
         let limits = read.value("limits", "`none` or `vendor`")?.unwrap_or(Limits::None);
         let fixed = self.vendor.frequency_minutes.filter(|_| limits == Limits::Vendor);
+        let calendar = (self.kind == CALENDARS).then(|| CalendarSettings::read(given, calendar::rules(self.id)));
+        let calendar = calendar.transpose()?;
+        let direction = read.one_of("direction", self.directions)?;
         let settings = Settings {
-            direction: read.one_of("direction", self.directions)?,
+            direction: calendar.as_ref().map_or(direction, |calendar| calendar.narrow(direction)),
             conflict: read.one_of("conflict", self.conflicts)?,
             on_crm_delete: read.one_of("on_crm_delete", self.on_crm_delete)?,
             on_remote_delete: read.one_of("on_remote_delete", self.on_remote_delete)?,
@@ -289,11 +329,12 @@ impl Profile {
             remote_group: read.text("remote_group", 200)?,
             crm_list: read.text("crm_list", 100)?,
             field_map: self.field_map(&read)?,
-            eligibility: read.value("eligibility", "`strict` or `relaxed`")?.unwrap_or(self.eligibility),
+            eligibility: self.eligibility(&read)?,
             match_on: self.match_on(&read)?,
             phone_region: read.text("phone_region", 2)?,
             files: self.files.map(|rules| rules.settings(given, vendor_rules(limits))).transpose()?,
             mail: (self.kind == MAIL).then(|| MailRules::read(given)).transpose()?,
+            calendar,
         };
         if let Some(minutes) = fixed.filter(|fixed| *fixed != settings.frequency_minutes) {
             let message = format!("With `limits`: `vendor` this sync runs every {minutes} minutes.");
@@ -308,8 +349,18 @@ impl Profile {
     fn setting_names(&self) -> Vec<&'static str> {
         match (self.kind, self.files) {
             (MAIL, _) => [&MAIL_SHARES[..], &MAIL_SETTINGS[..]].concat(),
+            (CALENDARS, _) => [&SHARED_SETTINGS[..], &calendar::SETTINGS[..]].concat(),
             (_, Some(_)) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
             (_, None) => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
+        }
+    }
+
+    fn eligibility(&self, read: &Reader<'_>) -> Result<Eligibility, Invalid> {
+        let expected = "`strict` or `relaxed`";
+        match read.value("eligibility", expected)? {
+            // Contacts without a name are none.
+            Some(Eligibility::Any) => Err(Invalid::new("settings.eligibility", format!("Must be {expected}."))),
+            given => Ok(given.unwrap_or(self.eligibility)),
         }
     }
 
@@ -321,6 +372,9 @@ impl Profile {
     fn field_map(&self, read: &Reader<'_>) -> Result<Vec<FieldRule>, Invalid> {
         let expected = "a list of {\"crm\", \"remote\", \"direction\"}";
         let default = self.directions.first().copied().unwrap_or(Direction::Both);
+        if self.kind == CALENDARS {
+            return Ok(calendar::field_map(default));
+        }
         let Some(rows) = read.value::<Vec<FieldMapping>>("field_map", expected)? else {
             let rule = |field: &Field| FieldRule { crm: field.clone(), remote: field.clone(), direction: default };
             return Ok(field::ALL.iter().map(rule).collect());
@@ -397,6 +451,8 @@ impl Profile {
         let properties = schema["properties"].as_object_mut().expect("it was written so above");
         if self.kind == MAIL {
             properties.extend(MailRules::schema());
+        } else if self.kind == CALENDARS {
+            properties.extend(CalendarSettings::schema(calendar::rules(self.id)));
         } else {
             let own = self.files.map_or_else(|| self.record_properties(), |rules| rules.schema());
             properties.extend(own.as_object().cloned().unwrap_or_default());
@@ -459,7 +515,9 @@ impl Settings {
         let fields: Vec<String> = self.field_map.iter().map(|rule| format!("{}>{}", rule.crm, rule.remote)).collect();
         let rest = (self.direction, self.eligibility, &self.phone_region);
         let files = self.files.as_ref().map(|files| format!(" {files:?}")).unwrap_or_default();
-        format!("{bound:?} {rest:?} {}{files}", fields.join(","))
+        let calendar = self.calendar.as_ref().filter(|_| side == Side::Right);
+        let calendar = calendar.map(|calendar| format!(" {}", calendar.bounds())).unwrap_or_default();
+        format!("{bound:?} {rest:?} {}{files}{calendar}", fields.join(","))
     }
 
     /// The part of the remote side's bounds that names the group.
@@ -615,6 +673,29 @@ mod tests {
         let contacts = profile("teamleader-google-contacts").unwrap();
         let refused = contacts.settings(json!({"track": "all_known"}).as_object().unwrap());
         assert_eq!(refused.unwrap_err().field, "settings.track");
+    }
+
+    #[test]
+    fn a_calendar_profile_carries_appointments_and_the_crm_as_default_calendar_writes_nothing() {
+        for id in ["teamleader-google-calendar", "zoho-google-calendar", "sell-google-calendar"] {
+            let judge = |settings: Value| profile(id).unwrap().settings(settings.as_object().unwrap());
+            let written = judge(json!({"default_calendar": "primary"})).unwrap();
+            assert_eq!((written.direction, written.match_on), (Direction::Both, vec![MatchKey::Uid]), "{id}");
+            let names: Vec<String> = written.field_map.iter().map(|rule| rule.crm.to_string()).collect();
+            assert!(
+                names.iter().any(|name| name == "start") && !names.iter().any(|name| name == "emails"),
+                "{names:?}"
+            );
+            assert_eq!(judge(json!({"default_calendar": "crm"})).unwrap().direction, Direction::RemoteToCrm);
+            for wrong in ["field_map", "track", "remote_group"] {
+                assert_eq!(judge(json!({wrong: []})).unwrap_err().field, format!("settings.{wrong}"));
+            }
+            let other = judge(json!({"default_calendar": "primary", "source_calendars": ["team"]})).unwrap();
+            assert_ne!(
+                other.bounds(Side::Right),
+                judge(json!({"default_calendar": "primary"})).unwrap().bounds(Side::Right)
+            );
+        }
     }
 
     #[test]

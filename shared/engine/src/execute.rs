@@ -1,5 +1,5 @@
 //! Carries out one batch on one side: quick repeats where a repeat is safe, isolation of a poisoned record.
-use crate::prepare::Item;
+use crate::prepare::{Item, News};
 use crate::session::{Session, Stop, cause, stop_for};
 use std::time::Duration;
 use tandem_core::plan::Act;
@@ -58,8 +58,9 @@ impl Session<'_> {
     pub async fn execute(&self, batch: Batch) -> Executed {
         let Batch { side, verb, items, intent } = batch;
         let mut executed = Executed { answered: Vec::with_capacity(items.len()), stop: None, side, intent };
-        // Halves of a batch that was refused as a whole wait here.
-        let mut waiting = vec![items];
+        // What the guests hear of goes apart. Halves of a batch that was refused as a whole wait here, too.
+        let (fresh, quiet): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| self.tells(side, item));
+        let mut waiting: Vec<Vec<Item>> = [quiet, fresh].into_iter().filter(|some| !some.is_empty()).collect();
         while let Some(items) = waiting.pop() {
             match self.attempt(side, verb, items).await {
                 Attempt::Answered(answered) => executed.answered.extend(answered),
@@ -120,8 +121,17 @@ impl Session<'_> {
         Some(self.marker(origin, id))
     }
 
+    /// Whether the guests hear of this write: a person's edit in the CRM goes out to them, once. What came from the remote
+    /// side they know already.
+    fn tells(&self, side: Side, item: &Item) -> bool {
+        side == Side::Right && item.news == News::Fresh && self.right.notifying().is_some()
+    }
+
     async fn call(&self, side: Side, verb: Verb, items: &[Item]) -> Result<Vec<Result<Option<Written>>>> {
         let connector = self.connector(side);
+        // The items of a call are all of one sort.
+        let telling = items.first().is_some_and(|item| self.tells(side, item));
+        let connector = connector.notifying().filter(|_| telling).unwrap_or(connector);
         let some = |outcomes: Vec<Result<Written>>| outcomes.into_iter().map(|outcome| outcome.map(Some)).collect();
         match verb {
             Verb::Create => {

@@ -52,6 +52,13 @@ pub trait Connectors: Send + Sync {
     /// The connector of one side of a sync.
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError>;
 
+    /// What the account's user did not grant and a sync of this profile needs, in the provider's words; `None`: nothing,
+    /// or the provider grants all or nothing.
+    fn missing_scope(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
+        let _ = (connection, profile);
+        None
+    }
+
     /// One side of a files sync; for the remote side [`Opening::container`] is its root, once there is one.
     async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
         let detail = format!("This release has no files of `{}`.", ask.connection.provider);
@@ -149,6 +156,12 @@ impl Engine {
         config: EngineConfig,
     ) -> Self {
         Self { store, queue, clock, secrets, connectors, config }
+    }
+
+    /// Why a sync of this profile cannot work with this account as it was connected; `None`: it can.
+    pub fn lacks(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
+        let scope = self.connectors.missing_scope(connection, profile)?;
+        Some(format!("The {} account did not grant `{scope}`; connect it again and allow it.", connection.provider))
     }
 
     /// The clock that it goes by.

@@ -475,12 +475,12 @@ impl Session<'_> {
         let run = run_of(progress).id.clone();
         let tries: Vec<_> = items
             .iter()
-            .map(|item| (item.page, item.replanned + 1, item.before.clone(), item.intents.clone()))
+            .map(|item| (item.page, item.replanned + 1, item.before.clone(), item.intents.clone(), item.news))
             .collect();
         let rows = items.into_iter().map(|mut item| self.as_far_as_done(flow, &mut item)).collect();
         let fresh = self.looked_up(rows, 0).await.map_err(stop_of)?;
-        for (item, (page, replanned, before, intents)) in fresh.into_iter().zip(tries) {
-            let item = Item { page, replanned, before, intents, ..item };
+        for (item, (page, replanned, before, intents, news)) in fresh.into_iter().zip(tries) {
+            let item = Item { page, replanned, before, intents, news, ..item };
             if let Some((side, reason)) = barred(&item, &progress.checkpoint) {
                 flow.finish(self.settle(item, Ending::Barred { side, reason }, &run, now));
             } else if item.step.deletes() {

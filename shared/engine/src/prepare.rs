@@ -1,9 +1,11 @@
 //! From a page of changes to planned items: rows, counterparts, matching, plan. Reads only.
 use crate::session::{ReadFailure, Session, Stop, Task};
 use crate::settle::Done;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
 use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
+use tandem_core::policy::{Direction, Policy};
 use tandem_core::record::{ContainerId, Field, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
 use tandem_core::schema::check;
@@ -13,6 +15,9 @@ use tandem_store::link::{Row, RowState};
 
 /// Tries of a refused record as it is.
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
+
+/// How long a person's edit is news to the guests of an appointment.
+const NEWS_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// Records remembered as read lately; two pages that overlap are next to each other.
 const LATELY: usize = 1000;
@@ -41,6 +46,18 @@ pub(crate) struct Item {
     pub done: Vec<Done>,
     /// The intents that its creates were written under; each stays open until all its records are durable.
     pub intents: Vec<u64>,
+    /// Who hears of it.
+    pub news: News,
+}
+
+/// Whether a write tells the guests of an appointment by mail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum News {
+    /// A person has just changed it in the CRM: the guests hear of it.
+    Fresh,
+    /// It catches up (first run, full listing, repeats, what failed or waited before): nobody is told.
+    #[default]
+    CatchUp,
 }
 
 impl Item {
@@ -194,10 +211,24 @@ impl Session<'_> {
         let purpose = if progress.generation == 0 { Purpose::FindLosses } else { progress.purpose };
         let purpose = listing.then_some(purpose);
         let container = checkpoint.container.as_ref().filter(|_| side == Side::Right && !listing);
-        let items = self.items(side, changes, (purpose, container), number, &mut counts).await?;
+        let mut items = self.items(side, changes, (purpose, container), number, &mut counts).await?;
+        if side == Side::Left && !listing && checkpoint.first_done {
+            self.heed_news(&mut items);
+        }
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
         let total = page.total.filter(|_| side == Side::Left && listing);
         Ok(Page { items, advance, counts, seen, done, total })
+    }
+
+    /// What the CRM's feed tells after the first run was done by people just now, unless it waited too long (a sync that was
+    /// paused): then it merely catches up.
+    fn heed_news(&self, items: &mut [Item]) {
+        let now = self.engine.clock.now();
+        for item in items {
+            let changed_at = item.left.as_ref().and_then(|copy| copy.modified_at);
+            let is_late = changed_at.is_some_and(|at| now.duration_since(at) > NEWS_FOR);
+            item.news = if is_late { News::CatchUp } else { News::Fresh };
+        }
     }
 
     /// Rows that a complete listing did not show: each is looked up, and only a proved absence counts.
@@ -468,7 +499,8 @@ impl Session<'_> {
         let mut items = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let observation = self.observe(&draft);
-            let mut steps = plan(&self.policy, &self.sync.fingerprint_key, vec![observation]);
+            let policy = self.policy_for(&draft);
+            let mut steps = plan(&policy, &self.sync.fingerprint_key, vec![observation]);
             let Some(mut step) = steps.pop() else { continue };
             let Draft { before, row, left, right, verdict, .. } = draft;
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
@@ -477,15 +509,36 @@ impl Session<'_> {
             if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
-            self.mark_origin(&mut step, right.as_ref());
-            let item =
-                Item { page: number, before, row, left, right, step, replanned: 0, done: vec![], intents: vec![] };
+            if policy.direction.may_write(Side::Right) {
+                self.mark_origin(&mut step, right.as_ref());
+            }
+            let item = Item {
+                page: number,
+                before,
+                row,
+                left,
+                right,
+                step,
+                replanned: 0,
+                done: vec![],
+                intents: vec![],
+                news: News::CatchUp,
+            };
             // Each side went its own way, and stays so until both are there again.
             let unlinked = item.row.state == RowState::Excluded && item.row.base.is_some();
             let unlinked = unlinked && (item.row.left.is_none() || item.row.right.is_none());
             items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
         }
         items
+    }
+
+    /// The policy for one record: what its side does not let us write flows one way.
+    fn policy_for(&self, draft: &Draft) -> Cow<'_, Policy> {
+        let id = draft.right.as_ref().map(|copy| &copy.id).or(draft.row.right.as_ref());
+        if self.policy.direction != Direction::Both || id.is_none_or(|id| self.right.takes_writes_to(id)) {
+            return Cow::Borrowed(&self.policy);
+        }
+        Cow::Owned(Policy { direction: Direction::RemoteToCrm, ..self.policy.clone() })
     }
 
     fn is_ours(&self, copy: &Fetched) -> bool {
@@ -565,6 +618,7 @@ impl Session<'_> {
             replanned: 0,
             done: vec![],
             intents: vec![],
+            news: News::CatchUp,
         }
     }
 

@@ -254,6 +254,19 @@ pub trait Connector: Send + Sync {
         false
     }
 
+    /// Whether this one record may be written at all: what comes from a calendar for display flows one way, whatever the
+    /// sync's direction.
+    fn takes_writes_to(&self, id: &RemoteId) -> bool {
+        let _ = id;
+        true
+    }
+
+    /// The same account, whose writes tell the guests by mail. Without it, and unless the engine asks for it (a person's
+    /// fresh edit), no write tells anybody.
+    fn notifying(&self) -> Option<&dyn Connector> {
+        None
+    }
+
     /// What settings can be chosen from, by setting: `remote_group`, `crm_list`, …. Fields are in [`schema`](Self::schema).
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>>;
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_core::normalise::Region;
+use tandem_core::profile::Profile;
 use tandem_dropbox::DropboxFiles;
 use tandem_engine::{Connectors, Opening};
-use tandem_google::{GoogleContacts, GoogleDrive};
+use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleContacts, GoogleDrive};
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_sell::SellContacts;
+use tandem_store::connection::Connection;
 use tandem_teamleader::TeamleaderContacts;
 use tandem_zoho::ZohoContacts;
 
@@ -24,6 +26,12 @@ pub(crate) struct OpenConnectors {
 
 #[async_trait]
 impl Connectors for OpenConnectors {
+    fn missing_scope(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
+        let is_google = connection.provider == "google";
+        let missing = is_google.then(|| tandem_google::auth::missing_for(profile.kind, &connection.scopes)).flatten();
+        missing.map(str::to_owned)
+    }
+
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin(ask).await,
@@ -59,6 +67,11 @@ fn carry(ask: Opening<'_>) -> Carry {
 
 impl OpenConnectors {
     async fn builtin(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        if ask.settings.calendar.is_some() {
+            // Never its contacts in their place.
+            let detail = "This release has no appointments of the built-in CRM yet.";
+            return Err(ConnectorError::new("builtin", "open", ErrorKind::Forbidden, detail));
+        }
         let options = Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
@@ -80,6 +93,10 @@ impl OpenConnectors {
 
     fn google(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (config, group) = (self.ports.config.google.clone(), ask.container.cloned());
+        if let Some(calendar) = &ask.settings.calendar {
+            let chosen = ChosenCalendars::chosen(calendar, &ask.connection.account.email);
+            return Ok(Arc::new(GoogleCalendars::new(self.transport(ask)?, config, &chosen)));
+        }
         Ok(Arc::new(GoogleContacts::new(self.transport(ask)?, config, group, region(ask))))
     }
 

@@ -1,6 +1,7 @@
 //! The providers whose accounts are connected: their connector's addresses, this installation's client.
 use crate::compose::Ports;
 use crate::config::Config;
+use tandem_core::profile::PROFILES;
 use tandem_dropbox::auth::SignIn;
 use tandem_http::{ApiOrigins, Connect, OAuthProvider};
 use tandem_ports::oauth::OAuthEndpoints;
@@ -25,8 +26,8 @@ const fn plain(name: &'static str, title: &'static str, endpoints: fn(&Config) -
 }
 
 const PROVIDERS: &[Row] = &[
-    plain("google", "Google", |config| tandem_google::auth::endpoints(&config.google)),
     plain("dropbox", "Dropbox", |config| tandem_dropbox::auth::endpoints(&config.dropbox, SignIn::AsYouAre)),
+    plain("google", "Google", |config| tandem_google::auth::endpoints(&config.google, &kinds_at("google"))),
     plain("teamleader", "Teamleader Focus", |config| tandem_teamleader::auth::endpoints(&config.teamleader)),
     Row {
         api_origins: |config| config.zoho_api_origins(),
@@ -45,6 +46,17 @@ const PROVIDERS: &[Row] = &[
         ..plain("sell", "Zendesk Sell", |config| tandem_sell::auth::endpoints(&config.sell))
     },
 ];
+
+/// The kinds of sync that this release has with a provider's accounts: an account is asked once for what all of them need.
+fn kinds_at(provider: &str) -> Vec<&'static str> {
+    let mut kinds: Vec<&str> = Vec::new();
+    for profile in PROFILES.iter().filter(|profile| profile.remote.contains(&provider)) {
+        if !kinds.contains(&profile.kind) {
+            kinds.push(profile.kind);
+        }
+    }
+    kinds
+}
 
 impl Row {
     fn provider(&self, config: &Config) -> OAuthProvider {
@@ -100,6 +112,28 @@ mod tests {
             let whoami = (provider.endpoints.whoami)(&provider.endpoints, None);
             assert!(whoami.uri().host().is_some(), "{}", row.name);
         }
+    }
+
+    #[test]
+    fn google_is_asked_once_for_what_every_kind_of_sync_needs_and_a_missing_scope_is_named() {
+        let asked = provider_row("google").provider(&config(&[])).endpoints.scopes;
+        for kind in ["contacts", "calendar", "files", "mail"] {
+            assert_eq!(tandem_google::auth::missing_for(kind, &asked), None, "{kind}");
+            let lacking: Vec<String> = asked
+                .iter()
+                .filter(|scope| !tandem_google::auth::needed_for(kind).contains(&scope.as_str()))
+                .cloned()
+                .collect();
+            assert!(tandem_google::auth::missing_for(kind, &lacking).is_some(), "{kind}");
+        }
+        let mut distinct = asked.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), asked.len());
+    }
+
+    fn provider_row(name: &str) -> &'static Row {
+        PROVIDERS.iter().find(|row| row.name == name).unwrap()
     }
 
     #[test]

@@ -37,14 +37,44 @@ pub const SCOPES_FOR_FILES: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1],
 const AUTHORIZE_PARAMETERS: [(&str, &str); 3] =
     [("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")];
 
+/// What a sync of this kind needs, besides knowing which account it is.
+pub fn needed_for(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "contacts" => &[SCOPE_CONTACTS],
+        "calendar" => &[SCOPE_CALENDAR_EVENTS, SCOPE_CALENDAR_LIST],
+        "files" => &[SCOPE_DRIVE],
+        "mail" => &[SCOPE_GMAIL_READ, SCOPE_GMAIL_LABELS],
+        _ => &[],
+    }
+}
+
+/// The first scope that a sync of this kind needs and the user did not grant.
+pub fn missing_for(kind: &str, granted: &[String]) -> Option<&'static str> {
+    needed_for(kind).iter().copied().find(|scope| !granted.iter().any(|one| one == scope))
+}
+
+/// Everything that syncs of these kinds need, each scope once.
+fn scopes_for(kinds: &[&str]) -> Vec<String> {
+    let mut all: Vec<String> = SCOPES_IDENTITY.map(str::to_owned).to_vec();
+    for scope in kinds.iter().flat_map(|kind| needed_for(kind)) {
+        if !all.iter().any(|known| known == scope) {
+            all.push((*scope).to_owned());
+        }
+    }
+    all
+}
+
 /// An authorisation-code flow with PKCE. Ending a grant answers 200, or 400 where it was gone already.
-pub fn endpoints(config: &GoogleConfig) -> OAuthEndpoints {
+///
+/// It asks once for what syncs of all these `kinds` need. The user may untick any of it: the connection is made all the
+/// same, and a sync that needs what is not there says so ([`missing_for`]).
+pub fn endpoints(config: &GoogleConfig, kinds: &[&str]) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/o/oauth2/v2/auth", config.accounts_url),
         token_url: format!("{}/token", config.oauth_url),
         revoke_url: Some(format!("{}/revoke", config.oauth_url)),
-        scopes: SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec(),
-        required_scopes: vec![SCOPE_CONTACTS.to_owned()],
+        scopes: scopes_for(kinds),
+        required_scopes: Vec::new(),
         scope_separator: " ",
         authorize_parameters: AUTHORIZE_PARAMETERS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         pkce: true,

@@ -3,11 +3,13 @@
 //! A record is an appointment, or a series with all of its exceptions. Google lists the master and each exception as an
 //! item of its own, in any order and, in a delta, only those that changed; `assemble` makes records of them.
 mod assemble;
+mod many;
 mod map;
 mod wire;
 mod writes;
 
 pub use crate::api::calendar::Notify;
+pub use many::{Calendars as ChosenCalendars, GoogleCalendars};
 
 use crate::api::batch::{self, Part};
 use crate::api::{self, calendar};

@@ -15,7 +15,7 @@ mod gmail;
 mod map;
 mod wire;
 
-pub use calendar::{Channel, GoogleCalendar, Notify, OpenChannel};
+pub use calendar::{Channel, ChosenCalendars, GoogleCalendar, GoogleCalendars, Notify, OpenChannel};
 pub use config::GoogleConfig;
 pub use contacts::GoogleContacts;
 pub use drive::GoogleDrive;

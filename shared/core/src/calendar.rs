@@ -1,0 +1,294 @@
+//! What a calendar sync goes by besides the settings that every sync has: which calendars it reads, and to which one it
+//! writes.
+use crate::error::Invalid;
+use crate::event::field;
+use crate::policy::{Direction, FieldRule};
+use crate::record::Field;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// The account's own calendar, whatever its id is.
+pub const PRIMARY: &str = "primary";
+/// In the place of a calendar's id: the CRM keeps its appointments, and nothing is written at the remote.
+pub const CRM: &str = "crm";
+/// The names of these settings.
+pub(crate) const SETTINGS: [&str; 6] = [
+    "source_calendars",
+    "target_calendar",
+    "read_only_calendars",
+    "default_calendar",
+    "window_past_days",
+    "window_future_days",
+];
+/// Most calendars of a sync: each one is a call in every run.
+const MOST: usize = 50;
+/// Google's ids are addresses; this is more than any has.
+const LONGEST: usize = 254;
+
+/// What a product does with the calendars that it reads and does not write new appointments to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Linked appointments are kept in step both ways, wherever they are.
+    BothWays,
+    /// They are for display: what comes from them flows one way.
+    Display,
+}
+
+/// What a calendar profile has besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CalendarRules {
+    others: Others,
+    /// The default of `default_calendar`.
+    default: Option<&'static str>,
+}
+
+/// The rules of a calendar profile.
+pub(crate) fn rules(profile: &str) -> CalendarRules {
+    match profile {
+        // Nothing is written before a person has chosen the default calendar, and the others are for display (S3-11, S3-20).
+        "sell-google-calendar" => CalendarRules { others: Others::Display, default: Some(CRM) },
+        _ => CalendarRules { others: Others::BothWays, default: None },
+    }
+}
+
+/// The calendar settings, each with its default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CalendarSettings {
+    /// The calendars whose appointments come into the CRM.
+    pub source_calendars: Vec<String>,
+    /// Where the CRM's appointments go.
+    pub target_calendar: String,
+    /// Calendars that are read and never written to.
+    pub read_only_calendars: Vec<String>,
+    /// Where the CRM's appointments go, or [`CRM`]; `None` = to the target.
+    pub default_calendar: Option<String>,
+    /// How far back single occurrences of a series reach in a CRM that knows no series: days, 0 to 3650.
+    pub window_past_days: u32,
+    /// How far ahead: days, 1 to 3650.
+    pub window_future_days: u32,
+    #[serde(skip)]
+    others_are_for_display: Display,
+}
+
+/// Whether the calendars besides the target are for display alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Display {
+    #[default]
+    No,
+    Yes,
+}
+
+impl Default for CalendarSettings {
+    fn default() -> Self {
+        Self {
+            source_calendars: vec![PRIMARY.to_owned()],
+            target_calendar: PRIMARY.to_owned(),
+            read_only_calendars: Vec::new(),
+            default_calendar: None,
+            window_past_days: 30,
+            window_future_days: 365,
+            others_are_for_display: Display::No,
+        }
+    }
+}
+
+impl CalendarSettings {
+    /// Judges what was given; settings of other kinds are left to others.
+    pub(crate) fn read(given: &Map<String, Value>, rules: CalendarRules) -> Result<CalendarSettings, Invalid> {
+        let mut own: Map<String, Value> = given
+            .iter()
+            .filter(|(name, value)| SETTINGS.contains(&name.as_str()) && !value.is_null())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if let Some(default) = rules.default.filter(|_| !own.contains_key("default_calendar")) {
+            own.insert("default_calendar".to_owned(), json!(default));
+        }
+        for (name, value) in &own {
+            let mut alone = Map::new();
+            alone.insert(name.clone(), value.clone());
+            serde_json::from_value::<CalendarSettings>(Value::Object(alone))
+                .map_err(|_| Invalid::new(format!("settings.{name}"), expected(name)))?;
+        }
+        let read: CalendarSettings = serde_json::from_value(Value::Object(own))
+            .map_err(|_| Invalid::new("settings", "They do not fit together."))?;
+        let display = if rules.others == Others::Display { Display::Yes } else { Display::No };
+        read.judged(given.contains_key("target_calendar"), display)
+    }
+
+    fn judged(mut self, target_is_given: bool, display: Display) -> Result<CalendarSettings, Invalid> {
+        self.others_are_for_display = display;
+        for (name, list) in
+            [("source_calendars", &mut self.source_calendars), ("read_only_calendars", &mut self.read_only_calendars)]
+        {
+            let mut seen = BTreeSet::new();
+            list.retain(|id| seen.insert(id.clone()));
+            if list.len() > MOST || list.iter().any(|id| !is_id(id) || id == CRM) {
+                return Err(Invalid::new(format!("settings.{name}"), expected(name)));
+            }
+        }
+        for (name, id) in
+            [("target_calendar", Some(&self.target_calendar)), ("default_calendar", self.default_calendar.as_ref())]
+        {
+            if id.is_some_and(|id| !is_id(id)) || (name == "target_calendar" && self.target_calendar == CRM) {
+                return Err(Invalid::new(format!("settings.{name}"), expected(name)));
+            }
+        }
+        for (name, days, least) in
+            [("window_past_days", self.window_past_days, 0), ("window_future_days", self.window_future_days, 1)]
+        {
+            if !(least..=3650).contains(&days) {
+                return Err(Invalid::new(format!("settings.{name}"), expected(name)));
+            }
+        }
+        let default = self.default_calendar.as_deref().filter(|id| *id != CRM);
+        if target_is_given && default.is_some_and(|id| id != self.target_calendar) {
+            let message = "It names another calendar than `target_calendar`; leave one of them out.";
+            return Err(Invalid::new("settings.default_calendar", message));
+        }
+        if self.target().is_some_and(|target| self.read_only_calendars.iter().any(|id| id == target)) {
+            let message = "The calendar that appointments are written to cannot be read only.";
+            return Err(Invalid::new("settings.read_only_calendars", message));
+        }
+        Ok(self)
+    }
+
+    /// The calendar that the CRM's appointments go to; `None`: nothing is written at the remote.
+    pub fn target(&self) -> Option<&str> {
+        match self.default_calendar.as_deref() {
+            Some(CRM) => None,
+            Some(chosen) => Some(chosen),
+            None => Some(&self.target_calendar),
+        }
+    }
+
+    /// The calendars whose appointments come into the CRM, and those among them that are never written to.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, Access)> {
+        let read_only = self.read_only_calendars.iter().map(|id| (id.as_str(), Access::ReadOnly));
+        let others = self.source_calendars.iter().filter(|id| !self.read_only_calendars.contains(id));
+        let access = |id: &String| match self.others_are_for_display {
+            Display::Yes if self.target() != Some(id.as_str()) => Access::ReadOnly,
+            Display::Yes | Display::No => Access::Both,
+        };
+        others.map(move |id| (id.as_str(), access(id))).chain(read_only)
+    }
+
+    /// What these settings make of a sync's direction.
+    pub(crate) fn narrow(&self, direction: Direction) -> Direction {
+        if self.target().is_none() { Direction::RemoteToCrm } else { direction }
+    }
+
+    /// What bounds the remote side.
+    pub(crate) fn bounds(&self) -> String {
+        let sources: Vec<(&str, Access)> = self.sources().collect();
+        format!("{sources:?} {:?} {} {}", self.target(), self.window_past_days, self.window_future_days)
+    }
+
+    /// JSON Schema of these settings.
+    pub(crate) fn schema(rules: CalendarRules) -> Map<String, Value> {
+        let default = CalendarSettings::default();
+        let id = json!({ "type": "string", "maxLength": LONGEST });
+        let list = |what: &str, default: &[String]| json!({ "type": "array", "items": id, "maxItems": MOST, "default": default, "description": what });
+        let days = |what: &str, least: u32, default: u32| json!({ "type": "integer", "minimum": least, "maximum": 3650, "default": default, "description": what });
+        let all = json!({
+            "source_calendars": list("Calendars whose appointments come into the CRM.", &default.source_calendars),
+            "target_calendar": { "type": "string", "maxLength": LONGEST, "default": null,
+                "description": "Calendar that the CRM's appointments go to; none: the account's own (`primary`)." },
+            "read_only_calendars": list("Calendars that are read and never written to.", &[]),
+            "default_calendar": { "type": ["string", "null"], "maxLength": LONGEST, "default": rules.default,
+                "description": "`crm`: nothing is written at the remote; or the calendar that appointments go to." },
+            "window_past_days": days("Occurrences of a series, back.", 0, default.window_past_days),
+            "window_future_days": days("Occurrences of a series, ahead.", 1, default.window_future_days),
+        });
+        all.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// What may be done with the appointments of a calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// They are kept in step both ways.
+    Both,
+    /// They are read.
+    ReadOnly,
+}
+
+/// The mapped fields: each as itself. What the remote side makes for itself flows one way.
+pub(crate) fn field_map(direction: Direction) -> Vec<FieldRule> {
+    let rule = |name: &Field| {
+        let one_way = [field::CONFERENCE, field::UID].contains(name);
+        FieldRule {
+            crm: name.clone(),
+            remote: name.clone(),
+            direction: if one_way { Direction::RemoteToCrm } else { direction },
+        }
+    };
+    // Google's appointments have no "done".
+    field::ALL.iter().filter(|name| **name != field::STATUS).chain([&field::UID]).map(rule).collect()
+}
+
+fn is_id(id: &str) -> bool {
+    !id.trim().is_empty() && id.chars().count() <= LONGEST && !id.contains('/')
+}
+
+fn expected(name: &str) -> String {
+    match name {
+        "source_calendars" | "read_only_calendars" => {
+            format!("Must be a list of at most {MOST} ids of calendars from choices, or `{PRIMARY}`.")
+        }
+        "window_past_days" => "Must be a whole number from 0 to 3650.".to_owned(),
+        "window_future_days" => "Must be a whole number from 1 to 3650.".to_owned(),
+        "default_calendar" => format!("Must be `{CRM}`, or the id of a calendar from choices, or `{PRIMARY}`."),
+        _ => format!("Must be the id of a calendar from choices, or `{PRIMARY}`."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(profile: &str, given: Value) -> Result<CalendarSettings, Invalid> {
+        CalendarSettings::read(given.as_object().unwrap(), rules(profile))
+    }
+
+    #[test]
+    fn the_products_differ_in_where_they_write_and_what_is_for_display() {
+        let teamleader = read("teamleader-google-calendar", json!({"source_calendars": ["primary", "team"]})).unwrap();
+        assert_eq!(teamleader.target(), Some(PRIMARY));
+        assert!(teamleader.sources().all(|(_, access)| access == Access::Both));
+        let sell = read("sell-google-calendar", json!({})).unwrap();
+        assert_eq!((sell.target(), sell.narrow(Direction::Both)), (None, Direction::RemoteToCrm));
+        let chosen = json!({"source_calendars": ["primary", "team"], "default_calendar": "team"});
+        let sell = read("sell-google-calendar", chosen).unwrap();
+        let sources: Vec<_> = sell.sources().collect();
+        assert_eq!((sell.target(), sources), (Some("team"), vec![(PRIMARY, Access::ReadOnly), ("team", Access::Both)]));
+    }
+
+    #[test]
+    fn a_calendar_is_read_once_and_read_only_is_stronger() {
+        let given = json!({"source_calendars": ["a", "a", "b"], "read_only_calendars": ["b", "c"]});
+        let settings = read("zoho-google-calendar", given).unwrap();
+        let sources: Vec<_> = settings.sources().collect();
+        assert_eq!(sources, [("a", Access::Both), ("b", Access::ReadOnly), ("c", Access::ReadOnly)]);
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        for (given, name) in [
+            (json!({"source_calendars": "primary"}), "source_calendars"),
+            (json!({"source_calendars": [""]}), "source_calendars"),
+            (json!({"source_calendars": ["crm"]}), "source_calendars"),
+            (json!({"target_calendar": "crm"}), "target_calendar"),
+            (json!({"target_calendar": "a/b"}), "target_calendar"),
+            (json!({"default_calendar": 7}), "default_calendar"),
+            (json!({"default_calendar": "a", "target_calendar": "b"}), "default_calendar"),
+            (json!({"read_only_calendars": ["primary"]}), "read_only_calendars"),
+            (json!({"window_future_days": 0}), "window_future_days"),
+            (json!({"window_past_days": 9999}), "window_past_days"),
+        ] {
+            let refused = read("teamleader-google-calendar", given.clone()).unwrap_err();
+            assert_eq!(refused.field, format!("settings.{name}"), "{given}");
+        }
+    }
+}
