@@ -4,6 +4,7 @@ use crate::auth::{Caller, CallerExtension};
 use crate::input::{Fields, Paging, Params};
 use crate::providers::BUILTIN;
 use crate::state::{AppState, id_of};
+use crate::syncs;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -195,6 +196,10 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let connection = own(&state, &user, &id).await?;
+    // While somebody can still speak for us there.
+    for sync in state.store.syncs_of(&id_of(&user)).await?.iter().filter(|sync| sync.remote == connection.id) {
+        syncs::silence(&state, sync).await;
+    }
     state.connect.disconnect(&connection).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -18,8 +18,9 @@ use tandem_core::profile::{self, PROFILES, Profile};
 use tandem_core::record::{RunId, SyncId};
 use tandem_core::schedule::next_slot;
 use tandem_core::schema::judge_map as judge_map_of;
-use tandem_engine::{Budget, Preview};
+use tandem_engine::{Budget, Preview, PushView};
 use tandem_ports::infra::Kind;
+use tandem_store::channel::PushState;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::sync::{Sync, SyncState};
 use utoipa::ToSchema;
@@ -50,9 +51,24 @@ pub(crate) struct SyncView {
     /// When the schedule takes it up next.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_due_at: Option<jiff::Timestamp>,
+    /// Whether the remote side tells of changes by itself; `null` where it never does, and before the first run.
+    push: Option<PushNote>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: jiff::Timestamp,
+}
+
+/// Whether the remote side tells of changes by itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PushNote {
+    /// `on`, `lapsed` (it should, and does not: the schedule looks) or `off`.
+    #[schema(value_type = String)]
+    state: PushState,
+    /// Until when it is on; it is renewed before. `null`: without end, or not on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<jiff::Timestamp>,
+    /// Why it is not on.
+    reason: Option<String>,
 }
 
 /// What to keep in step.
@@ -133,7 +149,7 @@ pub(crate) async fn create(
         judge_map(&state, profile, &sync, (&crm, &remote)).await?;
     }
     state.store.create_sync(&sync).await?;
-    Ok((StatusCode::CREATED, Json(view(sync, None))))
+    Ok((StatusCode::CREATED, Json(view(sync, None, None))))
 }
 
 fn kind_of(profile: &Profile) -> Kind {
@@ -248,6 +264,9 @@ pub(crate) async fn change(
         (before != Some(after)).then(|| next_slot(now, Duration::from_secs(u64::from(after) * 60), sync.id.as_str()))
     };
     let sync = state.store.configure_sync(&sync, due).await?;
+    if was_enabled && !sync.enabled {
+        silence(&state, &sync).await;
+    }
     one(&state, sync).await
 }
 
@@ -260,8 +279,16 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let sync = own(&state, &user, &id).await?;
+    silence(&state, &sync).await;
     state.store.delete_sync(&sync).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a sync's notifications. Where that fails they end by themselves, and are ignored until then.
+pub(crate) async fn silence(state: &AppState, sync: &Sync) {
+    if let Err(error) = state.engine.stop_push(sync).await {
+        tracing::warn!(error = tandem_runtime::chain(&error), "a sync's notifications were not ended");
+    }
 }
 
 /// What its settings can be chosen from, by setting: `remote_group`, `crm_list`, `crm_fields`, ….
@@ -308,17 +335,22 @@ async fn with_runs(state: &AppState, syncs: Vec<Sync>) -> Result<Vec<SyncView>, 
     ids.sort();
     ids.dedup();
     let runs = state.store.runs(&ids).await?;
+    let told: Vec<SyncId> = syncs.iter().map(|sync| sync.id.clone()).collect();
+    let pushes = if told.is_empty() { Vec::new() } else { state.engine.pushes(&told).await? };
+    let mut pushes: HashMap<SyncId, PushView> =
+        told.into_iter().zip(pushes).filter_map(|(id, push)| Some((id, push?))).collect();
     let mut by_id: HashMap<RunId, RunView> = runs.into_iter().map(|run| (run.id.clone(), run.into())).collect();
     let shown = |sync: Sync| {
         // A run that was promised this moment may not be readable yet; then the one before it is the latest.
         let run = latest(&sync).and_then(|id| by_id.remove(&id));
         let run = run.or_else(|| sync.last_run.as_ref().and_then(|id| by_id.remove(id)));
-        view(sync, run)
+        let push = pushes.remove(&sync.id);
+        view(sync, run, push)
     };
     Ok(syncs.into_iter().map(shown).collect())
 }
 
-fn view(sync: Sync, last_run: Option<RunView>) -> SyncView {
+fn view(sync: Sync, last_run: Option<RunView>, push: Option<PushView>) -> SyncView {
     let filled = profile::profile(&sync.profile).and_then(|profile| profile.settings(&sync.settings).ok());
     let filled = filled.and_then(|settings| serde_json::to_value(settings).ok());
     SyncView {
@@ -332,6 +364,7 @@ fn view(sync: Sync, last_run: Option<RunView>) -> SyncView {
         reason: sync.reason,
         last_run,
         next_due_at: sync.next_due_at.filter(|_| sync.enabled),
+        push: push.map(|PushView { state, until, reason }| PushNote { state, until, reason }),
         created_at: sync.created_at,
     }
 }

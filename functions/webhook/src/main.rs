@@ -2,9 +2,10 @@
 mod handler;
 
 use lambda_http::{Error, run};
+use std::sync::Arc;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    tandem_runtime::init_logs("");
-    run(handler::routes()).await
+    let hooks = Arc::new(tandem_runtime::start().await?.hooks());
+    run(handler::routes(hooks)).await
 }

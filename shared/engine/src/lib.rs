@@ -32,7 +32,6 @@ pub use records::{CopyView, RecordQuery, RecordView, state_of};
 pub use undo::{NotUndone, Undone};
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::profile::{Profile, Settings};
@@ -72,14 +71,9 @@ pub trait Connectors: Send + Sync {
         Err(ConnectorError::new("tandem", "open_mail", ErrorKind::Forbidden, detail))
     }
 
-    /// How the remote side tells of changes by itself; `None` where it never does. `chosen` is what the user has set, as
-    /// the sync stores it.
-    async fn open_push(
-        &self,
-        ask: Opening<'_>,
-        chosen: &Map<String, Value>,
-    ) -> Result<Option<Arc<dyn Push>>, ConnectorError> {
-        let _ = (ask, chosen);
+    /// How the remote side tells of changes by itself; `None` where it never does.
+    async fn open_push(&self, ask: Opening<'_>) -> Result<Option<Arc<dyn Push>>, ConnectorError> {
+        let _ = ask;
         Ok(None)
     }
 }

@@ -95,7 +95,7 @@ impl Engine {
         let (profile, settings) = rules(sync)?;
         let (side, container) = (Side::Right, None);
         let ask = Opening { sync: &sync.id, connection: remote, profile, settings: &settings, side, container };
-        let push = self.connectors.open_push(ask, &sync.settings).await;
+        let push = self.connectors.open_push(ask).await;
         let push = push.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
         Ok(push.map(|push| (push, settings.limits)))
     }

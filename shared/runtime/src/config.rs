@@ -106,6 +106,8 @@ pub struct Config {
     pub dropbox: DropboxConfig,
     /// `TANDEM_FILES_BUCKET`: the bucket with the bytes of the built-in CRM's files. Without it there are none.
     pub files_bucket: Option<String>,
+    /// `TANDEM_GMAIL_PUBSUB_…`: which pushes of Pub/Sub are ours; `None`: mailboxes are only asked.
+    pub gmail_push: Option<GmailPush>,
     /// `TANDEM_CHANGE_LOG_DAYS`: how long change logs are kept; 0 keeps none. Default 30.
     pub change_log_days: u32,
     /// `TANDEM_OAUTH_SECRET_ARN`: the secret with the OAuth clients, where they are not in the environment.
@@ -114,6 +116,17 @@ pub struct Config {
     pub log: String,
     origins: BTreeMap<&'static str, String>,
     oauth_variables: BTreeMap<String, String>,
+}
+
+/// By what Gmail tells us of new mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GmailPush {
+    /// `TANDEM_GMAIL_PUBSUB_TOPIC`: where Gmail publishes, `projects/…/topics/…`.
+    pub topic: String,
+    /// `TANDEM_GMAIL_PUBSUB_SERVICE_ACCOUNT`: the account that pushes to us, by its address.
+    pub service_account: String,
+    /// `TANDEM_GMAIL_PUBSUB_AUDIENCE`: whom its tokens must be for; without it the address that it pushes to.
+    pub audience: String,
 }
 
 /// The environment is not as it must be.
@@ -155,11 +168,20 @@ impl Config {
         let days = optional("TANDEM_CHANGE_LOG_DAYS").map(|days| days.parse::<u32>());
         let expected = "a number of days, such as 30";
         let days = days.transpose().map_err(|_| ConfigError::Bad { variable: "TANDEM_CHANGE_LOG_DAYS", expected })?;
+        let public_url = url("TANDEM_PUBLIC_URL")?.ok_or(ConfigError::Missing("TANDEM_PUBLIC_URL"))?;
+        let gmail_push = optional("TANDEM_GMAIL_PUBSUB_TOPIC").zip(optional("TANDEM_GMAIL_PUBSUB_SERVICE_ACCOUNT"));
+        let gmail_push = gmail_push.map(|(topic, service_account)| GmailPush {
+            topic,
+            service_account,
+            audience: optional("TANDEM_GMAIL_PUBSUB_AUDIENCE")
+                .unwrap_or_else(|| format!("{public_url}/webhooks/google/gmail")),
+        });
         Ok(Self {
+            gmail_push,
             table: mandatory("TANDEM_TABLE")?,
             kms_key: mandatory("TANDEM_KMS_KEY")?,
             queues,
-            public_url: url("TANDEM_PUBLIC_URL")?.ok_or(ConfigError::Missing("TANDEM_PUBLIC_URL"))?,
+            public_url,
             teamleader: TeamleaderConfig {
                 auth_url: origins[TEAMLEADER_AUTH.variable].clone(),
                 api_url: origins[TEAMLEADER_API.variable].clone(),
@@ -306,6 +328,18 @@ mod tests {
         let client = config.oauth_client("google").unwrap();
         assert_eq!((client.id.as_str(), client.secret.as_str()), ("mine", "hush"));
         assert!(!format!("{client:?}").contains("hush"));
+    }
+
+    #[test]
+    fn gmails_pushes_are_ours_when_topic_and_account_are_said_and_the_audience_is_their_address_unless_said() {
+        let topic = ("TANDEM_GMAIL_PUBSUB_TOPIC", "projects/p/topics/t");
+        let account = ("TANDEM_GMAIL_PUBSUB_SERVICE_ACCOUNT", "push@p.iam.gserviceaccount.com");
+        assert_eq!(config(&[topic]).unwrap().gmail_push, None);
+        assert_eq!(config(&[account]).unwrap().gmail_push, None);
+        let push = config(&[topic, account]).unwrap().gmail_push.unwrap();
+        assert_eq!(push.audience, "http://127.0.0.1:1/webhooks/google/gmail");
+        let said = [topic, account, ("TANDEM_GMAIL_PUBSUB_AUDIENCE", "tandem")];
+        assert_eq!(config(&said).unwrap().gmail_push.unwrap().audience, "tandem");
     }
 
     #[test]

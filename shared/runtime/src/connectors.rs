@@ -8,12 +8,16 @@ use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
 use tandem_dropbox::DropboxFiles;
+use tandem_dropbox::push::DropboxPush;
 use tandem_engine::{Connectors, Opening};
+use tandem_google::drive::DrivePush;
+use tandem_google::push::{CalendarPush, MailPush};
 use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleContacts, GoogleDrive};
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
+use tandem_ports::push::Push;
 use tandem_sell::SellContacts;
 use tandem_store::connection::Connection;
 use tandem_teamleader::TeamleaderContacts;
@@ -43,6 +47,27 @@ impl Connectors for OpenConnectors {
         }
     }
 
+    async fn open_push(&self, ask: Opening<'_>) -> Result<Option<Arc<dyn Push>>, ConnectorError> {
+        let (config, address) = (self.ports.config.google.clone(), &ask.connection.account.email);
+        Ok(match (ask.connection.provider.as_str(), ask.profile.kind) {
+            ("google", "calendar") => {
+                let Some(calendar) = &ask.settings.calendar else { return Ok(None) };
+                let (chosen, hook) = (ChosenCalendars::chosen(calendar, address), hook(&self.ports, "google/calendar"));
+                Some(Arc::new(CalendarPush::new(self.transport(ask)?, config, chosen, hook)))
+            }
+            ("google", "files") => {
+                let hook = hook(&self.ports, "google/drive");
+                Some(Arc::new(DrivePush::new(self.transport(ask)?, config, hook)))
+            }
+            ("google", "mail") => {
+                let Some(push) = &self.ports.config.gmail_push else { return Ok(None) };
+                Some(Arc::new(MailPush::new(self.transport(ask)?, config, address, &push.topic)))
+            }
+            ("dropbox", "files") => Some(Arc::new(DropboxPush::new(&ask.connection.account.id))),
+            _ => None,
+        })
+    }
+
     async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin_files(ask).await,
@@ -51,6 +76,11 @@ impl Connectors for OpenConnectors {
             other => Err(refused(format!("This release has no files of `{other}`."))),
         }
     }
+}
+
+/// Where a provider's notifications reach us.
+fn hook(ports: &Ports, path: &str) -> String {
+    format!("{}/webhooks/{path}", ports.config.public_url)
 }
 
 fn refused(detail: String) -> ConnectorError {

@@ -10,6 +10,7 @@ mod error;
 pub mod fake;
 mod files;
 mod map;
+pub mod push;
 pub mod webhook;
 mod wire;
 

@@ -1,9 +1,12 @@
 //! A folder of a Google Drive as a [`FileSide`].
 mod api;
 mod map;
+mod push;
 mod tree;
 mod uploads;
 pub mod watch;
+
+pub use push::DrivePush;
 
 use crate::config::GoogleConfig;
 use crate::error::{self, PROVIDER};

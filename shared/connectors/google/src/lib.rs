@@ -13,6 +13,7 @@ mod error;
 pub mod fake;
 mod gmail;
 mod map;
+pub mod push;
 mod wire;
 
 pub use calendar::{Channel, ChosenCalendars, GoogleCalendar, GoogleCalendars, Notify, OpenChannel};

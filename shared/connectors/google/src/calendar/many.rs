@@ -55,6 +55,15 @@ impl Calendars {
     }
 }
 
+impl Calendars {
+    /// Every calendar that something is read from.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.sources.iter().map(|(name, _)| name.clone()).collect();
+        names.extend(self.target.iter().filter(|target| self.sources.iter().all(|(name, _)| name != *target)).cloned());
+        names
+    }
+}
+
 /// How a calendar takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
