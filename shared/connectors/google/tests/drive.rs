@@ -77,12 +77,12 @@ mod suite {
 }
 
 async fn root(side: &dyn FileSide) -> FolderRef {
-    side.ensure_root(None, "Tandem").await.unwrap()
+    side.ensure_root(None, "Tandem").await.expect("the root is made")
 }
 
 async fn children(side: &dyn FileSide) -> Vec<Entry> {
     let root = root(side).await;
-    side.children(&[root], None).await.unwrap().entries
+    side.children(&[root], None).await.expect("children").entries
 }
 
 #[tokio::test]
