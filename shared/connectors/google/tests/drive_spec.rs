@@ -49,10 +49,8 @@ fn entry_ref(entry: &Entry, parent: &FolderRef) -> EntryRef {
 }
 
 fn content(entry: &Entry) -> tandem_core::record::Version {
-    match &entry.kind {
-        tandem_core::files::entry::EntryKind::File { content, .. } => content.clone(),
-        other => panic!("{other:?} is no file"),
-    }
+    let tandem_core::files::entry::EntryKind::File { content, .. } = &entry.kind else { panic!("a file") };
+    content.clone()
 }
 
 /// A session of two pieces, asked how far it is on the way.
