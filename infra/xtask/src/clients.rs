@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// A published program and what it is held against. A folder with `requirements.txt` holds `run.py`, one with
-/// `package-lock.json` holds `run.mjs`; either takes one argument and ends with `N passed, 0 failed`.
+/// `package-lock.json` holds `run.mjs`; either ends with `N passed, 0 failed`.
 struct Suite {
     /// As people call it.
     name: &'static str,
@@ -23,15 +23,17 @@ struct Suite {
     against: Against,
 }
 
-/// What a suite is given as its argument.
+/// What a suite is given as its arguments.
 enum Against {
     /// The address of this provider's simulator.
     Simulator(&'static str),
+    /// The addresses of these providers' simulators, in this order.
+    Simulators(&'static [&'static str]),
     /// The path of this example of shared/core, built.
     Example(&'static str),
 }
 
-use Against::{Example, Simulator};
+use Against::{Example, Simulator, Simulators};
 
 /// Every suite.
 const SUITES: &[Suite] = &[
@@ -43,6 +45,9 @@ const SUITES: &[Suite] = &[
     Suite { name: "Zendesk's client for Python", folder: "sell", against: Simulator("sell") },
     Suite { name: "Python's dateutil", folder: "recurrence", against: Example("expand") },
     Suite { name: "Google's client for Python, Gmail", folder: "google_gmail", against: Simulator("google") },
+    Suite { name: "Google's client for Python, Drive", folder: "google_drive", against: Simulator("google") },
+    Suite { name: "Dropbox's client for Python", folder: "dropbox", against: Simulator("dropbox") },
+    Suite { name: "rclone", folder: "rclone", against: Simulators(&["google", "dropbox"]) },
 ];
 
 /// `cargo xtask clients`.
@@ -57,9 +62,9 @@ pub(crate) fn check(stop: &Stop) -> Result<()> {
     // Found out before anything is built: which of them cannot be let loose, and which lacks its tools.
     let mut commands = Vec::with_capacity(SUITES.len());
     for suite in SUITES {
-        let argument = argument(&place, &suite.against)?;
+        let arguments = arguments(&place, &suite.against)?;
         let mut command = command(&place, &root().join("tests/clients").join(suite.folder), stop)?;
-        command.arg(argument).stdin(Stdio::null()).stderr(Stdio::inherit());
+        command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
         commands.push((suite, command));
     }
     examples(&place, stop)?;
@@ -78,15 +83,18 @@ pub(crate) fn check(stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-fn argument(place: &Place, against: &Against) -> Result<OsString> {
+fn arguments(place: &Place, against: &Against) -> Result<Vec<OsString>> {
     match against {
-        Example(name) => Ok(target(place).join("debug/examples").join(name).into()),
-        Simulator(provider) => {
-            let variables = format!("a TANDEM_{}_*_URL is set", provider.to_uppercase());
-            let said = || Fault::new(format!("{variables}; the clients are only let loose on the simulator"));
-            simulators::origin(place, provider).map(OsString::from).ok_or_else(said)
-        }
+        Example(name) => Ok(vec![target(place).join("debug/examples").join(name).into()]),
+        Simulator(provider) => Ok(vec![address(place, provider)?]),
+        Simulators(providers) => providers.iter().map(|provider| address(place, provider)).collect(),
     }
+}
+
+fn address(place: &Place, provider: &str) -> Result<OsString> {
+    let variables = format!("a TANDEM_{}_*_URL is set", provider.to_uppercase());
+    let said = || Fault::new(format!("{variables}; the clients are only let loose on the simulator"));
+    simulators::origin(place, provider).map(OsString::from).ok_or_else(said)
 }
 
 /// Builds what suites are held against beside simulators. The whole workspace's features, as for the programs.

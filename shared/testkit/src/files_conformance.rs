@@ -217,9 +217,12 @@ pub mod cases {
     pub async fn a_creation_is_repeated_after_any_lost_answer_and_there_is_one_file(h: &dyn FilesHarness) {
         let side = h.side();
         let root = root(&*side).await;
+        let mut uploads = Vec::new();
         for lost in 0..4 {
             let called = format!("file-{lost}.txt");
-            let mut upload = new_file(&*side, &root, &called, b"once").await;
+            uploads.push((called.clone(), new_file(&*side, &root, &called, b"once").await));
+        }
+        for (lost, (called, mut upload)) in uploads.into_iter().enumerate() {
             h.fault(lost, WireFault::LoseAnswer);
             let mut outcome = put(&*side, &upload, b"once").await;
             if may_repeat(&outcome) {
@@ -289,9 +292,12 @@ pub mod cases {
         let root = root(&*side).await;
         let size = 2 * CHUNK + 70_001;
         let bytes: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).expect("small")).collect();
+        let mut uploads = Vec::new();
         for lost in 0..5 {
             let called = format!("large-{lost}.bin");
-            let mut upload = new_file(&*side, &root, &called, &bytes).await;
+            uploads.push((called.clone(), new_file(&*side, &root, &called, &bytes).await));
+        }
+        for (lost, (called, mut upload)) in uploads.into_iter().enumerate() {
             h.fault(lost, WireFault::LoseAnswer);
             let mut session = side.begin(&upload).await;
             if may_repeat(&session) {

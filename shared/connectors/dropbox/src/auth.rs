@@ -5,9 +5,9 @@ use http::Request;
 use serde::Deserialize;
 use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
 
-/// What a files sync asks for: names and bytes, both ways, in the app folder; and whose account it is.
-pub const SCOPES: [&str; 5] =
-    ["account_info.read", "files.metadata.read", "files.metadata.write", "files.content.read", "files.content.write"];
+/// What a files sync asks for: names and bytes, both ways, in the app folder; and whose account it is. Folders, moves and
+/// deletions are `files.content.write` at Dropbox (the `scope` attribute of each route).
+pub const SCOPES: [&str; 4] = ["account_info.read", "files.metadata.read", "files.content.read", "files.content.write"];
 
 /// Whether the user is asked to sign in anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Derives people.json, calendar.json or gmail.json (names, paths and types only) from Google's discovery document of that API.
+"""Derives people.json, calendar.json, gmail.json or drive.json (names, paths and types only) from Google's discovery document of that API.
 
 usage: derive.py DISCOVERY.json > people.json
 """
@@ -23,7 +23,14 @@ METHODS = {
         "users.messages.get", "users.messages.insert", "users.messages.modify", "users.labels.list",
         "users.labels.create", "users.labels.delete",
     },
+    "drive": {
+        "about.get", "changes.getStartPageToken", "changes.list", "changes.watch", "channels.stop", "files.create",
+        "files.delete", "files.export", "files.generateIds", "files.get", "files.list", "files.update", "revisions.get",
+    },
 }
+
+# Parameters of every method that an API's connector uses.
+COMMON = {"drive": ("alt", "fields", "uploadType")}
 
 
 def methods(resource):
@@ -71,6 +78,8 @@ def main():
             name: "|".join(p["enum"]) if "enum" in p else p["type"]
             for name, p in method.get("parameters", {}).items() if p["location"] == "query"
         }
+        common = {name: document["parameters"][name] for name in COMMON.get(api, ())}
+        params |= {name: "|".join(p["enum"]) if "enum" in p else p["type"] for name, p in common.items()}
         out["methods"][method["id"]] = {
             "method": method["httpMethod"], "path": document["servicePath"] + method.get("flatPath", method["path"]),
             "query": params, "request": request, "response": response,

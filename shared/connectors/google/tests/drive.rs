@@ -77,12 +77,12 @@ mod suite {
 }
 
 async fn root(side: &dyn FileSide) -> FolderRef {
-    side.ensure_root(None, "Tandem").await.unwrap()
+    side.ensure_root(None, "Tandem").await.expect("the root is made")
 }
 
 async fn children(side: &dyn FileSide) -> Vec<Entry> {
     let root = root(side).await;
-    side.children(&[root], None).await.unwrap().entries
+    side.children(&[root], None).await.expect("children").entries
 }
 
 #[tokio::test]
@@ -124,6 +124,26 @@ async fn what_is_put_into_the_trash_is_gone_from_the_feed() {
     h.user_deletes("a.txt");
     let told = h.side.changes(Some(&cursor)).await.unwrap().changes;
     assert!(matches!(told.as_slice(), [FileChange::Gone { .. }]));
+}
+
+#[tokio::test]
+async fn a_small_file_costs_one_call_and_nothing_to_do_one() {
+    let h = harness();
+    let root = root(&*h.side).await;
+    let ids = h.side.reserve(50).await.unwrap();
+    let file = |(n, id): (usize, RemoteId)| {
+        let mut upload = upload(&root, Some(id), 4096);
+        let Target::New { name, .. } = &mut upload.target else { panic!("a new file") };
+        *name = Name(format!("{n}.bin"));
+        (upload, Bytes::from(vec![u8::try_from(n).unwrap(); 4096]))
+    };
+    let files: Vec<_> = ids.into_iter().enumerate().map(file).collect();
+    let FileNext::CaughtUp(cursor) = h.side.changes(None).await.unwrap().next else { panic!("no more") };
+    let before = h.fake.calls().len();
+    assert!(h.side.changes(Some(&cursor)).await.unwrap().changes.is_empty());
+    assert_eq!(h.fake.calls().len() - before, 1);
+    assert!(h.side.put(&files).await.unwrap().iter().all(Result::is_ok));
+    assert_eq!(h.fake.calls().len() - before, 51);
 }
 
 fn upload(root: &FolderRef, id: Option<RemoteId>, size: u64) -> Upload {

@@ -3,14 +3,21 @@ use super::{Call, content, rpc};
 use crate::error;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::ops::Range;
-use tandem_core::files::entry::HashKind;
-use tandem_core::files::hash::Digests;
 use tandem_ports::error::Result;
 
-/// The content hash of these bytes by themselves.
+/// The block of the content hash.
+const BLOCK: usize = 4 * 1024 * 1024;
+
+/// The content hash of these bytes by themselves: SHA-256 over the digests of their blocks. No other kind of hash is
+/// wanted here, and every byte that is sent passes.
 fn hash_of(bytes: &[u8]) -> String {
-    Digests::of(bytes).get(HashKind::BlockSha256).unwrap_or_default().to_owned()
+    let mut whole = Sha256::new();
+    for block in bytes.chunks(BLOCK) {
+        whole.update(Sha256::digest(block));
+    }
+    hex::encode(whole.finalize())
 }
 
 fn upload(operation: &'static str, origin: &str, route: &str, mut argument: Value, bytes: Bytes) -> Result<Call> {
@@ -70,4 +77,19 @@ pub(crate) fn download(origin: &str, what: &str, range: &Range<u64>) -> Result<C
     let request =
         builder.body(Bytes::new()).map_err(|_| error::refused(OPERATION, "this is no request Dropbox could take"))?;
     Ok(Call { operation: OPERATION, request })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_core::files::entry::HashKind;
+    use tandem_core::files::hash::Digests;
+
+    #[test]
+    fn the_hash_of_a_piece_is_that_of_a_file_with_its_bytes() {
+        for size in [0, 1, BLOCK, BLOCK + 1, 2 * BLOCK] {
+            let bytes = vec![9; size];
+            assert_eq!(Some(hash_of(&bytes).as_str()), Digests::of(&bytes).get(HashKind::BlockSha256), "{size}");
+        }
+    }
 }

@@ -60,10 +60,8 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Response<B
 }
 
 fn act(state: &mut State, asked: &Asked, rest: &str) -> Answer {
-    let body = match asked.json()? {
-        Value::Null => json!({}),
-        body => body,
-    };
+    let body = asked.json()?;
+    let body = if body.is_null() { json!({}) } else { body };
     let wrong = |e: serde_json::Error| Refusal::bad(format!("not understood: {e}"));
     if (asked.method.as_str(), rest) == ("POST", "settings") {
         return change_settings(state, &body);

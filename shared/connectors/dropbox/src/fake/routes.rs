@@ -165,9 +165,9 @@ fn list(state: &mut State, account: &str, argument: &Value, start: Start) -> Ans
     if what == "/" || (!what.is_empty() && !what.starts_with(['/', 'i', 'n'])) {
         return Err(Refusal::bad("path: did not match pattern: Specify the root folder as an empty string"));
     }
-    let limit = match &argument["limit"] {
-        Value::Null => 500,
-        limit => limit.as_u64().filter(|n| (1..=2000).contains(n)).ok_or_else(|| Refusal::bad("limit: 1 to 2000"))?,
+    let limit = match argument["limit"].as_u64() {
+        None if argument["limit"].is_null() => 500,
+        limit => limit.filter(|n| (1..=2000).contains(n)).ok_or_else(|| Refusal::bad("limit: 1 to 2000"))?,
     };
     let root = match what {
         "" => String::new(),

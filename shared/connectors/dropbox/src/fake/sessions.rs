@@ -18,7 +18,9 @@ fn flag(argument: &Value, name: &str) -> Result<bool, Refusal> {
     match &argument[name] {
         Value::Null => Ok(false),
         Value::Bool(flag) => Ok(*flag),
-        _ => Err(Refusal::bad(format!("{name}: expected boolean"))),
+        Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            Err(Refusal::bad(format!("{name}: expected boolean")))
+        }
     }
 }
 

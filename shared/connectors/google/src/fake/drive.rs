@@ -300,7 +300,9 @@ impl Drive {
 fn answer(state: &mut State, asked: &Asked) -> Result<Response<Bytes>, Refusal> {
     // A session's address is all the proof it needs.
     if asked.path == "/upload/drive/v3/files" || asked.path.starts_with("/upload/drive/v3/files/") {
-        if asked.method == http::Method::PUT {
+        // PUT by the documentation; rclone has always sent POST, and Google takes that, too.
+        let sends = [http::Method::PUT, http::Method::POST].contains(&asked.method);
+        if sends && asked.one("upload_id").is_some() {
             return uploads::piece(state, asked);
         }
         let caller = caller(state, asked)?;

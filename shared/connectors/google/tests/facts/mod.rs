@@ -41,12 +41,22 @@ impl HttpTransport for Recorder {
             true => inner_calls(&asked, &answer),
             false => {
                 let target = asked.uri().path_and_query().expect("a path").as_str();
-                vec![exchange(asked.method().as_str(), target, asked.body(), answer.status().as_u16(), answer.body())]
+                let body = json_of(&asked);
+                vec![exchange(asked.method().as_str(), target, &body, answer.status().as_u16(), answer.body())]
             }
         };
         self.seen.lock().expect("not poisoned").extend(found);
         Ok(answer)
     }
+}
+
+/// The body, or the JSON of one that brings bytes along (`multipart/related`).
+fn json_of(asked: &Request<Bytes>) -> Bytes {
+    let kind = asked.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let Some(boundary) = kind.strip_prefix("multipart/related; boundary=") else { return asked.body().clone() };
+    let text = String::from_utf8_lossy(asked.body());
+    let first = text.split(&format!("--{boundary}")).nth(1).and_then(|part| part.split_once("\r\n\r\n"));
+    Bytes::from(first.expect("a part with a head").1.trim().to_owned())
 }
 
 fn exchange(method: &str, target: &str, body: &[u8], status: u16, answer: &[u8]) -> Exchange {

@@ -137,8 +137,11 @@ fn begin(state: &mut State, caller: &Caller, asked: &Asked, id: Option<String>) 
         .map_err(|_| Refusal::new(500, "internalError", "Internal Error"))
 }
 
+/// Which bytes come, and of how many; `None` for a `*`.
+type ContentRange = (Option<(u64, u64)>, Option<u64>);
+
 /// `bytes a-b/total`, `bytes */total`; the total may be `*`.
-fn range(text: &str) -> Option<(Option<(u64, u64)>, Option<u64>)> {
+fn range(text: &str) -> Option<ContentRange> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let total = if total == "*" { None } else { Some(total.parse().ok()?) };
     if range == "*" {
