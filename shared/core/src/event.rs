@@ -9,8 +9,9 @@ mod time;
 pub use time::{Moment, Span, zone};
 
 use crate::error::Invalid;
-use crate::record::Field;
+use crate::record::{Field, Marker};
 use crate::schema::{FieldSchema, FieldType};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Canonical field names of an appointment. They are the built-in CRM's names of a `meeting` too.
@@ -45,6 +46,9 @@ pub mod field {
     pub const STATUS: Field = Field::known("status");
     /// Address of the video conference.
     pub const CONFERENCE: Field = Field::known("conference");
+    /// The name that it has in every calendar that it is in (iCalUID): the calendar's, and not among [`ALL`], which is what
+    /// people say about an appointment.
+    pub const UID: Field = Field::known("ical_uid");
 
     /// Every field of an appointment.
     pub const ALL: [Field; 14] = [
@@ -272,6 +276,13 @@ impl Event {
     }
 }
 
+/// The name of the copy that a sync makes of the record with this marker, where a calendar lets us choose it: letters and
+/// digits, from which the record cannot be told. Calendars make the copy's iCalUID of it, so that a CRM knows an
+/// appointment of its own in a colleague's calendar.
+pub fn copy_name(marker: &Marker) -> String {
+    Sha256::digest(marker.as_str().as_bytes())[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// These fields as a side that sets no limits has them.
 pub fn schema(fields: &[Field]) -> Vec<FieldSchema> {
     fields.iter().map(|name| describe(name.clone())).collect()
@@ -293,6 +304,7 @@ fn describe(name: Field) -> FieldSchema {
         "visibility" => ("Visibility", FieldType::Picklist { values: vec!["private".to_owned()], several: false }),
         "status" => ("Status", FieldType::Picklist { values: vec!["done".to_owned()], several: false }),
         "conference" => ("Video conference", FieldType::Text),
+        "ical_uid" => ("iCalUID", FieldType::Text),
         other => (other, FieldType::Text),
     };
     let label = label.to_owned();

@@ -6,4 +6,5 @@ mod connector;
 mod files;
 mod imports;
 mod mail;
+mod meetings;
 mod records;
