@@ -129,7 +129,8 @@ async fn a_file_is_imported_as_a_body_and_as_a_form() {
 async fn the_description_names_every_route_and_field() {
     let (_, api) = routes::<()>().split_for_parts();
     let api = serde_json::to_value(&api).unwrap();
-    for kind in Kind::ALL {
+    // Blocks are read only, and have a test of their own.
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Block) {
         let definition = kind.definition();
         assert!(api["paths"][format!("/{}", definition.plural)]["post"].is_object(), "{}", definition.plural);
         assert!(api["paths"][format!("/{}/{{id}}", definition.plural)]["patch"].is_object(), "{}", definition.plural);
