@@ -9,8 +9,9 @@ mod time;
 pub use time::{Moment, Span, zone};
 
 use crate::error::Invalid;
-use crate::record::Field;
+use crate::record::{Field, Marker};
 use crate::schema::{FieldSchema, FieldType};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Canonical field names of an appointment. They are the built-in CRM's names of a `meeting` too.
@@ -273,6 +274,13 @@ impl Event {
         };
         (other != Overrides::default()).then(|| Deviation::Changed(Box::new(other)))
     }
+}
+
+/// The name of the copy that a sync makes of the record with this marker, where a calendar lets us choose it: letters and
+/// digits, from which the record cannot be told. Calendars make the copy's iCalUID of it, so that a CRM knows an
+/// appointment of its own in a colleague's calendar.
+pub fn copy_name(marker: &Marker) -> String {
+    Sha256::digest(marker.as_str().as_bytes())[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// These fields as a side that sets no limits has them.

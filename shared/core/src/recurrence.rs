@@ -4,8 +4,7 @@
 //! zone (`jiff`): nine o'clock stays nine o'clock over a change to summer time.
 mod expand;
 
-pub(crate) use expand::among;
-pub use expand::{Occurrence, Window, expand};
+pub use expand::{Occurrence, Window, among, expand};
 
 use crate::error::Invalid;
 use crate::event::{Moment, Span};

@@ -26,6 +26,8 @@ struct ListParameters {
     segment: Option<String>,
     /// Id of a list view.
     list_view: Option<String>,
+    /// `{type}:{id}`, such as `contact:ID`: only the meetings (or one's own blocks) on that record's card.
+    link: Option<String>,
     /// `next` of the page before.
     next: Option<String>,
 }
@@ -58,6 +60,7 @@ async fn list(
         updated_since: since,
         segment: said(parameters.segment),
         list_view: said(parameters.list_view),
+        link: said(parameters.link),
         next: said(parameters.next),
     };
     let page = crm.list(&actor, kind, &query).await?;
@@ -178,6 +181,7 @@ record_routes!(projects, Kind::Project, Project, "/projects", "/projects/{id}", 
 record_routes!(products, Kind::Product, Product, "/products", "/products/{id}", "product");
 record_routes!(tasks, Kind::Task, Task, "/tasks", "/tasks/{id}", "task");
 record_routes!(emails, Kind::Email, Email, "/emails", "/emails/{id}", "email");
+record_routes!(meetings, Kind::Meeting, Meeting, "/meetings", "/meetings/{id}", "meeting");
 record_routes!(segments, Kind::Segment, Segment, "/segments", "/segments/{id}", "segment");
 record_routes!(list_views, Kind::ListView, ListView, "/list_views", "/list_views/{id}", "list_view");
 record_routes!(users, Kind::User, User, "/users", "/users/{id}", "user");
@@ -194,6 +198,52 @@ async fn task_of_email(
 ) -> Result<Response, Failure> {
     let record = crm.task_of_email(&actor, &id, &answer::object(&body.0)?).await?;
     Ok(answer::record(StatusCode::CREATED, &record))
+}
+
+/// Blocks are made and changed by syncs: here they can be read, and made meetings of.
+mod blocks {
+    use super::*;
+
+    #[utoipa::path(get, path = "/blocks", operation_id = "crm_list_block", tag = "crm",
+        params(ListParameters), responses((status = 200, body = RecordList)))]
+    async fn list_all(
+        crm: Extension<Crm>,
+        actor: Extension<User>,
+        parameters: Result<UrlQuery<ListParameters>, QueryRejection>,
+    ) -> Result<Response, Failure> {
+        list((crm, actor), Kind::Block, parameters?.0).await
+    }
+
+    #[utoipa::path(get, path = "/blocks/{id}", operation_id = "crm_get_block", tag = "crm",
+        params(("id" = String, Path, description = "The record's id")),
+        responses((status = 200, body = schemas::Block)))]
+    async fn read_one(
+        crm: Extension<Crm>,
+        actor: Extension<User>,
+        Path(id): Path<String>,
+    ) -> Result<Response, Failure> {
+        read((crm, actor), Kind::Block, id).await
+    }
+
+    /// Makes a meeting of a block. It keeps its id, and from then on changes flow both ways.
+    #[utoipa::path(post, path = "/blocks/{id}/convert", operation_id = "crm_convert_block", tag = "crm",
+        params(("id" = String, Path, description = "The block's id"),
+            ("If-Match" = Option<String>, Header, description = "The version that is to be converted")),
+        responses((status = 201, body = schemas::Meeting), (status = 409, description = "It is a meeting already"),
+            (status = 412, description = "Another version")))]
+    async fn convert(
+        Extension(crm): Extension<Crm>,
+        Extension(actor): Extension<User>,
+        Path(id): Path<String>,
+        headers: HeaderMap,
+    ) -> Result<Response, Failure> {
+        let record = crm.convert(&actor, &id, answer::expected(&headers)?).await?;
+        Ok(answer::record(StatusCode::CREATED, &record))
+    }
+
+    pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+        OpenApiRouter::new().routes(routes!(list_all)).routes(routes!(read_one)).routes(routes!(convert))
+    }
 }
 
 /// The change feed: every record and tombstone at its latest change.
@@ -226,6 +276,8 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
         .merge(tasks::routes())
         .merge(emails::routes())
         .routes(routes!(task_of_email))
+        .merge(meetings::routes())
+        .merge(blocks::routes())
         .merge(segments::routes())
         .merge(list_views::routes())
         .merge(users::routes())

@@ -35,6 +35,8 @@ record_schema!(File, Kind::File, "A file of a record.");
 record_schema!(Folder, Kind::Folder, "A folder of a record's files.");
 record_schema!(Task, Kind::Task, "Something to do.");
 record_schema!(Email, Kind::Email, "A tracked message.");
+record_schema!(Meeting, Kind::Meeting, "An appointment.");
+record_schema!(Block, Kind::Block, "An appointment that came from a calendar; colleagues see its times alone.");
 record_schema!(Segment, Kind::Segment, "A saved filter that can bound a sync.");
 record_schema!(ListView, Kind::ListView, "A saved filter of a list.");
 record_schema!(User, Kind::User, "A colleague.");
@@ -67,8 +69,27 @@ fn shape(shape: Shape, about: &str) -> RefOr<Schema> {
     let about = Some(about);
     match shape {
         Shape::Line(most) | Shape::Lines(most) => text().max_length(Some(most)).description(about).into(),
-        Shape::Birthday | Shape::Email | Shape::Reference(_) | Shape::Date | Shape::Moment => {
-            text().description(about).into()
+        Shape::Birthday
+        | Shape::Email
+        | Shape::Reference(_)
+        | Shape::Date
+        | Shape::Moment
+        | Shape::When
+        | Shape::Zone => text().description(about).into(),
+        Shape::KeptText => text().read_only(true).description(about).into(),
+        Shape::KeptIds => ArrayBuilder::new().items(text().read_only(true)).description(about).into(),
+        Shape::Recurrence => ArrayBuilder::new().items(text()).description(about).into(),
+        Shape::Minutes(most) => {
+            let minutes = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(most));
+            minutes.description(about).into()
+        }
+        Shape::Attendees => ArrayBuilder::new().items(attendee()).description(about).into(),
+        Shape::Exceptions => {
+            let texts = ["original_start", "title", "start", "end", "description", "location"];
+            let flag = ObjectBuilder::new().schema_type(Type::Boolean);
+            let one = texts.iter().fold(ObjectBuilder::new(), |object, name| object.property(*name, text()));
+            let one = one.property("cancelled", flag).property("attendees", ArrayBuilder::new().items(attendee()));
+            ArrayBuilder::new().items(one.required("original_start")).description(about).into()
         }
         Shape::Choice(words) => text().enum_values(Some(words.iter().copied())).description(about).into(),
         Shape::Texts(most) => ArrayBuilder::new().items(text().max_length(Some(most))).description(about).into(),
@@ -90,6 +111,13 @@ fn shape(shape: Shape, about: &str) -> RefOr<Schema> {
         Shape::Emails | Shape::Phones => list(&["type", "value"], about),
         Shape::Addresses => list(&["type", "street", "postal_code", "city", "region", "country"], about),
     }
+}
+
+fn attendee() -> ObjectBuilder {
+    let status = text().enum_values(Some(["needs_action", "accepted", "declined", "tentative"]));
+    let matches = ObjectBuilder::new().schema_type(Type::Integer).read_only(true);
+    let guest = ObjectBuilder::new().property("email", text()).property("name", text());
+    guest.property("status", status).property("matches", matches).required("email")
 }
 
 fn list(parts: &[&str], about: Option<&str>) -> RefOr<Schema> {

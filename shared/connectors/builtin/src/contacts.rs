@@ -2,6 +2,7 @@
 mod feed;
 mod write;
 
+use crate::batch::collect;
 use crate::crm::read_filter;
 use crate::error::{CrmError, PROVIDER, classify};
 use crate::filter::Filter;
@@ -187,7 +188,7 @@ impl Connector for BuiltinContacts {
         let mut outcomes = Vec::with_capacity(drafts.len());
         while outcomes.len() < drafts.len() {
             let done = self.create_some(&drafts[outcomes.len()..]).await;
-            write::collect(OPERATION, drafts.len(), &mut outcomes, done)?;
+            collect(OPERATION, drafts.len(), &mut outcomes, done)?;
         }
         Ok(outcomes)
     }
@@ -198,7 +199,7 @@ impl Connector for BuiltinContacts {
         let mut outcomes = Vec::with_capacity(patches.len());
         while outcomes.len() < patches.len() {
             let done = self.update_some(&patches[outcomes.len()..]).await;
-            write::collect(OPERATION, patches.len(), &mut outcomes, done)?;
+            collect(OPERATION, patches.len(), &mut outcomes, done)?;
         }
         Ok(outcomes)
     }
@@ -209,7 +210,7 @@ impl Connector for BuiltinContacts {
         let mut outcomes = Vec::with_capacity(deletions.len());
         while outcomes.len() < deletions.len() {
             let done = self.delete_some(&deletions[outcomes.len()..]).await;
-            write::collect(OPERATION, deletions.len(), &mut outcomes, done)?;
+            collect(OPERATION, deletions.len(), &mut outcomes, done)?;
         }
         Ok(outcomes)
     }

@@ -1,19 +1,22 @@
 //! What a user can do in the CRM.
+use crate::appointment;
 use crate::error::CrmError;
 use crate::filter::Filter;
 use crate::ledger::{COMMIT_WEIGHT, Edit, Ledger, Tries};
+use crate::meetings::{show, show_one, typed};
 use crate::record::{self, Body, Record};
 use crate::schema::{Kind, Shape};
 use crate::users::{Action, User};
 use crate::validate;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tandem_ports::infra::Clock;
 use tandem_ports::table::Table;
 
 /// Records in one page of a list.
-const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 /// Records that one page of a filtered list looks at; a page may be short, or empty, and still have a `next`.
 const LOOK_AT: usize = 1_000;
 /// Rows read at once.
@@ -39,6 +42,8 @@ pub struct Query {
     pub segment: Option<String>,
     /// Id of a list view of this module.
     pub list_view: Option<String>,
+    /// `{type}:{id}`: only appointments on this record's card.
+    pub link: Option<String>,
     /// Where the page before ended.
     pub next: Option<String>,
 }
@@ -90,9 +95,12 @@ impl Crm {
 
     /// Creates a record.
     pub async fn create(&self, actor: &User, kind: Kind, input: &Map<String, Value>) -> Result<Record, CrmError> {
-        by_files(kind)?;
+        by_hand(kind)?;
         actor.require(kind, Action::Create)?;
-        let body = validate::new_body(kind, input)?;
+        let mut body = validate::new_body(kind, input)?;
+        if kind == Kind::Meeting {
+            body.entry("owner").or_insert_with(|| json!(actor.id));
+        }
         let ledger = self.ledger(actor);
         let mut tries = Tries::new();
         loop {
@@ -100,7 +108,7 @@ impl Crm {
             check_context(&ledger, kind, None, &body).await?;
             let edit = Edit::Create { id: ledger.new_id(), kind, body: body.clone(), marker: None };
             if let Some(mut made) = ledger.commit(&head, vec![edit]).await? {
-                return Ok(made.pop().expect("one edit makes one record"));
+                return show_one(&ledger, actor, made.pop().expect("one edit makes one record")).await;
             }
             tries.again(self.clock.as_ref()).await?;
         }
@@ -109,7 +117,8 @@ impl Crm {
     /// Reads a record.
     pub async fn get(&self, actor: &User, kind: Kind, id: &str) -> Result<Record, CrmError> {
         actor.require(kind, Action::View)?;
-        of_kind(&self.ledger(actor), kind, id).await
+        let ledger = self.ledger(actor);
+        show_one(&ledger, actor, of_kind(&ledger, kind, id).await?).await
     }
 
     /// Changes a record: the fields named are replaced, `null` empties one. With `expect`, only if the record still has
@@ -122,7 +131,7 @@ impl Crm {
         expect: Option<u64>,
         input: &Map<String, Value>,
     ) -> Result<Record, CrmError> {
-        by_files(kind)?;
+        by_hand(kind)?;
         actor.require(kind, Action::Edit)?;
         let ledger = self.ledger(actor);
         let mut tries = Tries::new();
@@ -132,9 +141,13 @@ impl Crm {
             check_version(&before, expect)?;
             let merged =
                 if kind == Kind::User { Some(crate::users::with_all_rights(&before.body, input)?) } else { None };
-            let body = validate::changed_body(&before, merged.as_ref().unwrap_or(input))?;
+            let body = if kind == Kind::Meeting {
+                changed_meeting(&ledger, actor, &before, input).await?
+            } else {
+                validate::changed_body(&before, merged.as_ref().unwrap_or(input))?
+            };
             if body == before.body {
-                return Ok(before);
+                return show_one(&ledger, actor, before).await;
             }
             if kind == Kind::User && id == actor.id && body.get("admin") != Some(&json!(true)) {
                 return Err(CrmError::refused("you cannot take the administrator's role from yourself"));
@@ -143,7 +156,7 @@ impl Crm {
             let marker = before.marker.clone();
             let edit = Edit::Change { before: Box::new(before), body, marker };
             if let Some(mut changed) = ledger.commit(&head, vec![edit]).await? {
-                return Ok(changed.pop().expect("one edit changes one record"));
+                return show_one(&ledger, actor, changed.pop().expect("one edit changes one record")).await;
             }
             tries.again(self.clock.as_ref()).await?;
         }
@@ -151,7 +164,7 @@ impl Crm {
 
     /// Deletes a record. The contacts of a deleted company stay, without a company.
     pub async fn delete(&self, actor: &User, kind: Kind, id: &str, expect: Option<u64>) -> Result<(), CrmError> {
-        by_files(kind)?;
+        by_hand(kind)?;
         actor.require(kind, Action::Delete)?;
         if kind == Kind::User && id == actor.id {
             return Err(CrmError::refused("you cannot delete yourself"));
@@ -195,6 +208,9 @@ impl Crm {
                 && filters.iter().all(|filter| filter.passes(record))
                 && mentions(record, &words)
         };
+        if let Some(link) = &query.link {
+            return self.on_card(actor, kind, link, query.next.as_deref(), &wanted).await;
+        }
         let parsed = query.next.as_ref().map(|next| next.parse::<u64>());
         let mut after =
             parsed.transpose().map_err(|_| CrmError::invalid("next", "this is no mark of ours"))?.unwrap_or(0);
@@ -203,8 +219,11 @@ impl Crm {
             let (rows, more) = ledger.rows(kind, after, ROWS).await?;
             let ids: Vec<&str> = rows.iter().map(|(_, id, _)| id.as_str()).collect();
             let records = ledger.records(&ids).await?;
+            let seen = |record: Option<Record>| record.map(|record| appointment::seen_by(&actor.id, record));
+            let records: Vec<Option<Record>> = records.into_iter().map(seen).collect();
             for ((number, _, _), record) in rows.iter().zip(records) {
                 if items.len() == PAGE {
+                    let items = show(&ledger, actor, items).await?;
                     return Ok(Listing { items, next: Some(after.to_string()) });
                 }
                 items.extend(record.filter(|record| wanted(record)));
@@ -212,6 +231,7 @@ impl Crm {
             }
             looked_at += rows.len();
             if !more || looked_at >= LOOK_AT {
+                let items = show(&ledger, actor, items).await?;
                 return Ok(Listing { items, next: more.then(|| after.to_string()) });
             }
         }
@@ -228,22 +248,46 @@ impl Crm {
         let visible: Vec<_> =
             entries.into_iter().filter(|entry| actor.require(entry.kind, Action::View).is_ok()).collect();
         let live: Vec<&str> = visible.iter().filter(|entry| !entry.deleted).map(|entry| entry.id.as_str()).collect();
-        let mut records = ledger.records(&live).await?.into_iter();
+        let live = ledger.records(&live).await?.into_iter().flatten();
+        let shown = show(&ledger, actor, live.collect()).await?;
+        let mut records: HashMap<String, Record> = shown.into_iter().map(|one| (one.id.clone(), one)).collect();
         let mut items = Vec::with_capacity(visible.len());
         for entry in &visible {
-            let record = if entry.deleted { None } else { records.next().flatten() };
+            // A block that became a meeting since the entry was read: what it was is gone.
+            let of_its_type = |record: &Record| record.kind == entry.kind;
+            let record = if entry.deleted { None } else { records.remove(&entry.id).filter(of_its_type) };
             items.push(ChangeItem { kind: entry.kind, id: entry.id.clone(), record });
         }
         Ok(ChangeList { items, next: more.then(|| cursor.clone()), cursor })
     }
 }
 
-/// Files and folders have their own ways: see [`Files`](crate::Files).
-fn by_files(kind: Kind) -> Result<(), CrmError> {
+/// A meeting after a change, made to what this user sees of it.
+async fn changed_meeting(
+    ledger: &Ledger,
+    actor: &User,
+    before: &Record,
+    input: &Map<String, Value>,
+) -> Result<Body, CrmError> {
+    let shown = show_one(ledger, actor, before.clone()).await?;
+    let input = typed(before, &shown, input);
+    let own = Record { body: appointment::for_user(&before.body, &actor.id), ..before.clone() };
+    let changed = validate::changed_body(&own, &input)?;
+    let mut body = appointment::from_user(&before.body, changed, &actor.id);
+    body.entry("owner").or_insert_with(|| json!(actor.id));
+    appointment::hand_over(&mut body, before.text("owner"));
+    Ok(body)
+}
+
+/// Files and folders have their own ways (see [`Files`](crate::Files)), and blocks come from calendars.
+fn by_hand(kind: Kind) -> Result<(), CrmError> {
     match kind {
         Kind::File | Kind::Folder => {
             Err(CrmError::refused("files and folders are made, moved and removed by their own addresses"))
         }
+        Kind::Block => Err(CrmError::refused(
+            "a block comes from a calendar and is changed there; convert it into a meeting first",
+        )),
         Kind::Contact
         | Kind::Company
         | Kind::Lead
@@ -252,6 +296,7 @@ fn by_files(kind: Kind) -> Result<(), CrmError> {
         | Kind::Product
         | Kind::Task
         | Kind::Email
+        | Kind::Meeting
         | Kind::Segment
         | Kind::ListView
         | Kind::User => Ok(()),
@@ -263,7 +308,7 @@ async fn of_kind(ledger: &Ledger, kind: Kind, id: &str) -> Result<Record, CrmErr
     ledger.record(&id).await?.filter(|record| record.kind == kind).ok_or(CrmError::NotFound)
 }
 
-fn check_version(record: &Record, expect: Option<u64>) -> Result<(), CrmError> {
+pub(crate) fn check_version(record: &Record, expect: Option<u64>) -> Result<(), CrmError> {
     if expect.is_none_or(|version| version == record.version) { Ok(()) } else { Err(CrmError::Stale) }
 }
 

@@ -11,6 +11,7 @@
 //! | `CRM#{account}#UPLOADS` | `{id}` | uploads whose bytes are not there yet |
 //! | `CRM#{account}#MARK#{sha-256}` | `MARK` | the record that carries a sync's marker |
 //! | `CRM#{account}#ADDR#{sha-256}` | `ADDR` | who has an e-mail address: an attribute `{type}:{id}` a record |
+//! | `CRM#{account}#ABOUT#{record or sha-256}` | `{appointment}` | the appointments that a record is linked to, or that have a guest with an address |
 //! | `CRM##TOKEN#{sha-256}` | `TOKEN` | whom a bearer token belongs to (the account is not known before it is read) |
 use crate::schema::Kind;
 use sha2::{Digest, Sha256};
@@ -85,6 +86,14 @@ pub(crate) fn mark(account: &str, marker: &str) -> Key {
 
 pub(crate) fn address(account: &str, address: &str) -> Key {
     Key::new(format!("CRM#{account}#ADDR#{}", digest(address)), "ADDR")
+}
+
+pub(crate) fn about_partition(account: &str, about: &str) -> String {
+    format!("CRM#{account}#ABOUT#{about}")
+}
+
+pub(crate) fn about(account: &str, about: &str, appointment: &str) -> Key {
+    Key::new(about_partition(account, about), appointment)
 }
 
 pub(crate) fn token(token: &str) -> Key {

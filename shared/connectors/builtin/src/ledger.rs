@@ -6,6 +6,7 @@
 //! * Each record has exactly one feed entry, at its latest sequence number; the feed from 0 is the complete listing.
 //!   A sequence number never appears after a higher one, so a reader's cursor never misses a change.
 //! * The entry of a deleted record stays, as its tombstone.
+use crate::appointment;
 use crate::error::CrmError;
 use crate::keys;
 use crate::record::{self, Body, Record};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_ports::infra::Clock;
 use tandem_ports::table::{
-    Condition, GET_BATCH, Index, Item, Key, Op, Query, TRANSACT_LIMIT, Table, TableError, Update,
+    Condition, GET_BATCH, Index, Item, Key, Op, Page, Query, TRANSACT_LIMIT, Table, TableError, Update,
 };
 
 /// How often a write that met another one is tried again before it is [`CrmError::Busy`].
@@ -97,6 +98,15 @@ pub(crate) enum Edit {
         /// Its mark from now on.
         marker: Option<String>,
     },
+    /// A record of another type from now on, with its id. In the feed it is gone as what it was.
+    Become {
+        /// As it was read after the head.
+        before: Box<Record>,
+        /// Its type from now on.
+        kind: Kind,
+        /// What it says from now on (checked).
+        body: Body,
+    },
     /// The end of a record.
     Remove {
         /// As it was read after the head.
@@ -111,12 +121,16 @@ impl Edit {
             Edit::Create { kind, body, marker, .. } => {
                 let listed = body.contains_key("company") || body.contains_key("parent");
                 let addresses = record::addresses(*kind, body).len();
-                3 + usize::from(listed) + usize::from(marker.is_some()) + addresses
+                3 + usize::from(listed) + usize::from(marker.is_some()) + addresses + appointment::weight(*kind, body)
             }
             Edit::Change { before, body, .. } => {
-                7 + before.addresses().symmetric_difference(&record::addresses(before.kind, body)).count()
+                let addresses = before.addresses().symmetric_difference(&record::addresses(before.kind, body)).count();
+                7 + addresses + appointment::weight_between(before, body)
             }
-            Edit::Remove { before } => 5 + before.addresses().len(),
+            Edit::Become { before, body, .. } => 7 + appointment::weight_between(before, body),
+            Edit::Remove { before } => {
+                5 + before.addresses().len() + appointment::abouts(before.kind, &before.body).len()
+            }
         }
     }
 }
@@ -132,6 +146,8 @@ pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) version: u64,
     pub(crate) deleted: bool,
+    /// It is gone as this type and lives on, with its id, as another: its own entry follows.
+    pub(crate) became: bool,
 }
 
 /// A bounded number of tries, with growing and scattered pauses.
@@ -268,6 +284,32 @@ impl Ledger {
         Ok((entries.ok_or(CrmError::Corrupt)?, page.more))
     }
 
+    /// Ids of the appointments about one of these (a record's id, or [`keys::digest`] of an address), after an id, the
+    /// oldest first, and whether more may follow. One request each, some at the same time.
+    pub(crate) async fn about(
+        &self,
+        abouts: &[String],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<String>, bool), CrmError> {
+        let query = |about: &String| {
+            let mut query = main_query(keys::about_partition(&self.account, about), limit);
+            query.after = after.map(str::to_owned);
+            query
+        };
+        let queries: Vec<Query> = abouts.iter().map(query).collect();
+        let read = futures::stream::iter(queries).map(|query| self.query(query)).buffered(PARALLEL_GETS);
+        let pages: Vec<Page> = read.try_collect().await?;
+        let more = pages.iter().any(|page| page.more);
+        let ids: BTreeSet<String> = pages.into_iter().flat_map(|page| page.items).map(|item| item.key.sk).collect();
+        let cut = ids.len() > limit;
+        Ok((ids.into_iter().take(limit).collect(), more || cut))
+    }
+
+    async fn query(&self, query: Query) -> Result<Page, TableError> {
+        self.table.query(&query).await
+    }
+
     /// The id of what has this name in a folder or record. One request.
     pub(crate) async fn named(&self, parent: &str, name: &str) -> Result<Option<String>, CrmError> {
         let found = self.table.get(&[keys::inside(&self.account, parent, name)]).await?.pop().flatten();
@@ -334,6 +376,14 @@ impl Ledger {
     }
 }
 
+/// How a record is entered in the feed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    Live,
+    Gone,
+    Became,
+}
+
 /// The operations of one commit as they are made.
 struct Transaction<'a> {
     account: &'a str,
@@ -350,6 +400,7 @@ impl Transaction<'_> {
         match edit {
             Edit::Create { id, kind, body, marker } => self.create(id, kind, body, marker),
             Edit::Change { before, body, marker } => self.change(*before, body, marker),
+            Edit::Become { before, kind, body } => self.become_another(*before, kind, body),
             Edit::Remove { before } => self.remove(*before),
         }
     }
@@ -366,6 +417,9 @@ impl Transaction<'_> {
         self.inside(&record);
         self.mark(&record);
         self.address(&record, BTreeSet::new(), record.addresses());
+        let made = appointment::copy_mark(self.account, &record);
+        self.marks(&record, made.into_iter().chain(appointment::marks(kind, &record.body)));
+        self.about(&record, &BTreeSet::new(), &appointment::abouts(kind, &record.body));
         record
     }
 
@@ -390,7 +444,56 @@ impl Transaction<'_> {
             self.mark(&record);
         }
         self.address(&record, before.addresses(), record.addresses());
+        self.appointment(&before, &record);
         record
+    }
+
+    /// Two entries: readers of the old type see it go, readers of the new one see it come.
+    fn become_another(&mut self, before: Record, kind: Kind, body: Body) -> Record {
+        let was = self.head.counts.entry(before.kind.word()).or_default();
+        was.1 = was.1.saturating_sub(1);
+        let is = self.head.counts.entry(kind.word()).or_default();
+        *is = (is.0 + 1, is.1 + 1);
+        let number = is.0;
+        let gone = Record { seq: self.head.seq, version: before.version + 1, ..before.clone() };
+        self.entry(&gone, Entered::Became);
+        self.head.seq += 1;
+        let (version, seq, updated_at) = (before.version + 1, self.head.seq, self.now);
+        let record = Record { kind, number, version, seq, updated_at, body, ..before.clone() };
+        self.ops.push(Op::Put(record.to_item(self.account), vec![same_version(&before)]));
+        self.ops.push(Op::Delete(keys::feed(self.account, before.seq), Vec::new()));
+        self.feed(&record, false);
+        self.ops.push(Op::Delete(keys::row(self.account, before.kind, before.number), Vec::new()));
+        self.row(&record);
+        self.appointment(&before, &record);
+        record
+    }
+
+    fn appointment(&mut self, before: &Record, record: &Record) {
+        let known = appointment::marks(before.kind, &before.body);
+        let fresh = appointment::marks(record.kind, &record.body);
+        self.marks(record, fresh.difference(&known).cloned());
+        let (was, is) =
+            (appointment::abouts(before.kind, &before.body), appointment::abouts(record.kind, &record.body));
+        self.about(record, &was, &is);
+    }
+
+    /// Marks that lead to the record. Those that it loses stay: readers look whether the record still has them.
+    fn marks(&mut self, record: &Record, marks: impl Iterator<Item = String>) {
+        for mark in marks {
+            let attributes = Map::from_iter([("id".to_owned(), json!(record.id))]);
+            self.put(keys::mark(self.account, &mark), attributes);
+        }
+    }
+
+    /// An appointment is about these from now on.
+    fn about(&mut self, record: &Record, before: &BTreeSet<String>, after: &BTreeSet<String>) {
+        for gone in before.difference(after) {
+            self.ops.push(Op::Delete(keys::about(self.account, gone, &record.id), Vec::new()));
+        }
+        for fresh in after.difference(before) {
+            self.put(keys::about(self.account, fresh, &record.id), Map::new());
+        }
     }
 
     fn remove(&mut self, before: Record) -> Record {
@@ -403,16 +506,24 @@ impl Transaction<'_> {
         self.leave_company(&before);
         self.leave_folder(&before);
         self.address(&before, before.addresses(), BTreeSet::new());
+        self.about(&before, &appointment::abouts(before.kind, &before.body), &BTreeSet::new());
         // The mark stays: it points to an id that no longer is, which readers take for "no such record".
         before
     }
 
     fn feed(&mut self, record: &Record, deleted: bool) {
+        self.entry(record, if deleted { Entered::Gone } else { Entered::Live });
+    }
+
+    fn entry(&mut self, record: &Record, entered: Entered) {
         let mut attributes = Map::new();
         attributes.insert("kind".into(), json!(record.kind.word()));
         attributes.insert("id".into(), json!(record.id));
         attributes.insert("version".into(), json!(record.version));
-        attributes.insert("deleted".into(), json!(deleted));
+        attributes.insert("deleted".into(), json!(entered != Entered::Live));
+        if entered == Entered::Became {
+            attributes.insert("became".into(), json!(true));
+        }
         self.put(keys::feed(self.account, record.seq), attributes);
     }
 
@@ -491,6 +602,7 @@ fn read_entry(item: &Item) -> Option<Entry> {
         id: get("id")?.as_str()?.to_owned(),
         version: get("version")?.as_u64()?,
         deleted: get("deleted")?.as_bool()?,
+        became: get("became").and_then(Value::as_bool).unwrap_or(false),
     })
 }
 

@@ -2,6 +2,8 @@
 //! and import; and its [`Connector`](tandem_ports::connector::Connector) for the left side of a sync.
 //!
 //! Read [`schema`] for what a record holds, [`ledger`](mod@ledger) for how it is kept, [`Crm`] for what one can do.
+mod appointment;
+mod batch;
 mod companies;
 pub mod contacts;
 mod crm;
@@ -13,6 +15,7 @@ mod keys;
 mod ledger;
 pub mod mail;
 mod map;
+mod meetings;
 mod record;
 pub mod schema;
 pub mod users;

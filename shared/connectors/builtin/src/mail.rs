@@ -98,12 +98,14 @@ impl BuiltinMail {
         self.actor.require(Kind::Contact, Action::View)?;
         let texts: Vec<&str> = addresses.iter().map(Address::as_str).collect();
         let found = self.ledger.addressed(&texts).await?;
+        // Leads have addresses too; mail is filed at contacts and companies.
         let subject = |(kind, id): (Kind, String)| {
-            let kind = if kind == Kind::Company { SubjectKind::Company } else { SubjectKind::Contact };
-            Subject { kind, id: RemoteId::new(id) }
+            let found = [(Kind::Contact, SubjectKind::Contact), (Kind::Company, SubjectKind::Company)];
+            let (_, kind) = found.into_iter().find(|(known, _)| *known == kind)?;
+            Some(Subject { kind, id: RemoteId::new(id) })
         };
         let pair = |(address, all): (&Address, Vec<(Kind, String)>)| {
-            (address.clone(), all.into_iter().map(subject).collect::<Vec<_>>())
+            (address.clone(), all.into_iter().filter_map(subject).collect::<Vec<_>>())
         };
         let known = addresses.iter().zip(found).map(pair).filter(|(_, all)| !all.is_empty());
         Ok(known.collect())

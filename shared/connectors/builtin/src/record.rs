@@ -80,7 +80,7 @@ impl Record {
             Kind::Contact | Kind::Lead => {
                 format!("{} {}", self.text("first_name"), self.text("last_name")).trim().to_owned()
             }
-            Kind::Task => self.text("title").to_owned(),
+            Kind::Task | Kind::Meeting | Kind::Block => self.text("title").to_owned(),
             Kind::Email => self.text("subject").to_owned(),
             Kind::User
             | Kind::Company
@@ -140,7 +140,15 @@ impl Record {
 fn empty(shape: crate::schema::Shape) -> Value {
     use crate::schema::Shape;
     match shape {
-        Shape::Emails | Shape::Phones | Shape::Addresses | Shape::Texts(_) | Shape::Links(_) => json!([]),
+        Shape::Emails
+        | Shape::Phones
+        | Shape::Addresses
+        | Shape::Texts(_)
+        | Shape::Links(_)
+        | Shape::Recurrence
+        | Shape::Exceptions
+        | Shape::Attendees
+        | Shape::KeptIds => json!([]),
         Shape::Filter => json!({"all": []}),
         Shape::Flag => json!(false),
         Shape::Rights => crate::users::Rights::default().to_json(),
@@ -155,7 +163,11 @@ fn empty(shape: crate::schema::Shape) -> Value {
         | Shape::Moment
         | Shape::Choice(_)
         | Shape::Subject
-        | Shape::Number => Value::Null,
+        | Shape::Number
+        | Shape::When
+        | Shape::Zone
+        | Shape::Minutes(_)
+        | Shape::KeptText => Value::Null,
     }
 }
 
@@ -201,7 +213,7 @@ pub(crate) fn same(kind: Kind, body: &Body) -> String {
         | Kind::Segment
         | Kind::ListView => folded(text(body, "name")),
         Kind::User => normalise::email(text(body, "email")),
-        Kind::Task => folded(text(body, "title")),
+        Kind::Task | Kind::Meeting | Kind::Block => folded(text(body, "title")),
         Kind::Email => text(body, "message_id").to_owned(),
     };
     keys::digest(&said)[..24].to_owned()

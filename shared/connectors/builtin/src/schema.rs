@@ -23,6 +23,11 @@ pub enum Kind {
     Task,
     /// A tracked message.
     Email,
+    /// An appointment.
+    Meeting,
+    /// An appointment that came from a calendar: a grey block, of which colleagues see the times alone. Made and changed
+    /// by syncs, until a person makes a meeting of it.
+    Block,
     /// A saved filter that bounds a sync.
     Segment,
     /// A saved filter of a list on the page.
@@ -74,6 +79,22 @@ pub enum Shape {
     Texts(usize),
     /// `[{"type","id"}]`: records of these types, which must exist.
     Links(&'static [Kind]),
+    /// A moment (RFC 3339), or a day where the appointment lasts all day.
+    When,
+    /// The IANA name of a time zone.
+    Zone,
+    /// `RRULE` and `RDATE` lines (RFC 5545).
+    Recurrence,
+    /// `[{"original_start","cancelled"}]`, or `original_start` with the fields that differ.
+    Exceptions,
+    /// `[{"email","name","status"}]`.
+    Attendees,
+    /// Whole minutes, at most so many.
+    Minutes(u64),
+    /// A text that the CRM sets itself.
+    KeptText,
+    /// Ids that the CRM sets itself.
+    KeptIds,
 }
 
 /// One field of a record type.
@@ -259,6 +280,98 @@ static EMAIL: Definition = Definition {
     ],
     searched: &["subject", "from", "body_text"],
 };
+const LENGTH_OF_TITLE: Shape = Shape::Line(1_024);
+const START: FieldDefinition =
+    mandatory("start", Shape::When, "RFC 3339, or a day where it lasts all day; of a series, its first occurrence.");
+const END: FieldDefinition = mandatory("end", Shape::When, "As `start`; exclusive.");
+const ZONE: FieldDefinition =
+    field("time_zone", Shape::Zone, "IANA name, such as Europe/Brussels: a series keeps its wall clock. None is UTC.");
+const ALL_DAY: FieldDefinition = field("all_day", Shape::Flag, "Whether `start` and `end` are days.");
+const DESCRIPTION: FieldDefinition = field("description", Shape::Lines(30_000), "Free text.");
+const LOCATION: FieldDefinition = field("location", Shape::Lines(1_024), "Where it is.");
+const RECURRENCE: FieldDefinition = field("recurrence", Shape::Recurrence, "`RRULE` and `RDATE` lines of a series.");
+const EXCEPTIONS: FieldDefinition = field(
+    "exceptions",
+    Shape::Exceptions,
+    "Occurrences that differ, each by the start that the rule gives it (`original_start`): `cancelled`, or what it says \
+     instead (`title`, `start`, `end`, `description`, `location`, `attendees`).",
+);
+const ATTENDEES: FieldDefinition = field(
+    "attendees",
+    Shape::Attendees,
+    "Guests; `status` is `needs_action`, `accepted`, `declined` or `tentative`. Where several records have the address, \
+     `matches` says how many.",
+);
+const LINKS: FieldDefinition = field(
+    "links",
+    Shape::Links(&[Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project]),
+    "Whose cards it is on: what was linked by hand, and every lead, contact and company that has a guest's address.",
+);
+/// Google takes reminders of up to four weeks.
+const REMINDER: FieldDefinition = field(
+    "reminder_minutes",
+    Shape::Minutes(40_320),
+    "Minutes before the start; none: as the calendar does by default.",
+);
+const VISIBILITY: FieldDefinition =
+    field("visibility", Shape::Choice(&["default", "private"]), "Who sees its details in a calendar.");
+const STATUS: FieldDefinition = field("status", Shape::Choice(&["open", "done"]), "Whether it is dealt with.");
+const CONFERENCE: FieldDefinition = field("conference", Shape::Line(2_000), "Address of the video conference.");
+const UID: FieldDefinition =
+    field("ical_uid", Shape::KeptText, "Its name in every calendar that it is in (iCalUID); the CRM sets it.");
+const PARTICIPANTS: FieldDefinition =
+    field("participants", Shape::KeptIds, "The users in whose calendars it is; the CRM sets it.");
+static MEETING: Definition = Definition {
+    word: "meeting",
+    plural: "meetings",
+    fields: &[
+        mandatory("title", LENGTH_OF_TITLE, "What it is about."),
+        START,
+        END,
+        ZONE,
+        ALL_DAY,
+        DESCRIPTION,
+        LOCATION,
+        RECURRENCE,
+        EXCEPTIONS,
+        ATTENDEES,
+        LINKS,
+        REMINDER,
+        VISIBILITY,
+        STATUS,
+        CONFERENCE,
+        UID,
+        PARTICIPANTS,
+        OWNER,
+    ],
+    searched: &["title", "description", "location"],
+};
+static BLOCK: Definition = Definition {
+    word: "block",
+    plural: "blocks",
+    fields: &[
+        field("title", LENGTH_OF_TITLE, "What it is about."),
+        START,
+        END,
+        ZONE,
+        ALL_DAY,
+        DESCRIPTION,
+        LOCATION,
+        RECURRENCE,
+        EXCEPTIONS,
+        ATTENDEES,
+        LINKS,
+        REMINDER,
+        VISIBILITY,
+        STATUS,
+        CONFERENCE,
+        UID,
+        PARTICIPANTS,
+        OWNER,
+        field("calendar", Shape::Line(1_000), "The id of the calendar that it came from."),
+    ],
+    searched: &["title", "description", "location"],
+};
 const FILTER_FIELDS: &[FieldDefinition] = &[
     mandatory("name", NAME, "What people call it."),
     mandatory("module", Shape::Module, "Which records it picks: `contacts`, `companies`, …."),
@@ -282,7 +395,7 @@ static USER: Definition = Definition {
 
 impl Kind {
     /// Every type of record.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Contact,
         Kind::Company,
         Kind::Lead,
@@ -291,14 +404,16 @@ impl Kind {
         Kind::Product,
         Kind::Task,
         Kind::Email,
+        Kind::Meeting,
+        Kind::Block,
         Kind::File,
         Kind::Folder,
         Kind::Segment,
         Kind::ListView,
         Kind::User,
     ];
-    /// The types that rights speak of.
-    pub const MODULES: [Kind; 10] = [
+    /// The types that rights speak of. Blocks go by the rights on meetings.
+    pub const MODULES: [Kind; 11] = [
         Kind::Contact,
         Kind::Company,
         Kind::Lead,
@@ -307,14 +422,15 @@ impl Kind {
         Kind::Product,
         Kind::Task,
         Kind::Email,
+        Kind::Meeting,
         Kind::Segment,
         Kind::ListView,
     ];
     /// The types that files can belong to.
     pub const WITH_FILES: [Kind; 6] =
         [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product];
-    /// The types that mail is filed at by their addresses.
-    pub(crate) const ADDRESSED: [Kind; 2] = [Kind::Contact, Kind::Company];
+    /// The types that are found by their addresses: mail is filed at the first two, appointments are shown on all.
+    pub(crate) const ADDRESSED: [Kind; 3] = [Kind::Contact, Kind::Company, Kind::Lead];
     /// The types that a segment or list view can pick from.
     pub const FILTERED: [Kind; 6] =
         [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product];
@@ -332,6 +448,8 @@ impl Kind {
             Kind::Folder => &FOLDER,
             Kind::Task => &TASK,
             Kind::Email => &EMAIL,
+            Kind::Meeting => &MEETING,
+            Kind::Block => &BLOCK,
             Kind::Segment => &SEGMENT,
             Kind::ListView => &LIST_VIEW,
             Kind::User => &USER,
@@ -344,6 +462,10 @@ impl Kind {
     /// `contacts`, `companies`, ….
     pub fn plural(self) -> &'static str {
         self.definition().plural
+    }
+    /// Whether it is an appointment: a meeting, or a block that may become one.
+    pub fn is_appointment(self) -> bool {
+        [Kind::Meeting, Kind::Block].contains(&self)
     }
     /// The type with this word.
     pub(crate) fn of_word(word: &str) -> Option<Kind> {

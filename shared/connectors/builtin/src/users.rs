@@ -180,6 +180,8 @@ impl User {
         let allowed = match (kind, action) {
             (Kind::User, Action::View) => true,
             (Kind::User, Action::Create | Action::Edit | Action::Delete) => self.admin,
+            // Whoever may see meetings may see when colleagues are busy.
+            (Kind::Block, _) => self.rights.allows(Kind::Meeting, action),
             // Files go by the rights on the record that they belong to.
             (Kind::File | Kind::Folder, _) => true,
             (
@@ -191,6 +193,7 @@ impl User {
                 | Kind::Product
                 | Kind::Task
                 | Kind::Email
+                | Kind::Meeting
                 | Kind::Segment
                 | Kind::ListView,
                 _,
@@ -198,6 +201,7 @@ impl User {
         };
         let right = match kind {
             Kind::User => "admin".to_owned(),
+            Kind::Block => format!("{}.{}", Kind::Meeting.plural(), action.word()),
             Kind::Contact
             | Kind::Company
             | Kind::Lead
@@ -206,6 +210,7 @@ impl User {
             | Kind::Product
             | Kind::Task
             | Kind::Email
+            | Kind::Meeting
             | Kind::File
             | Kind::Folder
             | Kind::Segment

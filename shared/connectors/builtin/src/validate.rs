@@ -1,4 +1,5 @@
 //! What comes in from outside becomes a body, or an error that names the field.
+use crate::appointment;
 use crate::error::CrmError;
 use crate::filter::Filter;
 use crate::record::{Body, Record};
@@ -58,6 +59,9 @@ fn merged(kind: Kind, mut body: Body, input: &Map<String, Value>) -> Result<Body
         }
     }
     complete(kind, &body)?;
+    if kind.is_appointment() {
+        appointment::settle(&mut body, input)?;
+    }
     Ok(body)
 }
 
@@ -113,7 +117,20 @@ pub(crate) fn read_field(field: &FieldDefinition, value: &Value) -> Result<Value
                 list.ok_or_else(|| CrmError::invalid(name, format!("this is a list of at most {MOST_ELEMENTS} ids")))?;
             list.iter().map(|id| reference(name, id)).collect::<Result<Vec<_>, _>>().map(Value::Array)
         }
-        Shape::Subject | Shape::Number => Err(CrmError::invalid(name, "the CRM sets this field itself")),
+        Shape::When => appointment::when(name, value),
+        Shape::Zone => appointment::time_zone(name, value),
+        Shape::Recurrence => texts(name, value, 2_000),
+        Shape::Exceptions => appointment::exceptions(name, value),
+        Shape::Attendees => appointment::attendees(name, value),
+        Shape::Minutes(most) => {
+            let minutes = value.as_u64().filter(|minutes| minutes <= &most);
+            minutes
+                .map(|minutes| json!(minutes))
+                .ok_or_else(|| CrmError::invalid(name, format!("this is a whole number of minutes, 0 to {most}")))
+        }
+        Shape::Subject | Shape::Number | Shape::KeptText | Shape::KeptIds => {
+            Err(CrmError::invalid(name, "the CRM sets this field itself"))
+        }
         Shape::Emails => elements(name, value, |at, entry| labelled(at, entry, true)),
         Shape::Phones => elements(name, value, |at, entry| labelled(at, entry, false)),
         Shape::Addresses => elements(name, value, address),
@@ -139,7 +156,12 @@ fn module_error(field: &str) -> CrmError {
     CrmError::invalid(field, format!("this is one of {}", known.join(", ")))
 }
 
-fn bounded(field: &str, value: &Value, most: usize, normal: impl Fn(&str) -> String) -> Result<Value, CrmError> {
+pub(crate) fn bounded(
+    field: &str,
+    value: &Value,
+    most: usize,
+    normal: impl Fn(&str) -> String,
+) -> Result<Value, CrmError> {
     let text = normal(value.as_str().ok_or_else(|| CrmError::invalid(field, "this is a text"))?);
     if text.chars().count() > most {
         return Err(CrmError::invalid(field, format!("at most {most} characters")));
@@ -147,7 +169,7 @@ fn bounded(field: &str, value: &Value, most: usize, normal: impl Fn(&str) -> Str
     Ok(json!(text))
 }
 
-fn email(field: &str, value: Value) -> Result<Value, CrmError> {
+pub(crate) fn email(field: &str, value: Value) -> Result<Value, CrmError> {
     let text = value.as_str().unwrap_or_default();
     let fits = |(local, domain): (&str, &str)| !local.is_empty() && !domain.is_empty();
     if !text.is_empty() && (!text.rsplit_once('@').is_some_and(fits) || text.contains(char::is_whitespace)) {
@@ -194,14 +216,14 @@ fn elements(
     Ok(Value::Array(kept))
 }
 
-fn parts(at: &str, entry: &Map<String, Value>, known: &[&str]) -> Result<(), CrmError> {
+pub(crate) fn parts(at: &str, entry: &Map<String, Value>, known: &[&str]) -> Result<(), CrmError> {
     match entry.keys().find(|key| !known.contains(&key.as_str())) {
         Some(unknown) => Err(CrmError::invalid(format!("{at}.{unknown}"), format!("known here: {}", known.join(", ")))),
         None => Ok(()),
     }
 }
 
-fn part(at: &str, entry: &Map<String, Value>, name: &str, most: usize) -> Result<String, CrmError> {
+pub(crate) fn part(at: &str, entry: &Map<String, Value>, name: &str, most: usize) -> Result<String, CrmError> {
     match entry.get(name) {
         None | Some(Value::Null) => Ok(String::new()),
         Some(value) => {
@@ -276,10 +298,11 @@ fn link(at: &str, entry: &Map<String, Value>, kinds: &[Kind]) -> Result<Option<V
         let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
         return Err(CrmError::invalid(format!("{at}.type"), format!("this is one of {}", words.join(", "))));
     }
-    match reference(&format!("{at}.id"), entry.get("id").unwrap_or(&Value::Null))? {
-        Value::Null => Err(CrmError::invalid(format!("{at}.id"), "this is the id of a record")),
-        id => Ok(Some(json!({"type": word, "id": id}))),
+    let id = reference(&format!("{at}.id"), entry.get("id").unwrap_or(&Value::Null))?;
+    if id.is_null() {
+        return Err(CrmError::invalid(format!("{at}.id"), "this is the id of a record"));
     }
+    Ok(Some(json!({"type": word, "id": id})))
 }
 
 fn tags(value: &Value) -> Result<Value, CrmError> {

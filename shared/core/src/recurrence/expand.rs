@@ -78,7 +78,10 @@ fn occurs(event: &Event, original: &Moment) -> Result<bool, Invalid> {
 }
 
 /// Those of these starts that the rule gives an occurrence.
-pub(crate) fn among(event: &Event, originals: &[Moment]) -> Result<Vec<Moment>, Invalid> {
+///
+/// # Errors
+/// A rule that cannot be worked out.
+pub fn among(event: &Event, originals: &[Moment]) -> Result<Vec<Moment>, Invalid> {
     let instants = || originals.iter().map(|original| event.span.moved_to(original).instants().0);
     let (Some(from), Some(last)) = (instants().min(), instants().max()) else { return Ok(Vec::new()) };
     if !event.is_series() {

@@ -113,6 +113,8 @@ impl BuiltinContacts {
                 | Kind::Folder
                 | Kind::Task
                 | Kind::Email
+                | Kind::Meeting
+                | Kind::Block
                 | Kind::Segment
                 | Kind::ListView
                 | Kind::User => {}

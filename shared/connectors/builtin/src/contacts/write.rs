@@ -1,8 +1,9 @@
 //! Writing: as many records as fit, one transaction at a time.
 use super::{BuiltinContacts, version};
+use crate::batch::{LOOK_AHEAD, Plan, by_id};
 use crate::companies::Companies;
-use crate::error::{CrmError, classify};
-use crate::ledger::{COMMIT_WEIGHT, Edit, Tries};
+use crate::error::CrmError;
+use crate::ledger::{Edit, Tries};
 use crate::map;
 use crate::record::{Body, Record};
 use crate::schema::Kind;
@@ -12,77 +13,7 @@ use std::collections::{HashMap, HashSet};
 use tandem_core::contact::field;
 use tandem_core::normalise;
 use tandem_core::record::{Field, Fields, Marker, RemoteId};
-use tandem_ports::connector::{Deletion, Draft, Outcomes, Patch, Written};
-use tandem_ports::error::Result;
-
-/// Records looked at for one transaction: more never fit.
-const LOOK_AHEAD: usize = 33;
-
-/// Adds what one transaction did to the outcomes of the batch. Before the first one a failure is the whole call's;
-/// after it, the remaining records'.
-pub(super) fn collect<T>(
-    operation: &'static str,
-    wanted: usize,
-    outcomes: &mut Outcomes<T>,
-    done: Result<Vec<Result<T, CrmError>>, CrmError>,
-) -> Result<()> {
-    match done {
-        Ok(done) => {
-            outcomes.extend(done.into_iter().map(|one| one.map_err(|error| classify(operation, error))));
-            Ok(())
-        }
-        Err(error) if outcomes.is_empty() => Err(classify(operation, error)),
-        Err(error) => {
-            let error = classify(operation, error);
-            outcomes.resize_with(wanted, || Err(error.repeated()));
-            Ok(())
-        }
-    }
-}
-
-/// What became of one record of the batch while its transaction was planned.
-enum Planned<T> {
-    /// Decided without a write.
-    Done(Result<T, CrmError>),
-    /// The record with this id comes out of the commit.
-    Written(String),
-}
-
-/// A transaction as it is planned.
-struct Plan<T> {
-    edits: Vec<Edit>,
-    weight: usize,
-    planned: Vec<Planned<T>>,
-}
-
-impl<T> Plan<T> {
-    fn new() -> Self {
-        Self { edits: Vec::new(), weight: 0, planned: Vec::new() }
-    }
-    fn fits(&self, edits: &[Edit]) -> bool {
-        self.weight + edits.iter().map(Edit::weight).sum::<usize>() <= COMMIT_WEIGHT
-    }
-    fn write(&mut self, id: String, edits: Vec<Edit>) {
-        self.weight += edits.iter().map(Edit::weight).sum::<usize>();
-        self.edits.extend(edits);
-        self.planned.push(Planned::Written(id));
-    }
-    fn done(&mut self, done: Result<T, CrmError>) {
-        self.planned.push(Planned::Done(done));
-    }
-    /// The outcomes, once the commit has answered its records.
-    fn outcomes(self, records: &HashMap<String, Record>, of: impl Fn(&Record) -> T) -> Vec<Result<T, CrmError>> {
-        let outcome = |planned| match planned {
-            Planned::Done(done) => done,
-            Planned::Written(id) => records.get(&id).map(&of).ok_or(CrmError::Corrupt),
-        };
-        self.planned.into_iter().map(outcome).collect()
-    }
-}
-
-fn by_id(records: Vec<Record>) -> HashMap<String, Record> {
-    records.into_iter().map(|record| (record.id.clone(), record)).collect()
-}
+use tandem_ports::connector::{Deletion, Draft, Patch, Written};
 
 /// Companies by name and by id, as far as one transaction needs them.
 struct Context {

@@ -7,4 +7,5 @@ mod files;
 mod files_conformance;
 mod imports;
 mod mail;
+mod meetings;
 mod records;

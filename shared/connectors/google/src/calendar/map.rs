@@ -1,7 +1,6 @@
 //! Wire ↔ canonical, pure.
-use super::wire::{Item, MARKER, Record, short_hex};
+use super::wire::{Item, MARKER, Record};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use tandem_core::error::Invalid;
 use tandem_core::event::{Answer, Attendee, Deviation, Event, Moment, Span, Visibility, field, zone};
@@ -12,7 +11,7 @@ use tandem_core::recurrence::basic;
 /// The id that we give what we create: Google takes 5 to 1024 characters of base32hex (`0`-`9`, `a`-`v`), and a replay
 /// then answers 409. A hash, so that it tells nothing about the record that it comes from.
 pub(crate) fn id_of(marker: &Marker) -> String {
-    short_hex(&Sha256::digest(marker.as_str().as_bytes())[..16])
+    tandem_core::event::copy_name(marker)
 }
 
 /// The appointment that a record says.
