@@ -6,8 +6,8 @@ use crate::log::init_logs;
 use std::sync::Arc;
 use tandem_aws::{AwsClients, DynamoTable, KmsSecrets, OAuthSecretError, SqsQueue, read_oauth_secret};
 use tandem_engine::{Engine, EngineConfig};
-use tandem_http::{Authority, ReqwestTransport, TransportSetupError};
-use tandem_ports::infra::{Clock, JobQueue, Secrets};
+use tandem_http::{Authority, Oidc, ReqwestTransport, TransportSetupError};
+use tandem_ports::infra::{Clock, HttpTransport, JobQueue, Secrets};
 use tandem_ports::table::Table;
 use tandem_store::Store;
 
@@ -28,6 +28,8 @@ pub struct Ports {
     pub secrets: Arc<dyn Secrets>,
     /// The way out, and the transports that act for connections.
     pub authority: Authority,
+    /// The way out, for what is nobody's: Google's public keys.
+    pub transport: Arc<dyn HttpTransport>,
 }
 
 /// The function cannot start.
@@ -65,20 +67,26 @@ impl Ports {
         Engine::new(self.store.clone(), queue, clock, secrets, connectors, config)
     }
 
+    /// Checks the ID tokens that Google signs. Make one in a process: it keeps Google's keys.
+    pub fn oidc(&self) -> Oidc {
+        Oidc::new(Arc::clone(&self.transport), Arc::clone(&self.clock), &self.config.google.certs_url)
+    }
+
     fn new(config: Config, aws: &AwsClients) -> Result<Self, TransportSetupError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let table: Arc<dyn Table> = Arc::new(DynamoTable::new(aws.dynamodb.clone(), &config.table));
         let secrets: Arc<dyn Secrets> = Arc::new(KmsSecrets::new(aws.kms.clone(), &config.kms_key, Arc::clone(&clock)));
         let store = Store::new(Arc::clone(&table));
-        let transport = Arc::new(ReqwestTransport::new()?);
+        let transport: Arc<dyn HttpTransport> = Arc::new(ReqwestTransport::new()?);
         Ok(Self {
-            authority: Authority::new(transport, store.clone(), Arc::clone(&secrets), Arc::clone(&clock)),
+            authority: Authority::new(Arc::clone(&transport), store.clone(), Arc::clone(&secrets), Arc::clone(&clock)),
             clock,
             store,
             table,
             queue: Arc::new(SqsQueue::new(aws.sqs.clone(), config.queues.clone())),
             secrets,
             config: Arc::new(config),
+            transport,
         })
     }
 }

@@ -14,3 +14,4 @@ pub use compose::{Ports, StartError, start};
 pub use config::{Config, ConfigError, Origin};
 pub use log::{chain, init_logs};
 pub use metrics::{Metric, Unit, emit};
+pub use tandem_http::{Claims, Expected, Oidc, OidcError};

@@ -5,6 +5,7 @@ mod control;
 mod drive;
 mod gmail;
 mod groups;
+mod keys;
 mod oauth;
 mod people;
 mod schema;

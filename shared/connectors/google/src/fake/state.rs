@@ -23,6 +23,8 @@ pub struct Settings {
     pub latency_ms: u64,
     /// Added to the clock, in milliseconds.
     pub clock_offset_ms: i64,
+    /// How often the keys that sign ID tokens were replaced.
+    pub key_rotation: usize,
     /// Calls a minute and account of any People method; 0 is no limit.
     pub critical_reads_per_minute: u32,
     /// Mutating calls a minute and account; 0 is no limit.
@@ -65,6 +67,7 @@ impl Default for Settings {
             lag_ms: 0,
             latency_ms: 0,
             clock_offset_ms: 0,
+            key_rotation: 0,
             critical_reads_per_minute: 0,
             writes_per_minute: 0,
             full_syncs_per_minute: 0,
