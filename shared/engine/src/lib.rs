@@ -24,6 +24,7 @@ mod undo;
 
 pub use budget::Budget;
 pub use changelog::ChangeView;
+pub use mail::{BarAsk, BarMessage, BarPerson};
 pub use preview::{ExcludedCount, Preview, SidePreview};
 pub use records::{CopyView, RecordQuery, RecordView, state_of};
 pub use undo::{NotUndone, Undone};

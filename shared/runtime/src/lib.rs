@@ -11,7 +11,7 @@ mod oauth;
 pub use batch::{Worker, work_batch};
 pub use clock::SystemClock;
 pub use compose::{Ports, StartError, start};
-pub use config::{Config, ConfigError, Origin};
+pub use config::{AddonConfig, Config, ConfigError, Origin};
 pub use log::{chain, init_logs};
 pub use metrics::{Metric, Unit, emit};
 pub use tandem_http::{Claims, Expected, Oidc, OidcError};
