@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The functions: the crates under functions/ and the `Binary` entries of template.yaml.
-pub(crate) const FUNCTIONS: [&str; 6] =
-    ["app", "fanout", "webhook", "worker-calendar", "worker-contacts", "worker-files"];
+pub(crate) const FUNCTIONS: [&str; 8] =
+    ["app", "fanout", "gmail-addon", "webhook", "worker-calendar", "worker-contacts", "worker-files", "worker-mail"];
 
 /// Where cargo puts what it builds.
 pub(crate) fn target(place: &Place) -> PathBuf {

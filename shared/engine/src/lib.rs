@@ -26,6 +26,7 @@ mod undo;
 
 pub use budget::Budget;
 pub use changelog::ChangeView;
+pub use mail::{BarAsk, BarMessage, BarPerson};
 pub use preview::{ExcludedCount, Preview, SidePreview};
 pub use push::{Greeting, Heard, Notice, PushView};
 pub use records::{CopyView, RecordQuery, RecordView, state_of};

@@ -3,11 +3,16 @@
 //! A message never changes and nothing is written into the mailbox, so there is no two-sided plan here: the core
 //! decides on each message ([`tandem_core::mail::track`]), and this carries it out in bounded, resumable pieces under
 //! the same lease, checkpoint, rows, runs and change log as every other sync.
+mod asks;
+mod bar;
 mod judge;
 mod views;
 
+pub use bar::{BarAsk, BarMessage, BarPerson};
+
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, MailPorts, Opening};
+use asks::Asks;
 use judge::{Consent, Round};
 use std::time::Duration;
 use tandem_core::mail::track::Owner;
@@ -49,13 +54,16 @@ impl Engine {
         let ports = opened.map_err(|error| stop_for(side_of(&error, crm), &error))?;
         let address = self.owner_of(remote, &ports).await?;
         let owner = Owner::new(&address, rules);
+        let asks = Asks::read(self, sync).await?;
         let mut round =
-            Round { engine: self, sync, rules, ports, owner, address, digest: digest(sync, rules), progress };
+            Round { engine: self, sync, rules, ports, owner, address, digest: digest(sync, rules), asks, progress };
         round.prepare().await?;
+        round.take_up_asks().await?;
         round.list().await?;
         round.follow().await?;
         round.sweep().await?;
-        round.walk_states().await
+        round.walk_states().await?;
+        round.settle_asks().await
     }
 
     /// The address of the mailbox's owner: the connection's, or else asked for.
@@ -216,7 +224,8 @@ impl Round<'_, '_> {
     /// The messages of a page of the feed that may be tracked, each once.
     fn worth_a_look(&mut self, changes: Vec<MailChange>) -> Vec<RemoteId> {
         let ours = self.mail().labels.clone();
-        let all = self.rules.track == TrackMode::AllKnown;
+        // A message that was asked for while it was written carries no label.
+        let all = self.rules.track == TrackMode::AllKnown || self.asks.await_a_sent_one();
         let mut ids: Vec<RemoteId> = Vec::new();
         for change in changes {
             let id = match change {

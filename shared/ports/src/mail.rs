@@ -174,7 +174,10 @@ pub trait MailDesk: Send + Sync {
     async fn known(&self, addresses: &[Address]) -> Result<BTreeMap<Address, Vec<Subject>>>;
     /// Adds a person, or answers the one who has the address by now.
     async fn add_person(&self, person: &NewPerson) -> Result<Subject>;
-    /// Files a message once, whoever files it: a second mailbox adds its owner and its people to the same e-mail.
+    /// What people call these contacts and companies, in that order; `None` where one is gone.
+    async fn names(&self, subjects: &[Subject]) -> Result<Vec<Option<String>>>;
+    /// Files a message once, whoever files it: a second mailbox adds its owner and its people to the same e-mail. What
+    /// is attached becomes files of the first record that it is filed at, each once.
     async fn file(&self, mail: &TrackedMail) -> Result<Filed>;
     /// Makes the task of an e-mail, once.
     async fn add_task(&self, email: &RemoteId, task: &MailTask) -> Result<RemoteId>;

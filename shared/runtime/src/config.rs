@@ -80,6 +80,9 @@ const QUEUES: [(Kind, &str); 4] = [
     (Kind::Mail, "TANDEM_QUEUE_MAIL"),
 ];
 
+/// Both, or neither.
+const ADDON: [&str; 2] = ["TANDEM_GMAIL_ADDON_SERVICE_ACCOUNT", "TANDEM_GMAIL_ADDON_CLIENT_ID"];
+
 /// Days that change logs are kept where nothing says otherwise.
 const CHANGE_LOG_DAYS: u32 = 30;
 
@@ -112,6 +115,8 @@ pub struct Config {
     pub change_log_days: u32,
     /// `TANDEM_OAUTH_SECRET_ARN`: the secret with the OAuth clients, where they are not in the environment.
     pub oauth_secret: Option<String>,
+    /// `TANDEM_GMAIL_ADDON_SERVICE_ACCOUNT` and `TANDEM_GMAIL_ADDON_CLIENT_ID`: the add-on that is the bar under a mail.
+    pub gmail_addon: Option<AddonConfig>,
     /// `TANDEM_LOG`: the log filter.
     pub log: String,
     origins: BTreeMap<&'static str, String>,
@@ -127,6 +132,15 @@ pub struct GmailPush {
     pub service_account: String,
     /// `TANDEM_GMAIL_PUBSUB_AUDIENCE`: whom its tokens must be for; without it the address that it pushes to.
     pub audience: String,
+}
+
+/// A Google Workspace add-on of ours, as `gcloud workspace-add-ons get-authorization` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddonConfig {
+    /// Google calls the add-on's endpoints as this service account.
+    pub service_account: String,
+    /// The OAuth client that a person's token is for.
+    pub client_id: String,
 }
 
 /// The environment is not as it must be.
@@ -167,6 +181,12 @@ impl Config {
         };
         let days = optional("TANDEM_CHANGE_LOG_DAYS").map(|days| days.parse::<u32>());
         let expected = "a number of days, such as 30";
+        let gmail_addon = match ADDON.map(optional) {
+            [None, None] => None,
+            [Some(service_account), Some(client_id)] => Some(AddonConfig { service_account, client_id }),
+            [None, Some(_)] => return Err(ConfigError::Missing(ADDON[0])),
+            [Some(_), None] => return Err(ConfigError::Missing(ADDON[1])),
+        };
         let days = days.transpose().map_err(|_| ConfigError::Bad { variable: "TANDEM_CHANGE_LOG_DAYS", expected })?;
         let public_url = url("TANDEM_PUBLIC_URL")?.ok_or(ConfigError::Missing("TANDEM_PUBLIC_URL"))?;
         let gmail_push = optional("TANDEM_GMAIL_PUBSUB_TOPIC").zip(optional("TANDEM_GMAIL_PUBSUB_SERVICE_ACCOUNT"));
@@ -205,6 +225,7 @@ impl Config {
             },
             change_log_days: days.unwrap_or(CHANGE_LOG_DAYS),
             oauth_secret: optional("TANDEM_OAUTH_SECRET_ARN"),
+            gmail_addon,
             log: optional("TANDEM_LOG").unwrap_or_default(),
             origins,
             oauth_variables: oauth_names().filter_map(|name| optional(&name).map(|value| (name, value))).collect(),
@@ -340,6 +361,16 @@ mod tests {
         assert_eq!(push.audience, "http://127.0.0.1:1/webhooks/google/gmail");
         let said = [topic, account, ("TANDEM_GMAIL_PUBSUB_AUDIENCE", "tandem")];
         assert_eq!(config(&said).unwrap().gmail_push.unwrap().audience, "tandem");
+    }
+
+    #[test]
+    fn an_add_on_has_both_its_variables_or_there_is_none() {
+        assert_eq!(config(&[]).unwrap().gmail_addon, None);
+        let both = [(ADDON[0], "robot@x.iam.gserviceaccount.com"), (ADDON[1], "1.apps.googleusercontent.com")];
+        assert_eq!(config(&both).unwrap().gmail_addon.unwrap().client_id, "1.apps.googleusercontent.com");
+        for at in [0, 1] {
+            assert_eq!(config(&both[at..=at]).unwrap_err(), ConfigError::Missing(ADDON[1 - at]));
+        }
     }
 
     #[test]

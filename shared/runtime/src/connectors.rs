@@ -3,20 +3,22 @@ use crate::compose::Ports;
 use crate::oauth::{provider, title};
 use async_trait::async_trait;
 use std::sync::Arc;
+use tandem_builtin::BuiltinMail;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
 use tandem_dropbox::DropboxFiles;
 use tandem_dropbox::push::DropboxPush;
-use tandem_engine::{Connectors, Opening};
+use tandem_engine::{Connectors, MailPorts, Opening};
 use tandem_google::drive::DrivePush;
 use tandem_google::push::{CalendarPush, MailPush};
-use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleContacts, GoogleDrive};
+use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleContacts, GoogleDrive, GoogleMail};
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
+use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
 use tandem_sell::SellContacts;
 use tandem_store::connection::Connection;
@@ -76,6 +78,10 @@ impl Connectors for OpenConnectors {
             other => Err(refused(format!("This release has no files of `{other}`."))),
         }
     }
+
+    async fn open_mail(&self, crm: Opening<'_>, remote: Opening<'_>) -> Result<MailPorts, ConnectorError> {
+        Ok(MailPorts { desk: self.desk(crm).await?, source: self.mailbox(remote)? })
+    }
 }
 
 /// Where a provider's notifications reach us.
@@ -85,6 +91,10 @@ fn hook(ports: &Ports, path: &str) -> String {
 
 fn refused(detail: String) -> ConnectorError {
     ConnectorError::new("tandem", "open", ErrorKind::Forbidden, detail)
+}
+
+fn no_mail(provider: &str) -> ConnectorError {
+    refused(format!("This release files no mail of `{provider}`."))
 }
 
 fn region(ask: Opening<'_>) -> Region {
@@ -155,6 +165,28 @@ impl OpenConnectors {
         let options = tandem_sell::Options { container, carry, region, device };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
         Ok(Arc::new(SellContacts::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    /// The CRM that mail is filed in.
+    async fn desk(&self, ask: Opening<'_>) -> Result<Arc<dyn MailDesk>, ConnectorError> {
+        match ask.connection.provider.as_str() {
+            "builtin" => {
+                let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
+                let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+                Ok(Arc::new(BuiltinMail::open(table, clock, account, user).await?))
+            }
+            other => Err(no_mail(other)),
+        }
+    }
+
+    fn mailbox(&self, ask: Opening<'_>) -> Result<Arc<dyn MailSource>, ConnectorError> {
+        match ask.connection.provider.as_str() {
+            "google" => {
+                let config = self.ports.config.google.clone();
+                Ok(Arc::new(GoogleMail::new(self.transport(ask)?, config, &ask.connection.account.email)))
+            }
+            other => Err(no_mail(other)),
+        }
     }
 
     /// The transport that acts for this connection.

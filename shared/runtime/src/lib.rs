@@ -12,7 +12,7 @@ mod oauth;
 pub use batch::{Worker, work_batch};
 pub use clock::SystemClock;
 pub use compose::{Ports, StartError, start};
-pub use config::{Config, ConfigError, GmailPush, Origin};
+pub use config::{AddonConfig, Config, ConfigError, GmailPush, Origin};
 pub use hooks::{Answer, Hooks};
 pub use log::{chain, init_logs};
 pub use metrics::{Metric, Unit, emit};

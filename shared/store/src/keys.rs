@@ -14,6 +14,7 @@
 //! | | `push` | its book of watch channels |
 //! | | `intent:<n>` | creates that may have happened unseen; expires |
 //! | | `run:<id>` · `change:<run>:<nnnnnnnn>` | runs and their sealed change logs; expire |
+//! | | `ask:<hash>` | what was asked of a mail sync in its mailbox, not taken up yet; expires |
 //! | | `seen:<side>:<gen>:<nnnnnnnn>` | hashes of the ids that a full listing has shown; expires |
 //! | `ROWS#<sync>` | `row:<key>` | a record: its two ids, base and state |
 //! | | `alias:<side>:<id>` | the row of a record whose key comes from the other side |
@@ -112,6 +113,10 @@ pub fn change(id: &RunId, number: u64) -> Key {
 /// The sync a run belongs to: a run's id begins with it.
 pub fn sync_of(run: &RunId) -> SyncId {
     SyncId::new(run.as_str().split('.').next().unwrap_or_default())
+}
+/// Something asked of a mail sync.
+pub fn mail_ask(id: &SyncId, hash: &str) -> Key {
+    Key::new(sync_pk(id), format!("ask:{hash}"))
 }
 /// Part of what a full listing has shown.
 pub fn seen(id: &SyncId, side: Side, generation: u64, number: u64) -> Key {

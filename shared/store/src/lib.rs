@@ -11,6 +11,7 @@ pub mod file;
 pub mod keys;
 pub mod lease;
 pub mod link;
+pub mod mail;
 pub mod run;
 pub mod sync;
 

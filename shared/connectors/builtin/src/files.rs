@@ -4,7 +4,7 @@
 //! A file appears once its bytes are there: an upload by address is a pending entry until then ([`Files::settle`]).
 mod access;
 mod side;
-mod write;
+pub(crate) mod write;
 
 pub use side::{BuiltinFiles, FileOptions};
 

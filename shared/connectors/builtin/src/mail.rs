@@ -1,6 +1,8 @@
 //! Tracked mail: e-mails filed at contacts and companies, tasks made of them, and who has an address.
 use crate::crm::{Crm, check_context};
 use crate::error::{CrmError, PROVIDER, classify};
+use crate::files::blob_key;
+use crate::files::write::{self, Content, NewFile};
 use crate::ledger::{Edit, Ledger, Tries};
 use crate::record::{Body, Record};
 use crate::schema::Kind;
@@ -10,8 +12,10 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tandem_core::mail::{Address, MailKey, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
+use tandem_core::files::hash::Digests;
+use tandem_core::mail::{Address, Attachment, MailKey, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
 use tandem_core::record::RemoteId;
+use tandem_ports::blobs::BlobStore;
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::infra::Clock;
 use tandem_ports::mail::{Filed, FiledHow, MailDesk, MailTask};
@@ -19,6 +23,12 @@ use tandem_ports::table::Table;
 
 /// Most recipients that are kept of one line of a message.
 const RECIPIENTS: usize = 200;
+/// Most files of one e-mail.
+const ATTACHMENTS: usize = 100;
+/// The folder of a record that attachments are in.
+const FOLDER: &str = "E-mail";
+/// Names of attachments repeat (`image.png`); so many of one name find room in a folder.
+const NAMESAKES: usize = 1_000;
 /// Most records that one e-mail is filed at; a list of links holds no more.
 const LINKS: usize = 50;
 
@@ -26,6 +36,8 @@ const LINKS: usize = 50;
 pub struct BuiltinMail {
     ledger: Ledger,
     actor: User,
+    /// Where attachments go; without it an e-mail with attachments to be filed is refused.
+    blobs: Option<Arc<dyn BlobStore>>,
 }
 
 /// What marks the e-mail of a message.
@@ -91,7 +103,13 @@ impl BuiltinMail {
             return Err(ConnectorError::new(PROVIDER, OPERATION, ErrorKind::AuthRevoked, detail));
         };
         let actor = User::of(account, &record).map_err(|error| classify(OPERATION, error))?;
-        Ok(BuiltinMail { ledger, actor })
+        Ok(BuiltinMail { ledger, actor, blobs: None })
+    }
+
+    /// With the store that the bytes of attachments go to.
+    #[must_use]
+    pub fn with_files(self, blobs: Arc<dyn BlobStore>) -> BuiltinMail {
+        BuiltinMail { blobs: Some(blobs), ..self }
     }
 
     async fn holders(&self, addresses: &[Address]) -> Result<BTreeMap<Address, Vec<Subject>>, CrmError> {
@@ -120,6 +138,8 @@ impl BuiltinMail {
     async fn file_once(&self, mail: &TrackedMail) -> Result<Filed, CrmError> {
         self.actor.require(Kind::Email, Action::Create)?;
         let marker = mark(&mail.key);
+        // Before the e-mail: one that is there has all that belongs to it.
+        let attached = self.attach(mail).await?;
         let mut tries = Tries::new();
         loop {
             let head = self.ledger.head().await?;
@@ -128,14 +148,16 @@ impl BuiltinMail {
                     let mut body = before.body.clone();
                     let grown = add_to(&mut body, "links", links(&mail.at), LINKS);
                     let joined = add_to(&mut body, "participants", vec![json!(mail.participant)], RECIPIENTS);
-                    if !grown && !joined {
+                    let attached = add_to(&mut body, "attachments", attached.clone(), ATTACHMENTS);
+                    if !grown && !joined && !attached {
                         return Ok(Filed { id: RemoteId::new(before.id), how: FiledHow::Found });
                     }
                     let marker = before.marker.clone();
                     (Edit::Change { before: Box::new(before), body, marker }, FiledHow::Found)
                 }
                 None => {
-                    let (id, body) = (self.ledger.new_id(), body_of(mail)?);
+                    let (id, mut body) = (self.ledger.new_id(), body_of(mail)?);
+                    add_to(&mut body, "attachments", attached.clone(), ATTACHMENTS);
                     check_context(&self.ledger, Kind::Email, None, &body).await?;
                     (Edit::Create { id, kind: Kind::Email, body, marker: Some(marker.clone()) }, FiledHow::Made)
                 }
@@ -146,6 +168,70 @@ impl BuiltinMail {
             }
             tries.again(self.ledger.clock.as_ref()).await?;
         }
+    }
+
+    /// Makes files of what is attached, at the first record that the message is filed at; answers their ids. A file's id
+    /// follows from the message and its place in it, so that a repetition, or another mailbox, finds it.
+    async fn attach(&self, mail: &TrackedMail) -> Result<Vec<Value>, CrmError> {
+        let Some(subject) = mail.at.first().filter(|_| !mail.body.attachments.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let Some(blobs) = &self.blobs else {
+            return Err(CrmError::refused("this installation has no store for the files of the CRM"));
+        };
+        self.actor.require(kind_of(subject), Action::Edit)?;
+        let mut ids = Vec::new();
+        for (at, attachment) in mail.body.attachments.iter().enumerate() {
+            let name = format!("attachment:{}:{}:{at}", self.ledger.account, mail.key);
+            let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string();
+            if self.ledger.record(&id).await?.is_none() {
+                self.attach_one(blobs.as_ref(), subject, &id, attachment).await?;
+            }
+            ids.push(json!(id));
+        }
+        Ok(ids)
+    }
+
+    async fn attach_one(
+        &self,
+        blobs: &dyn BlobStore,
+        subject: &Subject,
+        id: &str,
+        attachment: &Attachment,
+    ) -> Result<(), CrmError> {
+        let folder = write::ensure_folder(&self.ledger, subject.id.as_str(), FOLDER, None).await?;
+        let name = self.free_name(&folder.id, &attachment.name).await?;
+        let bytes = bytes::Bytes::from(attachment.bytes.clone());
+        let content = Content {
+            size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            hashes: Digests::of(&bytes),
+            content_type: attachment.media_type.clone(),
+            blob: blob_key(&self.ledger, id),
+        };
+        let blob = content.blob.clone();
+        blobs.put(&blob, bytes).await?;
+        let file = NewFile { id: id.to_owned(), place: (&folder.id, &name), content, marker: None };
+        let made = write::create(&self.ledger, vec![file]).await;
+        // Whoever made it meanwhile has brought bytes of their own.
+        let ours = made.as_ref().is_ok_and(|made| made.iter().any(|made| made.text("blob") == blob.0));
+        if !ours && !matches!(made, Err(CrmError::Unavailable(_))) {
+            blobs.remove(&[blob]).await?;
+        }
+        made.map(drop)
+    }
+
+    async fn free_name(&self, folder: &str, name: &str) -> Result<String, CrmError> {
+        let (stem, ending) = match name.rsplit_once('.') {
+            Some((stem, ending)) if !stem.is_empty() => (stem, format!(".{ending}")),
+            Some(_) | None => (name, String::new()),
+        };
+        for number in 1..=NAMESAKES {
+            let name = if number == 1 { name.to_owned() } else { format!("{stem} ({number}){ending}") };
+            if self.ledger.named(folder, &name).await?.is_none() {
+                return Ok(name);
+            }
+        }
+        Err(CrmError::refused("too many attachments of one name"))
     }
 
     async fn add(&self, person: &NewPerson) -> Result<Subject, CrmError> {
@@ -250,6 +336,22 @@ impl MailDesk for BuiltinMail {
 
     async fn add_person(&self, person: &NewPerson) -> Result<Subject> {
         self.add(person).await.map_err(|error| classify("mail.add_person", error))
+    }
+
+    async fn names(&self, subjects: &[Subject]) -> Result<Vec<Option<String>>> {
+        let read = async {
+            let ids: Vec<&str> = subjects.iter().map(|subject| subject.id.as_str()).collect();
+            let found = self.ledger.records(&ids).await?;
+            let name = |(subject, record): (&Subject, Option<Record>)| {
+                let record = record.filter(|record| record.kind == kind_of(subject))?;
+                self.actor.require(record.kind, Action::View).ok()?;
+                let whole = format!("{} {}", record.text("first_name"), record.text("last_name"));
+                let name = if record.kind == Kind::Company { record.text("name") } else { whole.trim() };
+                Some(name.to_owned())
+            };
+            Ok(subjects.iter().zip(found).map(name).collect())
+        };
+        read.await.map_err(|error: CrmError| classify("mail.names", error))
     }
 
     async fn file(&self, mail: &TrackedMail) -> Result<Filed> {

@@ -11,7 +11,7 @@ pub mod track;
 
 pub use address::{Address, Mailbox, Plus};
 pub use identity::{MailKey, identity};
-pub use rules::{Labels, MailRules, TrackMode, UnknownSender};
+pub use rules::{Attachments, Labels, MailRules, TrackMode, UnknownSender};
 pub use sender::NewPerson;
 
 use crate::record::RemoteId;

@@ -15,7 +15,7 @@ pub fn without_history(text: &str) -> &str {
         }
     }
     let kept = text[..cut].trim_end();
-    if kept.trim().is_empty() { text } else { kept }
+    if cut == text.len() || kept.trim().is_empty() { text } else { kept }
 }
 
 /// Each line with where it starts.

@@ -28,6 +28,16 @@ pub enum UnknownSender {
     Ignore,
 }
 
+/// What becomes of what is attached to a tracked message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attachments {
+    /// It stays in the mailbox.
+    LeftOut,
+    /// It becomes files of the record that the message is filed at.
+    Filed,
+}
+
 /// The names of the labels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -74,6 +84,8 @@ pub struct MailRules {
     pub window_past_days: u32,
     /// In how many days a task made of a message is due: 0 to 365.
     pub task_due_days: u32,
+    /// What becomes of attachments.
+    pub attachments: Attachments,
 }
 
 impl Default for MailRules {
@@ -87,12 +99,13 @@ impl Default for MailRules {
             plus_tags: Plus::Kept,
             window_past_days: 30,
             task_due_days: 1,
+            attachments: Attachments::LeftOut,
         }
     }
 }
 
 /// The names of these settings.
-pub(crate) const SETTINGS: [&str; 8] = [
+pub(crate) const SETTINGS: [&str; 9] = [
     "track",
     "unknown_sender",
     "labels",
@@ -101,6 +114,7 @@ pub(crate) const SETTINGS: [&str; 8] = [
     "plus_tags",
     "window_past_days",
     "task_due_days",
+    "attachments",
 ];
 /// Most entries of a list.
 const MOST: usize = 1_000;
@@ -177,6 +191,7 @@ impl MailRules {
             "plus_tags": word("plus_tags", &["kept", "ignored"]),
             "window_past_days": days("window_past_days", "How far back the first run looks."),
             "task_due_days": days("task_due_days", "In how many days a task made of a message is due."),
+            "attachments": word("attachments", &["left_out", "filed"]),
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -215,6 +230,7 @@ fn expected(name: &str) -> &'static str {
         "block_list" => "a list of at most 1000 addresses and domains",
         "own_addresses" => "a list of at most 1000 addresses",
         "plus_tags" => "`kept` or `ignored`",
+        "attachments" => "`left_out` or `filed`",
         _ => "a whole number from 0 to 365",
     }
 }
@@ -239,6 +255,7 @@ mod tests {
         for (settings, name) in [
             (json!({"track": "some"}), "track"),
             (json!({"unknown_sender": 1}), "unknown_sender"),
+            (json!({"attachments": "yes"}), "attachments"),
             (json!({"labels": {"tracks": "x"}}), "labels"),
             (json!({"labels": {"track": "a", "task": "A "}}), "labels"),
             (json!({"block_list": ["nonsense"]}), "block_list"),

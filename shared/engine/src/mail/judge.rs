@@ -1,11 +1,14 @@
 //! Messages judged and filed: heads in batches, one look-up for all their people, bodies only of what is tracked.
+use super::asks::Asks;
 use super::{TRIES, mailbox_stop};
 use crate::changelog::ChangeView;
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, MailPorts};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tandem_core::mail::track::{Decision, Filing, Look, Owner, Screened, TaskWish, block_marks, decide, screen};
-use tandem_core::mail::{Address, Body, Envelope, LeftOut, MailRules, Subject, TrackedMail, Wish, identity};
+use tandem_core::mail::{
+    Address, Attachments, Body, Envelope, LeftOut, MailRules, Subject, TrackedMail, Wish, identity,
+};
 use tandem_core::plan::Reason;
 use tandem_core::record::{RemoteId, Side, Version};
 use tandem_mail::{HEADERS, Head};
@@ -41,6 +44,7 @@ pub(super) struct Round<'a, 'p> {
     pub owner: Owner,
     pub address: Address,
     pub digest: String,
+    pub asks: Asks,
     pub progress: &'a mut Progress<'p>,
 }
 
@@ -164,7 +168,7 @@ impl Round<'_, '_> {
         known: &mut BTreeMap<Address, Vec<Subject>>,
     ) -> Result<Option<(RemoteId, FiledHow)>, (Side, ConnectorError)> {
         let (left, right) = (|error| (Side::Left, error), |error| (Side::Right, error));
-        let body = if envelope.bytes > tandem_mail::LARGEST {
+        let mut body = if envelope.bytes > tandem_mail::LARGEST {
             Body { left_out: BTreeSet::from([LeftOut::Everything]), ..Body::default() }
         } else {
             match self.ports.source.raw(id).await.map_err(right)? {
@@ -172,6 +176,9 @@ impl Round<'_, '_> {
                 None => return Ok(None),
             }
         };
+        if self.rules.attachments == Attachments::LeftOut {
+            body.attachments.clear();
+        }
         let mut at = filing.at;
         for person in &filing.add {
             let subject = self.ports.desk.add_person(person).await.map_err(left)?;
@@ -210,7 +217,9 @@ impl Round<'_, '_> {
             bytes: head.bytes,
             trusted: self.ports.source.trusted_server(),
         };
-        tandem_mail::head(&head.headers, known)
+        let mut envelope = tandem_mail::head(&head.headers, known);
+        envelope.wishes.extend(self.asks.wishes_for(self.sync, &head.id, &envelope));
+        envelope
     }
 
     fn filed(

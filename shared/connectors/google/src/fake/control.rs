@@ -276,6 +276,11 @@ impl FakeGoogle {
         self.now().calls.iter().map(|call| (call.method.clone(), call.path.clone(), call.writes)).collect()
     }
 
+    /// Starts the list of calls anew.
+    pub fn forget_calls(&self) {
+        self.now().calls.clear();
+    }
+
     pub(super) fn now(&self) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.locked();
         state.now_ms = self.clock.now().as_millisecond() + state.settings.clock_offset_ms;
