@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Derives people.json, calendar.json or gmail.json (names, paths and types only) from Google's discovery document of that API.
+"""Derives people.json, calendar.json, gmail.json or tasks.json (names, paths and types only) from Google's discovery document of that API.
 
 usage: derive.py DISCOVERY.json > people.json
 """
@@ -22,6 +22,9 @@ METHODS = {
         "users.getProfile", "users.watch", "users.stop", "users.history.list", "users.messages.list",
         "users.messages.get", "users.messages.insert", "users.messages.modify", "users.labels.list",
         "users.labels.create", "users.labels.delete",
+    },
+    "tasks": {
+        "tasklists.get", "tasklists.list", "tasks.delete", "tasks.get", "tasks.insert", "tasks.list", "tasks.patch",
     },
 }
 

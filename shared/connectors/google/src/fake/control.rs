@@ -276,7 +276,7 @@ impl FakeGoogle {
         self.now().calls.iter().map(|call| (call.method.clone(), call.path.clone(), call.writes)).collect()
     }
 
-    fn now(&self) -> std::sync::MutexGuard<'_, State> {
+    pub(super) fn now(&self) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.locked();
         state.now_ms = self.clock.now().as_millisecond() + state.settings.clock_offset_ms;
         state
