@@ -20,3 +20,4 @@ pub mod recurrence;
 pub mod reduce;
 pub mod schedule;
 pub mod schema;
+pub mod task;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Derives people.json, calendar.json, gmail.json or drive.json (names, paths and types only) from Google's discovery document of that API.
+"""Derives people.json, calendar.json, gmail.json, drive.json or tasks.json (names, paths and types only) from Google's
+discovery document of that API.
 
 usage: derive.py DISCOVERY.json > people.json
 """
@@ -26,6 +27,9 @@ METHODS = {
     "drive": {
         "about.get", "changes.getStartPageToken", "changes.list", "changes.watch", "channels.stop", "files.create",
         "files.delete", "files.export", "files.generateIds", "files.get", "files.list", "files.update", "revisions.get",
+    },
+    "tasks": {
+        "tasklists.get", "tasklists.list", "tasks.delete", "tasks.get", "tasks.insert", "tasks.list", "tasks.patch",
     },
 }
 

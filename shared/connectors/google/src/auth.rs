@@ -25,6 +25,10 @@ pub const SCOPE_GMAIL_READ: &str = "https://www.googleapis.com/auth/gmail.readon
 pub const SCOPE_GMAIL_LABELS: &str = "https://www.googleapis.com/auth/gmail.labels";
 /// What a mail sync asks for.
 pub const SCOPES_FOR_MAIL: [&str; 4] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_GMAIL_READ, SCOPE_GMAIL_LABELS];
+/// See and change task lists and their tasks.
+pub const SCOPE_TASKS: &str = "https://www.googleapis.com/auth/tasks";
+/// What a tasks sync asks for.
+pub const SCOPES_FOR_TASKS: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1], SCOPE_TASKS];
 /// See and change every file: what a sync in both directions needs, as it must see what people put into its folders.
 pub const SCOPE_DRIVE: &str = "https://www.googleapis.com/auth/drive";
 /// Only the files that we made: enough for one direction.

@@ -17,6 +17,8 @@ pub struct GoogleConfig {
     pub certs_url: String,
     /// Gmail API; `/gmail/v1/…` and `/batch`.
     pub gmail_url: String,
+    /// Tasks API; `/tasks/v1/…`.
+    pub tasks_url: String,
 }
 
 impl Default for GoogleConfig {
@@ -29,6 +31,7 @@ impl Default for GoogleConfig {
             oauth_url: "https://oauth2.googleapis.com".to_owned(),
             certs_url: "https://www.googleapis.com".to_owned(),
             gmail_url: "https://gmail.googleapis.com".to_owned(),
+            tasks_url: "https://tasks.googleapis.com".to_owned(),
         }
     }
 }
@@ -41,6 +44,7 @@ impl GoogleConfig {
             people_url: origin.clone(),
             calendar_url: origin.clone(),
             gmail_url: origin.clone(),
+            tasks_url: origin.clone(),
             drive_url: origin.clone(),
             accounts_url: origin.clone(),
             oauth_url: origin.clone(),

@@ -10,6 +10,7 @@ mod oauth;
 mod people;
 mod schema;
 mod state;
+mod tasks;
 
 pub use calendar::{Mails, Notification};
 pub use control::Edit;
@@ -185,6 +186,9 @@ impl FakeGoogle {
         if gmail::is_asked(&asked) {
             return gmail::answer(&mut state, &asked);
         }
+        if tasks::is_asked(&asked) {
+            return tasks::answer(&mut state, &asked);
+        }
         if drive::is_asked(&asked) {
             return drive::handle(&mut state, &asked);
         }
@@ -278,6 +282,10 @@ fn mask_of(text: &str, valid: &[String], what: &str) -> Result<Vec<String>, Refu
 }
 
 fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn text_of<'a>(object: &'a serde_json::Map<String, Value>, name: &str) -> &'a str {
     object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 

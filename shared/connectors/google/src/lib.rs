@@ -1,4 +1,5 @@
-//! Google: contacts by the People API, appointments by the Calendar API, files by the Drive API, mail by the Gmail API.
+//! Google: contacts by the People API, appointments by the Calendar API, files by the Drive API, mail by the Gmail API,
+//! tasks by the Tasks API.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -14,6 +15,7 @@ pub mod fake;
 mod gmail;
 mod map;
 pub mod push;
+mod tasks;
 mod wire;
 
 pub use calendar::{Channel, ChosenCalendars, GoogleCalendar, GoogleCalendars, Notify, OpenChannel};
@@ -21,3 +23,4 @@ pub use config::GoogleConfig;
 pub use contacts::GoogleContacts;
 pub use drive::GoogleDrive;
 pub use gmail::GoogleMail;
+pub use tasks::GoogleTasks;

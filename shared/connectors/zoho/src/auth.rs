@@ -19,6 +19,10 @@ pub const SCOPES_FOR_CONTACTS: [&str; 10] = [
     "ZohoCRM.coql.READ",
 ];
 
+/// What a calendar sync asks for beside `ZohoCRM.users.READ` and `ZohoCRM.settings.profiles.READ`, which a contacts sync
+/// has too.
+pub const SCOPES_FOR_EVENTS: [&str; 1] = ["ZohoCRM.modules.events.ALL"];
+
 /// Zoho's data centres; a user's account lives in one of them, and its accounts server alone knows its codes and tokens.
 const ACCOUNTS_SERVERS: [&str; 8] = [
     "https://accounts.zoho.com",
@@ -50,7 +54,7 @@ pub fn endpoints(config: &ZohoConfig) -> OAuthEndpoints {
         token_url: format!("{accounts}/oauth/v2/token"),
         // https://www.zoho.com/crm/developer/docs/api/v8/revoke-tokens.html
         revoke_url: Some(format!("{accounts}/oauth/v2/token/revoke")),
-        scopes: SCOPES_FOR_CONTACTS.map(str::to_owned).to_vec(),
+        scopes: SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_EVENTS).map(|scope| (*scope).to_owned()).collect(),
         required_scopes: vec![SCOPES_FOR_CONTACTS[0].to_owned()],
         scope_separator: ",",
         authorize_parameters: [("access_type", "offline"), ("prompt", "consent")].map(parameter).to_vec(),

@@ -1,21 +1,18 @@
 //! The contacts of a Zoho CRM organisation, as one user sees them, as a [`Connector`].
 mod accounts;
-mod feed;
+pub(crate) mod feed;
 mod made;
-mod rights;
 mod views;
-mod writes;
+pub(crate) mod writes;
 
-use crate::api::{self, Call, records, settings};
+use crate::api::{records, settings};
+use crate::client::Client;
 use crate::error::{self, PROVIDER};
 use crate::layout::{self, Layout};
 use crate::map::{self, Rules};
+use crate::rights::{self, Rights};
 use crate::wire::{self, Record, Records};
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::Response;
-use rights::{Right, Rights};
-use serde::de::DeserializeOwned;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tandem_core::contact::Carry;
@@ -27,10 +24,6 @@ use tandem_ports::connector::{
 };
 use tandem_ports::error::Result;
 use tandem_ports::infra::{Clock, HttpTransport};
-use tokio::sync::Semaphore;
-
-/// The smallest edition lets an application have five calls under way; one is left for others of the organisation.
-const CALLS_AT_ONCE: usize = 4;
 
 /// How one sync sees the contacts.
 #[derive(Clone, Debug)]
@@ -45,12 +38,9 @@ pub struct Options {
 
 /// The contacts of one Zoho user, opened for one sync.
 pub struct ZohoContacts {
-    transport: Arc<dyn HttpTransport>,
-    clock: Arc<dyn Clock>,
-    origin: String,
+    client: Client,
     options: Options,
     page_size: u16,
-    slots: Semaphore,
     opened: Mutex<Option<Arc<Opened>>>,
     view: Mutex<Option<Arc<views::Listed>>>,
 }
@@ -71,12 +61,9 @@ impl ZohoContacts {
         options: Options,
     ) -> ZohoContacts {
         ZohoContacts {
-            transport,
-            clock,
-            origin: api_origin,
+            client: Client::new(transport, clock, api_origin),
             options,
             page_size: records::PAGE,
-            slots: Semaphore::new(CALLS_AT_ONCE),
             opened: Mutex::default(),
             view: Mutex::default(),
         }
@@ -88,35 +75,14 @@ impl ZohoContacts {
         self
     }
 
-    async fn send(&self, call: Call) -> Result<Response<Bytes>> {
-        let Call { operation, request } = call;
-        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
-        self.transport.send(request).await.map_err(|lost| error::from_transport(operation, lost))
-    }
-
-    /// `None` where there is nothing (204), or nothing new (304).
-    async fn ask<T: DeserializeOwned>(&self, call: Call) -> Result<Option<T>> {
-        let operation = call.operation;
-        api::parse(operation, &self.send(call).await?)
-    }
-
-    /// The same, with Zoho's own time: ours may differ, and `If-Modified-Since` is judged by theirs.
-    async fn ask_dated<T: DeserializeOwned>(&self, call: Call) -> Result<(Option<T>, i64)> {
-        let operation = call.operation;
-        let response = self.send(call).await?;
-        let date = response.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
-        let theirs = date.and_then(|text| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok());
-        let now = theirs.unwrap_or_else(|| self.clock.now()).as_second();
-        Ok((api::parse(operation, &response)?, now))
-    }
-
     /// Fields and rights, asked once.
     async fn open(&self) -> Result<Arc<Opened>> {
         if let Some(opened) = self.opened.lock().expect("no code panics while it holds this lock").clone() {
             return Ok(opened);
         }
-        let metas = self.ask::<wire::Fields>(settings::fields(&self.origin)?).await?.unwrap_or_default().fields;
-        let rights = self.read_rights().await?;
+        let metas =
+            self.client.ask::<wire::Fields>(settings::fields(&self.client.origin)?).await?.unwrap_or_default().fields;
+        let rights = rights::read(&self.client, &rights::CONTACTS).await?.rights;
         let layout = Arc::new(Layout::of(&metas));
         let schema = layout::schema(&metas, &layout);
         let opened = Arc::new(Opened { layout, schema, rights });
@@ -168,7 +134,7 @@ impl ZohoContacts {
 
     /// By id; who is not there (any more), or not shown to this user, is left out.
     async fn read(&self, ids: &[&str], fields: &str) -> Result<HashMap<String, Record>> {
-        let answer: Option<Records> = self.ask(records::by_ids(&self.origin, ids, fields)?).await?;
+        let answer: Option<Records> = self.client.ask(records::by_ids(&self.client.origin, ids, fields)?).await?;
         let found = answer.unwrap_or_default().data.into_iter();
         Ok(found.map(|record| (record.id().to_owned(), record)).collect())
     }

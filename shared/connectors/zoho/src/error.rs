@@ -97,10 +97,10 @@ fn sentence(kind: ErrorKind, operation: Operation, status: u16, said: &Treated) 
         (ErrorKind::AuthRevoked, _) => "Zoho no longer accepts this connection".to_owned(),
         (ErrorKind::CursorExpired, _) => "Zoho no longer knows where we left off".to_owned(),
         (ErrorKind::Conflict, "DUPLICATE_DATA") => {
-            format!("Zoho has another contact with the same value in a field that must be unique{about}")
+            format!("Zoho has another record with the same value in a field that must be unique{about}")
         }
-        (ErrorKind::Conflict, "RECORD_LOCKED") => "the contact is locked at Zoho".to_owned(),
-        (ErrorKind::Conflict, _) => "the contact was changed at Zoho in the meantime".to_owned(),
+        (ErrorKind::Conflict, "RECORD_LOCKED") => "the record is locked at Zoho".to_owned(),
+        (ErrorKind::Conflict, _) => "the record was changed at Zoho in the meantime".to_owned(),
         (ErrorKind::NotFound, _) => "Zoho does not have it".to_owned(),
         (ErrorKind::Forbidden, "OAUTH_SCOPE_MISMATCH") => {
             format!("the Zoho connection lacks the scope {}", operation.scope)
@@ -115,9 +115,7 @@ fn sentence(kind: ErrorKind, operation: Operation, status: u16, said: &Treated) 
         (ErrorKind::Permanent, "MANDATORY_NOT_FOUND") => {
             format!("Zoho demands a value in a field that has none{about}")
         }
-        (ErrorKind::Permanent, "RECORD_IN_BLUEPRINT") => {
-            "a blueprint at Zoho keeps the contact from changes".to_owned()
-        }
+        (ErrorKind::Permanent, "RECORD_IN_BLUEPRINT") => "a blueprint at Zoho keeps the record from changes".to_owned(),
         (ErrorKind::Permanent, "INVALID_DATA") => format!("Zoho does not take the value of a field{about}"),
         (ErrorKind::Permanent, _) => format!("Zoho refuses this (status {status}){about}"),
     }
@@ -199,7 +197,7 @@ pub(crate) fn gone(operation: Operation) -> ConnectorError {
 
 /// Changed since it was read, as a read showed.
 pub(crate) fn changed_meanwhile(operation: Operation) -> ConnectorError {
-    let detail = "the contact was changed at Zoho in the meantime";
+    let detail = "the record was changed at Zoho in the meantime";
     ConnectorError::new(PROVIDER, operation.name, ErrorKind::Conflict, detail)
 }
 

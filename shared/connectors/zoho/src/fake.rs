@@ -1,6 +1,7 @@
 //! Zoho CRM's API v8 and its accounts server in memory, over the real HTTP surface: the same requests, answers, pages,
 //! times and refusals. As strict as Zoho or stricter, never kinder. No wall clock, no randomness.
 mod control;
+mod events;
 mod filter;
 mod oauth;
 mod records;
@@ -231,14 +232,18 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
         ("GET", ["settings", "profiles"]) => settings::profiles(state, user, None),
         ("GET", ["settings", "profiles", id]) => settings::profiles(state, user, Some(id)),
         ("POST", ["coql"]) => filter::coql(state, user, &asked.json()?),
-        ("GET", [module @ ("Contacts" | "Accounts")]) => records::list(state, user, module, asked),
-        ("GET", [module @ ("Contacts" | "Accounts"), "deleted"]) => records::deleted(state, user, module, asked),
-        ("GET", [module @ ("Contacts" | "Accounts"), id]) => records::one(state, user, module, id),
-        ("POST", [module @ ("Contacts" | "Accounts")]) => writes::insert(state, user, module, asked),
+        ("GET", [module @ ("Contacts" | "Accounts" | "Events")]) => records::list(state, user, module, asked),
+        ("GET", [module @ ("Contacts" | "Accounts" | "Events"), "deleted"]) => {
+            records::deleted(state, user, module, asked)
+        }
+        ("GET", [module @ ("Contacts" | "Accounts" | "Events"), id]) => records::one(state, user, module, id),
+        ("POST", [module @ ("Contacts" | "Accounts" | "Events")]) => writes::insert(state, user, module, asked),
         ("POST", [module @ ("Contacts" | "Accounts"), "upsert"]) => writes::upsert(state, user, module, asked),
-        ("PUT", [module @ ("Contacts" | "Accounts")]) => writes::update(state, user, module, asked, None),
-        ("PUT", [module @ ("Contacts" | "Accounts"), id]) => writes::update(state, user, module, asked, Some(id)),
-        ("DELETE", [module @ ("Contacts" | "Accounts")]) => {
+        ("PUT", [module @ ("Contacts" | "Accounts" | "Events")]) => writes::update(state, user, module, asked, None),
+        ("PUT", [module @ ("Contacts" | "Accounts" | "Events"), id]) => {
+            writes::update(state, user, module, asked, Some(id))
+        }
+        ("DELETE", [module @ ("Contacts" | "Accounts" | "Events")]) => {
             let ids = asked.one("ids").map(str::to_owned);
             let ids = ids.ok_or_else(|| {
                 Refusal::new(400, "REQUIRED_PARAM_MISSING", "One of the expected parameter is missing")
@@ -246,7 +251,7 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
             })?;
             writes::delete(state, user, module, &ids)
         }
-        ("DELETE", [module @ ("Contacts" | "Accounts"), id]) => writes::delete(state, user, module, id),
+        ("DELETE", [module @ ("Contacts" | "Accounts" | "Events"), id]) => writes::delete(state, user, module, id),
         (_, [module]) if module.chars().next().is_some_and(char::is_uppercase) => {
             Err(Refusal::new(400, "INVALID_MODULE", "The module name given seems to be invalid"))
         }

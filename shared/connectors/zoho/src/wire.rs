@@ -153,6 +153,7 @@ pub(crate) struct Users {
 #[serde(default)]
 pub(crate) struct User {
     pub(crate) profile: Named,
+    pub(crate) time_zone: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

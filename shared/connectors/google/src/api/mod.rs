@@ -28,7 +28,7 @@ fn post(operation: &'static str, origin: &str, path: &str, body: &Value) -> Resu
     finish(operation, Method::POST, address(origin, path, &[]), Some(body))
 }
 
-fn address(origin: &str, path: &str, query: &[(&str, &str)]) -> String {
+pub(crate) fn address(origin: &str, path: &str, query: &[(&str, &str)]) -> String {
     if query.is_empty() {
         return format!("{origin}{path}");
     }
@@ -36,7 +36,7 @@ fn address(origin: &str, path: &str, query: &[(&str, &str)]) -> String {
     format!("{origin}{path}?{query}")
 }
 
-fn finish(operation: &'static str, method: Method, uri: String, body: Option<&Value>) -> Result<Call> {
+pub(crate) fn finish(operation: &'static str, method: Method, uri: String, body: Option<&Value>) -> Result<Call> {
     let mut builder = Request::builder().method(method).uri(uri).header("accept", "application/json");
     let bytes = match body {
         Some(body) => {
@@ -50,7 +50,7 @@ fn finish(operation: &'static str, method: Method, uri: String, body: Option<&Va
 }
 
 /// Ids go into paths, so only what Google makes ids of is let through.
-fn checked<'a>(operation: &'static str, resource: &'a str, kind: &str) -> Result<&'a str> {
+pub(crate) fn checked<'a>(operation: &'static str, resource: &'a str, kind: &str) -> Result<&'a str> {
     let id = resource.strip_prefix(kind).unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
     if id.is_empty() || !id.chars().all(plain) {

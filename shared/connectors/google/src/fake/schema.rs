@@ -39,6 +39,12 @@ pub(super) fn calendar() -> &'static Facts {
     FACTS.get_or_init(|| serde_json::from_str(include_str!("../../facts/calendar.json")).expect("a committed file"))
 }
 
+/// The Tasks API's.
+pub(super) fn tasks() -> &'static Facts {
+    static FACTS: OnceLock<Facts> = OnceLock::new();
+    FACTS.get_or_init(|| serde_json::from_str(include_str!("../../facts/tasks.json")).expect("a committed file"))
+}
+
 /// A method of an API.
 pub(super) struct Found {
     pub(super) id: &'static str,
@@ -66,13 +72,18 @@ fn fits(pattern: &str, path: &str) -> bool {
 
 /// The method of Calendar at this address, whose segments after `calendar/v3` are given.
 pub(super) fn calendar_method(verb: &str, path: &[String]) -> Option<Found> {
+    method_at(calendar(), verb, path)
+}
+
+/// The method of an API at this address, whose segments after the API's name and version are given.
+pub(super) fn method_at(of: &'static Facts, verb: &str, path: &[String]) -> Option<Found> {
     let fits = |pattern: &str| {
         let parts: Vec<&str> = pattern.split('/').skip(2).collect();
         let same = |(part, word): (&&str, &String)| part == word || (part.starts_with('{') && !word.is_empty());
         parts.len() == path.len() && parts.iter().zip(path).all(same)
     };
-    let found = calendar().methods.iter().find(|(_, method)| method.method == verb && fits(&method.path));
-    found.map(|(id, method)| Found { id, method, of: calendar() })
+    let found = of.methods.iter().find(|(_, method)| method.method == verb && fits(&method.path));
+    found.map(|(id, method)| Found { id, method, of })
 }
 
 /// Parameters that every Google API accepts.

@@ -1,6 +1,6 @@
 //! What the provider holds.
 use super::Refusal;
-use crate::auth::{SCOPE_CONTACTS, SCOPES_FOR_CALENDARS, SCOPES_FOR_CONTACTS, SCOPES_FOR_FILES};
+use crate::auth::{SCOPE_CONTACTS, SCOPES_FOR_CALENDARS, SCOPES_FOR_CONTACTS, SCOPES_FOR_FILES, SCOPES_FOR_TASKS};
 use crate::wire::MY_CONTACTS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -211,6 +211,7 @@ pub(super) struct State {
     pub(super) calendars: super::calendar::World,
     pub(super) mail: super::gmail::World,
     pub(super) drive: super::drive::World,
+    pub(super) tasks: super::tasks::World,
 }
 
 pub(super) fn over_quota(metric: &str) -> Refusal {
@@ -276,7 +277,7 @@ impl State {
         let token = format!("ya29.minted-{}", self.next());
         if scopes.is_empty() {
             let all = SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_CALENDARS).chain(&SCOPES_FOR_FILES);
-            scopes = all.map(|scope| (*scope).to_owned()).collect();
+            scopes = all.chain(&SCOPES_FOR_TASKS).map(|scope| (*scope).to_owned()).collect();
         }
         let grant = Grant { account: email.to_owned(), client: "minted".to_owned(), scopes, expires_ms: None };
         self.access.insert(token.clone(), grant);

@@ -12,7 +12,7 @@ pub(crate) const BATCH: usize = 100;
 /// `page` reaches this many records; beyond it Zoho wants `page_token`.
 pub(crate) const REACH: u32 = 2_000;
 
-const fn of(name: &'static str, scope: &'static str) -> Operation {
+pub(super) const fn of(name: &'static str, scope: &'static str) -> Operation {
     Operation { name, scope }
 }
 pub(crate) const LIST: Operation = of("contacts.list", "ZohoCRM.modules.contacts.READ");
@@ -32,6 +32,20 @@ pub(crate) enum At {
     Page(u32),
     /// By token (24 hours, this user's).
     Token(String),
+}
+
+/// Where a listing goes on: by number as far as that reaches, then by token.
+pub(crate) fn page_after(page_size: u16, page: &At, info: &crate::wire::Info) -> Result<Option<At>> {
+    if !info.more_records {
+        return Ok(None);
+    }
+    match page {
+        At::Page(number) if (number + 1) * u32::from(page_size) <= REACH => Ok(Some(At::Page(number + 1))),
+        At::Page(_) | At::Token(_) => match &info.next_page_token {
+            Some(token) => Ok(Some(At::Token(token.clone()))),
+            None => Err(crate::error::no_answer(LIST)),
+        },
+    }
 }
 
 /// What a listing is narrowed to and ordered by. A list view has its own order.
@@ -77,7 +91,7 @@ pub(crate) fn deleted(origin: &str, page: u32, since: &str) -> Result<Call> {
     Ok(with_time(get(DELETED, origin, "Contacts/deleted", &query)?, header::IF_MODIFIED_SINCE, Some(since)))
 }
 
-fn with_time(mut call: Call, name: HeaderName, time: Option<&str>) -> Call {
+pub(super) fn with_time(mut call: Call, name: HeaderName, time: Option<&str>) -> Call {
     if let Some(value) = time.and_then(|time| HeaderValue::from_str(time).ok()) {
         call.request.headers_mut().insert(name, value);
     }
@@ -86,7 +100,7 @@ fn with_time(mut call: Call, name: HeaderName, time: Option<&str>) -> Call {
 
 /// An empty `trigger` runs no workflow, approval or blueprint of the customer's: without it our write may set off
 /// another, and so on for ever.
-fn body(data: Vec<Value>) -> Value {
+pub(super) fn body(data: Vec<Value>) -> Value {
     json!({"data": data, "trigger": []})
 }
 

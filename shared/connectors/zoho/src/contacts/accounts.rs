@@ -23,7 +23,7 @@ impl ZohoContacts {
         let ids: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !id.is_empty()).collect();
         let mut phones: HashMap<String, String> = HashMap::new();
         for chunk in ids.chunks(records::BATCH) {
-            let answer: Option<Records> = self.ask(records::account_phones(&self.origin, chunk)?).await?;
+            let answer: Option<Records> = self.client.ask(records::account_phones(&self.client.origin, chunk)?).await?;
             let found = answer.unwrap_or_default().data.into_iter();
             phones.extend(found.map(|account| (account.id().to_owned(), account.text("Phone").to_owned())));
         }
@@ -39,7 +39,8 @@ impl ZohoContacts {
         let mut named = Named::new();
         let mut missing: Vec<&str> = names.iter().map(String::as_str).collect();
         while !missing.is_empty() {
-            let answer: Option<Records> = self.ask(records::accounts_named(&self.origin, &missing)?).await?;
+            let answer: Option<Records> =
+                self.client.ask(records::accounts_named(&self.client.origin, &missing)?).await?;
             let rows = answer.unwrap_or_default().data;
             let full = rows.len() >= usize::from(records::PAGE);
             let before = missing.len();
@@ -60,7 +61,7 @@ impl ZohoContacts {
 
     async fn make_accounts(&self, names: &[&str], named: &mut Named) -> Result<()> {
         let operation = records::INSERT_ACCOUNTS;
-        let answer = self.send(records::insert_accounts(&self.origin, names)?).await?;
+        let answer = self.client.send(records::insert_accounts(&self.client.origin, names)?).await?;
         let mut treated = api::parse_treated(operation, &answer)?.into_iter();
         for name in names {
             let made = match treated.next() {

@@ -2,10 +2,11 @@
 //!
 //! Times are Zoho's own (`Date`). Each step looks back a little further than the last one ended, since Zoho's times are
 //! whole seconds and its servers many; what it meets again is known by id and version and left out.
-use super::{Right, ZohoContacts};
+use super::ZohoContacts;
 use crate::api::records::{self, At, Of};
 use crate::error;
 use crate::layout::Layout;
+use crate::rights::Right;
 use crate::wire::{Deleted, DeletedRecords, Record, Records};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -16,15 +17,15 @@ use tandem_ports::error::Result;
 /// Raised when a stored cursor would be misread.
 const FORM: u8 = 1;
 /// How far each step looks back, in seconds.
-const OVERLAP: i64 = 30;
+pub(crate) const OVERLAP: i64 = 30;
 /// Zoho's times are whole seconds; what happened within this many of a moment may be on either side of it.
-const TICK: i64 = 2;
+pub(crate) const TICK: i64 = 2;
 /// Most records remembered across the overlap. Beyond it a change may be reported twice, which does no harm.
-const MOST_KNOWN: usize = 200;
+pub(crate) const MOST_KNOWN: usize = 200;
 /// A list view is listed anew this often: who enters or leaves it by time alone is seen nowhere else.
 const SWEEP_EVERY: i64 = 24 * 3600;
 /// Deletions are told for as long as the recycle bin keeps them (60 days); half of it is surely told.
-const GOOD_FOR: i64 = 30 * 24 * 3600;
+pub(crate) const GOOD_FOR: i64 = 30 * 24 * 3600;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,17 +77,17 @@ fn is_first(page: &u32) -> bool {
     *page == 1
 }
 
-fn second(time: &str) -> i64 {
+pub(crate) fn second(time: &str) -> i64 {
     time.parse::<jiff::Timestamp>().map_or(0, |time| time.as_second())
 }
 
-fn iso(second: i64) -> String {
+pub(crate) fn iso(second: i64) -> String {
     let time = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
 
 /// The latest of them, as many as are remembered, from `since` on.
-fn remembered(mut all: Vec<(String, String)>, since: i64) -> Vec<(String, String)> {
+pub(crate) fn remembered(mut all: Vec<(String, String)>, since: i64) -> Vec<(String, String)> {
     all.retain(|(_, time)| second(time) >= since);
     all.sort_by_cached_key(|(_, time)| std::cmp::Reverse(second(time)));
     all.truncate(MOST_KNOWN);
@@ -155,8 +156,8 @@ impl ZohoContacts {
         let of = self.view_id().map_or(Of::All, Of::View);
         let at = position.at();
         let names = position.layout.names();
-        let call = records::list(&self.origin, (of, &names), (&at, self.page_size), None)?;
-        let asked = self.ask_dated::<Records>(call).await;
+        let call = records::list(&self.client.origin, (of, &names), (&at, self.page_size), None)?;
+        let asked = self.client.ask_dated::<Records>(call).await;
         let (answer, now) = match position.token {
             Some(_) => asked.map_err(error::token_refused)?,
             None => asked?,
@@ -169,7 +170,7 @@ impl ZohoContacts {
         }
         let layout = position.layout.clone();
         let changes = answer.data.into_iter().map(|record| self.change(record, &layout, Scope::Inside)).collect();
-        let next = match self.page_after(&at, &answer.info)? {
+        let next = match records::page_after(self.page_size, &at, &answer.info)? {
             Some(at) => {
                 position.turned(began, now);
                 position.turn_to(at);
@@ -187,7 +188,7 @@ impl ZohoContacts {
 
     /// One page of what was changed; the last one goes on with what was deleted.
     async fn changed(&self, mut position: Position) -> Result<ChangePage> {
-        if self.clock.now().as_second() - position.since > GOOD_FOR {
+        if self.client.clock.now().as_second() - position.since > GOOD_FOR {
             return Err(error::cursor_expired(records::LIST, "the last reading is too long ago to know all deletions"));
         }
         let known = self.known_layout();
@@ -205,7 +206,7 @@ impl ZohoContacts {
         position.layout = Layout::clone(&layout);
         let began = *position.began.get_or_insert(now);
         let changes = self.changes_of(answer.data, &mut position, &layout).await?;
-        if let Some(at) = self.page_after(&at, &answer.info)? {
+        if let Some(at) = records::page_after(self.page_size, &at, &answer.info)? {
             position.turned(began, now);
             position.turn_to(at);
             return Ok(ChangePage { changes, next: Next::More(position.cursor()), total: None });
@@ -218,8 +219,8 @@ impl ZohoContacts {
     async fn changed_since(&self, position: &Position, layout: &Layout) -> Result<(Records, i64)> {
         let (names, since) = (layout.names(), iso(position.since));
         let at = (&position.at(), self.page_size);
-        let call = records::list(&self.origin, (Of::All, &names), at, Some(&since))?;
-        let asked = self.ask_dated::<Records>(call).await;
+        let call = records::list(&self.client.origin, (Of::All, &names), at, Some(&since))?;
+        let asked = self.client.ask_dated::<Records>(call).await;
         let (answer, now) = match position.token {
             Some(_) => asked.map_err(error::token_refused)?,
             None => asked?,
@@ -243,8 +244,8 @@ impl ZohoContacts {
 
     /// One page of what was deleted, behind the changes of this call.
     async fn deleted(&self, mut position: Position, mut changes: Vec<Change>) -> Result<ChangePage> {
-        let call = records::deleted(&self.origin, position.page, &iso(position.since))?;
-        let (answer, now) = self.ask_dated::<DeletedRecords>(call).await?;
+        let call = records::deleted(&self.client.origin, position.page, &iso(position.since))?;
+        let (answer, now) = self.client.ask_dated::<DeletedRecords>(call).await?;
         let began = *position.began.get_or_insert(now);
         let answer = answer.unwrap_or_default();
         let mut slipped = false;

@@ -29,8 +29,8 @@ impl ZohoContacts {
         let mut at = Some(At::Page(1));
         for _ in 0..MOST_PAGES {
             let Some(page) = at.take().filter(|_| !waiting.is_empty()) else { break };
-            let call = records::list(&self.origin, (Of::Latest, &names), (&page, self.page_size), None)?;
-            let (answer, now) = self.ask_dated::<Records>(call).await?;
+            let call = records::list(&self.client.origin, (Of::Latest, &names), (&page, self.page_size), None)?;
+            let (answer, now) = self.client.ask_dated::<Records>(call).await?;
             let answer = answer.unwrap_or_default();
             let recent =
                 |record: &Record| record.created_at().is_none_or(|created| now - created.as_second() <= LOOK_BACK);
@@ -42,7 +42,7 @@ impl ZohoContacts {
                 let (draft, _) = waiting.remove(which);
                 found.push((draft.marker.clone(), record));
             }
-            at = self.page_after(&page, &answer.info)?.filter(|_| all_recent);
+            at = records::page_after(self.page_size, &page, &answer.info)?.filter(|_| all_recent);
         }
         let (markers, mut ours): (Vec<Marker>, Vec<Record>) = found.into_iter().unzip();
         self.add_company_phones(&mut ours).await?;

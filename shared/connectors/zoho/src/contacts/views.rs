@@ -34,7 +34,7 @@ impl ZohoContacts {
         };
         let latest = records.iter().filter_map(Record::modified_at).map(|time| time.as_second()).max();
         let known = self.view.lock().expect("no code panics while it holds this lock").clone();
-        let now = self.clock.now().as_second();
+        let now = self.client.clock.now().as_second();
         let good = |listed: &Arc<Listed>| {
             latest.is_some_and(|latest| latest + TICK <= listed.at) && (now - listed.at).abs() < GOOD_FOR_SECONDS
         };
@@ -55,12 +55,12 @@ impl ZohoContacts {
         let mut at = Some(At::Page(1));
         for _ in 0..MOST_PAGES {
             let Some(page) = at.take() else { break };
-            let call = records::list(&self.origin, (Of::View(view), "id"), (&page, self.page_size), None)?;
-            let (answer, now) = self.ask_dated::<Records>(call).await?;
+            let call = records::list(&self.client.origin, (Of::View(view), "id"), (&page, self.page_size), None)?;
+            let (answer, now) = self.client.ask_dated::<Records>(call).await?;
             began.get_or_insert(now);
             let answer = answer.unwrap_or_default();
             ids.extend(answer.data.iter().map(|record| record.id().to_owned()));
-            at = self.page_after(&page, &answer.info)?;
+            at = records::page_after(self.page_size, &page, &answer.info)?;
         }
         if at.is_some() {
             return Err(error::refused(records::LIST, "the list view has no end"));
@@ -70,25 +70,9 @@ impl ZohoContacts {
         Ok(listed)
     }
 
-    /// Where a listing goes on: by number as far as that reaches, then by token.
-    pub(super) fn page_after(&self, page: &At, info: &crate::wire::Info) -> Result<Option<At>> {
-        if !info.more_records {
-            return Ok(None);
-        }
-        match page {
-            At::Page(number) if (number + 1) * u32::from(self.page_size) <= records::REACH => {
-                Ok(Some(At::Page(number + 1)))
-            }
-            At::Page(_) | At::Token(_) => match &info.next_page_token {
-                Some(token) => Ok(Some(At::Token(token.clone()))),
-                None => Err(error::no_answer(records::LIST)),
-            },
-        }
-    }
-
     pub(super) async fn ensure_view(&self, id: Option<&ContainerId>) -> Result<Option<ContainerId>> {
         let Some(id) = id else { return Ok(None) };
-        let found = match self.ask::<Views>(settings::view(&self.origin, id.as_str())?).await {
+        let found = match self.client.ask::<Views>(settings::view(&self.client.origin, id.as_str())?).await {
             Ok(found) => found.unwrap_or_default().custom_views.into_iter().next(),
             Err(refusal) if [ErrorKind::Permanent, ErrorKind::NotFound].contains(&refusal.kind) => None,
             Err(refusal) => return Err(refusal),
@@ -105,7 +89,7 @@ impl ZohoContacts {
     pub(super) async fn view_choices(&self) -> Result<Vec<Choice>> {
         let mut choices = Vec::new();
         for page in 1..=MOST_VIEW_PAGES {
-            let answer: Views = self.ask(settings::views(&self.origin, page)?).await?.unwrap_or_default();
+            let answer: Views = self.client.ask(settings::views(&self.client.origin, page)?).await?.unwrap_or_default();
             choices.extend(answer.custom_views.into_iter().map(|view| Choice {
                 name: view.display_value.filter(|name| !name.is_empty()).unwrap_or(view.name),
                 id: view.id,

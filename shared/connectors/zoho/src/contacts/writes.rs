@@ -1,9 +1,10 @@
 //! Creating, changing and deleting contacts, a hundred a call.
+use super::ZohoContacts;
 use super::accounts::Named;
-use super::{Right, ZohoContacts};
 use crate::api::{self, records};
 use crate::error::{self, Operation};
 use crate::map::{self, Account};
+use crate::rights::Right;
 use crate::wire::{Record, Treated};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -44,7 +45,7 @@ impl ZohoContacts {
         }
         if !outgoing.is_empty() {
             let bodies = outgoing.iter().map(|one| Value::Object(one.body.clone())).collect();
-            let answer = self.send(records::insert(&self.origin, bodies)?).await?;
+            let answer = self.client.send(records::insert(&self.client.origin, bodies)?).await?;
             self.settle(records::INSERT, outgoing, api::parse_treated(records::INSERT, &answer)?, &mut outcomes);
         }
         Ok(complete(records::INSERT, outcomes))
@@ -152,8 +153,8 @@ impl ZohoContacts {
             body.insert("id".to_owned(), Value::from(patches[one.at].id.as_str()));
             Value::Object(body)
         };
-        let call = records::update(&self.origin, outgoing.iter().map(body).collect(), latest)?;
-        let answer = self.send(call).await?;
+        let call = records::update(&self.client.origin, outgoing.iter().map(body).collect(), latest)?;
+        let answer = self.client.send(call).await?;
         match api::parse_treated(records::UPDATE, &answer) {
             Ok(treated) => self.settle(records::UPDATE, outgoing, treated, outcomes),
             Err(refusal) if is_about_a_record(&refusal) => {
@@ -197,7 +198,7 @@ impl ZohoContacts {
         let mut seen = HashSet::new();
         let ids: Vec<&str> =
             deletions.iter().map(|deletion| deletion.id.as_str()).filter(|id| seen.insert(*id)).collect();
-        let answer = self.send(records::delete(&self.origin, &ids)?).await?;
+        let answer = self.client.send(records::delete(&self.client.origin, &ids)?).await?;
         let treated = match api::parse_treated(records::DELETE, &answer) {
             Ok(treated) => treated,
             // Said of the only one.
@@ -244,7 +245,7 @@ fn untouched(patch: &Patch, shown: Fields) -> Written {
 }
 
 /// Whether a refusal of the whole call is about its records: they are read and planned again one by one.
-fn is_about_a_record(refusal: &ConnectorError) -> bool {
+pub(crate) fn is_about_a_record(refusal: &ConnectorError) -> bool {
     match refusal.kind {
         ErrorKind::Conflict | ErrorKind::NotFound => true,
         ErrorKind::Retryable
@@ -257,6 +258,6 @@ fn is_about_a_record(refusal: &ConnectorError) -> bool {
 }
 
 /// Every item has its result.
-fn complete<T>(operation: Operation, outcomes: Vec<Option<Result<T>>>) -> Outcomes<T> {
+pub(crate) fn complete<T>(operation: Operation, outcomes: Vec<Option<Result<T>>>) -> Outcomes<T> {
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(error::not_tried(operation)))).collect()
 }

@@ -113,6 +113,7 @@ fn look(state: &State, asked: &Asked, what: &str) -> Answer {
         "settings" => json!(state.settings),
         "state" => state_of(state, asked.one("module").unwrap_or("Contacts")),
         "calls" => json!({"calls": state.calls}),
+        "mails" => json!({"mails": state.mails}),
         _ => return Err(Refusal::no_such_address()),
     };
     Ok((200, body))
@@ -287,6 +288,26 @@ impl FakeZoho {
     /// The user deletes a contact into the recycle bin; whether it was there.
     pub fn user_deletes(&self, account: &str, id: &str) -> bool {
         remove(&mut self.now(), account, "Contacts", id, "recycle")
+    }
+
+    /// The user edits a record of this module.
+    ///
+    /// # Panics
+    /// Where Zoho would refuse it.
+    pub fn user_edits_in(&self, account: &str, module: &str, id: &str, fields: Value) {
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        let done = edit(&mut self.now(), account, module, id, fields);
+        done.map_err(|refusal| refusal.body().to_string()).expect("an edit that Zoho takes");
+    }
+
+    /// The user deletes a record of this module into the recycle bin; whether it was there.
+    pub fn user_deletes_from(&self, account: &str, module: &str, id: &str) -> bool {
+        remove(&mut self.now(), account, module, id, "recycle")
+    }
+
+    /// How many mails participants of events were sent.
+    pub fn mails(&self) -> usize {
+        self.now().mails
     }
 
     /// The user takes a contact out of the recycle bin; whether it was in it.

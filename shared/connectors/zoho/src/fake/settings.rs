@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 /// Permission name, label, module.
 const GOOGLE: (&str, &str) = ("Crm_Implied_Sync_Google_Contacts", "Sync with Google Contacts");
+const CALENDAR: (&str, &str) = ("Crm_Implied_Sync_Google_Calendar", "Sync with Google Calendar");
 const RIGHTS: [&str; 4] = ["View", "Create", "Edit", "Delete"];
 
 fn field(api_name: &str, data_type: &str, length: usize) -> FieldDef {
@@ -32,6 +33,22 @@ pub(super) fn default_fields(module: &str) -> Vec<FieldDef> {
         ]
         .map(|(name, kind)| read_only(name, kind))
     };
+    if module == "Events" {
+        let needed = |name: &str, kind: &str, length| FieldDef { mandatory: true, ..field(name, kind, length) };
+        let own = [
+            needed("Event_Title", "text", 255),
+            needed("Start_DateTime", "datetime", 0),
+            needed("End_DateTime", "datetime", 0),
+            field("All_day", "boolean", 0),
+            field("Venue", "text", 255),
+            field("Description", "textarea", 32_000),
+            field("Participants", "participants", 0),
+            field("Recurring_Activity", "recurrence", 0),
+            field("Remind_At", "reminders", 0),
+            field("Check_In_Comment", "text", 255),
+        ];
+        return own.into_iter().chain(times()).collect();
+    }
     if module == "Accounts" {
         let name = FieldDef { mandatory: true, ..field("Account_Name", "text", 200) };
         return [name, field("Phone", "phone", 30), field("Website", "website", 450)]
@@ -114,17 +131,21 @@ pub(super) fn fields(state: &State, asked: &Asked) -> Answer {
 
 fn module_json(name: &str) -> Value {
     json!({"api_name": name, "module_name": name, "singular_label": name.trim_end_matches('s'), "plural_label": name,
-           "api_supported": true, "generated_type": "default", "viewable": true, "visible": true,
-           "id": if name == "Contacts" { "554023000000002179" } else { "554023000000002177" }})
+    "api_supported": true, "generated_type": "default", "viewable": true, "visible": true,
+    "id": match name {
+        "Contacts" => "554023000000002179",
+        "Events" => "554023000000002195",
+        _ => "554023000000002177",
+    }})
 }
 
 pub(super) fn modules() -> Value {
-    json!({"modules": [module_json("Contacts"), module_json("Accounts")]})
+    json!({"modules": [module_json("Contacts"), module_json("Accounts"), module_json("Events")]})
 }
 
 pub(super) fn module(name: &str) -> Answer {
     match name {
-        "Contacts" | "Accounts" => Ok((200, json!({"modules": [module_json(name)]}))),
+        "Contacts" | "Accounts" | "Events" => Ok((200, json!({"modules": [module_json(name)]}))),
         _ => Err(Refusal::new(400, "INVALID_MODULE", "The module name given seems to be invalid")),
     }
 }
@@ -182,7 +203,8 @@ pub(super) fn profiles(state: &State, account: &str, id: Option<&str>) -> Answer
     let permissions = |denied: &std::collections::BTreeSet<String>| -> Vec<Value> {
         let of =
             |module: &'static str| RIGHTS.map(|right| (format!("Crm_Implied_{right}_{module}"), right, Some(module)));
-        let all = of("Contacts").into_iter().chain(of("Accounts")).chain([(GOOGLE.0.to_owned(), GOOGLE.1, None)]);
+        let all = of("Contacts").into_iter().chain(of("Accounts")).chain(of("Events"));
+        let all = all.chain([GOOGLE, CALENDAR].map(|(name, label)| (name.to_owned(), label, None)));
         let one = |(at, (name, label, module)): (usize, (String, &str, Option<&str>))| {
             json!({"id": format!("5540230000000301{at:02}"), "name": name, "display_label": label, "module": module,
                    "enabled": !denied.contains(&name), "customizable": true})

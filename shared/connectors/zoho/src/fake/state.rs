@@ -96,7 +96,7 @@ pub enum Fault {
     ScopeMismatch,
     /// Done, and the answer is lost.
     LoseAnswer,
-    /// The next write of contacts is done, and its answer is lost; whatever is asked before it goes on.
+    /// The next write of contacts or events is done, and its answer is lost; whatever is asked before it goes on.
     LoseWrite,
     /// The request is lost.
     LoseRequest,
@@ -223,12 +223,15 @@ pub(super) struct State {
     pub(super) spent: Vec<(i64, u64)>,
     pub(super) faults: Vec<Fault>,
     pub(super) calls: Vec<Logged>,
+    /// Invitations and notices sent to participants of events.
+    #[serde(default)]
+    pub(super) mails: usize,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let fields =
-            ["Contacts", "Accounts"].map(|module| (module.to_owned(), super::settings::default_fields(module)));
+        let fields = ["Contacts", "Accounts", "Events"]
+            .map(|module| (module.to_owned(), super::settings::default_fields(module)));
         Self {
             now_ms: 0,
             seq: 0,
@@ -251,6 +254,7 @@ impl Default for State {
             spent: Vec::new(),
             faults: Vec::new(),
             calls: Vec::new(),
+            mails: 0,
         }
     }
 }
@@ -277,7 +281,8 @@ impl State {
 
     /// The fault that meets this request.
     pub(super) fn take_fault(&mut self, method: &str, path: &str) -> Option<Fault> {
-        let writes_contacts = method != "GET" && path.starts_with("/crm/v8/Contacts");
+        let of_people = path.starts_with("/crm/v8/Contacts") || path.starts_with("/crm/v8/Events");
+        let writes_contacts = method != "GET" && of_people;
         match self.faults.first() {
             Some(Fault::LoseWrite) if !writes_contacts => None,
             Some(_) => Some(self.faults.remove(0)),
@@ -405,6 +410,8 @@ impl State {
                     None => Value::Null,
                 }
             }
+            "Start_DateTime" | "End_DateTime" => super::events::shown_time(stored.data.get(name)),
+            "Full_Name" if stored.data.contains_key("Event_Title") => stored.data["Event_Title"].clone(),
             "Full_Name" => {
                 let part = |name: &str| stored.data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 json!(format!("{} {}", part("First_Name"), part("Last_Name")).trim())

@@ -70,6 +70,7 @@ pub(super) fn create(
     module: &str,
     (at, record): (usize, Map<String, Value>),
 ) -> Result<u64, Refusal> {
+    let notify = super::events::notifies(module, &record);
     let record = checked(state, user, module, (at, record))?;
     for field in state.fields[module].iter().filter(|field| field.mandatory) {
         if record.get(&field.api_name).is_none_or(Value::is_null) {
@@ -78,6 +79,7 @@ pub(super) fn create(
     }
     unique(state, module, at, &record, None)?;
     let mut data = record;
+    super::events::settle(state, module, at, &mut data, notify)?;
     for field in state.fields[module].iter().filter(|field| field.data_type == "boolean" && !field.read_only) {
         data.entry(field.api_name.clone()).or_insert(Value::Bool(false));
     }
@@ -89,7 +91,7 @@ pub(super) fn create(
     Ok(id)
 }
 
-fn named(status: u16, code: &'static str, message: &'static str, at: usize, field: &str) -> Refusal {
+pub(super) fn named(status: u16, code: &'static str, message: &'static str, at: usize, field: &str) -> Refusal {
     let details = json!({"api_name": field, "json_path": format!("$.data[{at}].{field}")});
     Refusal::new(status, code, message).with(details)
 }
@@ -148,6 +150,9 @@ fn fits(state: &State, user: &str, field: &FieldDef, value: &Value) -> Result<()
         ("date", _) => expected("date"),
         ("datetime", Value::String(text)) if !text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
         ("datetime", _) => expected("datetime"),
+        ("participants" | "recurrence" | "reminders", value) => {
+            super::events::fits(state, user, &field.data_type, value)
+        }
         ("lookup", Value::Object(_)) => match value["id"].as_str().and_then(|id| state.live(user, "Accounts", id)) {
             Some(_) => Ok(()),
             None => Err(json!({"parent_api_name": field.api_name})),
@@ -157,7 +162,7 @@ fn fits(state: &State, user: &str, field: &FieldDef, value: &Value) -> Result<()
     }
 }
 
-fn is_email(text: &str) -> bool {
+pub(super) fn is_email(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else { return false };
     !name.is_empty()
         && host.contains('.')
@@ -243,6 +248,7 @@ pub(super) fn change(
             _ => Refusal::new(400, "RECORD_LOCKED", "The record is locked"),
         });
     }
+    let notify = super::events::notifies(module, &record);
     let record = checked(state, user, module, (at, record))?;
     for field in state.fields[module].iter().filter(|field| field.mandatory) {
         if record.get(&field.api_name).is_some_and(Value::is_null) {
@@ -251,8 +257,11 @@ pub(super) fn change(
     }
     unique(state, module, at, &record, Some(id))?;
     let now = state.now_ms;
+    let mut data = state.records[module][&id].data.clone();
+    data.extend(record);
+    super::events::settle(state, module, at, &mut data, notify)?;
     let stored = state.records.get_mut(module).and_then(|all| all.get_mut(&id)).expect("found above");
-    stored.data.extend(record);
+    stored.data = data;
     stored.modified_ms = now;
     state.next();
     state.count_write();
