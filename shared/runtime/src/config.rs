@@ -222,6 +222,7 @@ impl Config {
                 oauth_url: origins[OAUTH.variable].clone(),
                 certs_url: origins[CERTS.variable].clone(),
                 gmail_url: origins["TANDEM_GOOGLE_GMAIL_URL"].clone(),
+                tasks_url: origins["TANDEM_GOOGLE_TASKS_URL"].clone(),
             },
             change_log_days: days.unwrap_or(CHANGE_LOG_DAYS),
             oauth_secret: optional("TANDEM_OAUTH_SECRET_ARN"),
