@@ -1,4 +1,5 @@
 //! One empty world for all: what the service promises on (an emulated) AWS.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 use aws_sdk_sqs::types::QueueAttributeName;
 use e2e::{Setup, World};
 use std::collections::BTreeMap;

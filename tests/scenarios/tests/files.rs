@@ -1,4 +1,5 @@
 //! Files between the built-in CRM and Dropbox or Drive, with the connectors themselves against the providers in memory.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 use async_trait::async_trait;
 use bytes::Bytes;
 use scenarios::object;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tandem_core::files::entry::HashKind;
 use tandem_store::run::RunState;
 use tandem_testkit::fault::Fault;
-use tandem_testkit::files::{Content, FilesCharacter, like_drive, like_dropbox};
+use tandem_testkit::files::{Content, FilesCharacter, NodeKind, like_drive, like_dropbox};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -53,12 +53,10 @@ fn arrived(world: &FilesWorld, size: u64) {
         digests.hashes()
     };
     let id = world.id(&world.remote, "Companies/Acme (17)/large.bin");
-    world.at_remote(|remote| match &remote.nodes[&id].kind {
-        tandem_testkit::files::NodeKind::File(content) => {
-            assert_eq!(content.size(), size);
-            assert_eq!(content.hashes().get(HashKind::Sha256), expected.get(HashKind::Sha256));
-        }
-        other => panic!("{other:?}"),
+    world.at_remote(|remote| {
+        let NodeKind::File(content) = &remote.nodes[&id].kind else { panic!("{:?}", remote.nodes[&id].kind) };
+        assert_eq!(content.size(), size);
+        assert_eq!(content.hashes().get(HashKind::Sha256), expected.get(HashKind::Sha256));
     });
 }
 

@@ -78,9 +78,9 @@ fn contents(side: &MemoryFiles) -> Vec<String> {
         let mut all: Vec<String> = state
             .nodes
             .values()
-            .filter_map(|node| match &node.kind {
-                NodeKind::File(Content::Bytes(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
-                _ => None,
+            .filter_map(|node| {
+                let NodeKind::File(Content::Bytes(bytes)) = &node.kind else { return None };
+                Some(String::from_utf8_lossy(bytes).into_owned())
             })
             .collect();
         all.sort();

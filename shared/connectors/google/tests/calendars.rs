@@ -43,10 +43,8 @@ async fn drain(side: &dyn Connector, from: Option<Cursor>) -> (Vec<Change>, Next
     loop {
         let page = side.changes(at.as_ref()).await.expect("a page");
         all.extend(page.changes);
-        match page.next {
-            Next::More(cursor) => at = Some(cursor),
-            end => return (all, end),
-        }
+        let Next::More(cursor) = page.next else { return (all, page.next) };
+        at = Some(cursor);
     }
 }
 
@@ -130,10 +128,10 @@ async fn a_target_that_is_gone_is_said_and_nothing_is_taken_for_deleted() {
     let mut from = None;
     let failed = loop {
         match side.changes(from.as_ref()).await {
-            Ok(page) => match page.next {
-                Next::More(cursor) => from = Some(cursor),
-                end => panic!("it ends with {end:?}"),
-            },
+            Ok(page) => {
+                let Next::More(cursor) = page.next else { panic!("it ends with {:?}", page.next) };
+                from = Some(cursor);
+            }
             Err(failed) => break failed,
         }
     };

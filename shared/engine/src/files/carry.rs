@@ -158,18 +158,18 @@ impl Files<'_> {
     /// What is ready, sort by sort: places first, then bytes, removals last.
     async fn carry(&mut self, ready: &[Step], progress: &mut Progress<'_>) -> Result<(), Stop> {
         for step in ready {
-            match &step.act {
-                Act::Relocate { on, target } => self.relocate(step, *on, target, progress).await?,
-                Act::Split { loser, rename: Some(name) } => self.rename_loser(step, *loser, name, progress).await?,
-                _ => {}
+            if let Act::Relocate { on, target } = &step.act {
+                self.relocate(step, *on, target, progress).await?;
+            } else if let Act::Split { loser, rename: Some(name) } = &step.act {
+                self.rename_loser(step, *loser, name, progress).await?;
             }
         }
         for side in [Side::Right, Side::Left] {
             let folders: Vec<(&Step, &Target)> = ready
                 .iter()
-                .filter_map(|step| match &step.act {
-                    Act::CreateFolder { on, target } if *on == side => Some((step, target)),
-                    _ => None,
+                .filter_map(|step| {
+                    let Act::CreateFolder { on, target } = &step.act else { return None };
+                    (*on == side).then_some((step, target))
                 })
                 .collect();
             for some in folders.chunks(self.can(side).batch.max(1)) {

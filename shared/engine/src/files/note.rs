@@ -75,10 +75,8 @@ impl Files<'_> {
 
     /// A refusal that concerns this row alone.
     pub fn fail(&mut self, key: &RowKey, side: Side, error: &ConnectorError, progress: &mut Progress<'_>) {
-        let code = match error.kind {
-            tandem_ports::error::ErrorKind::Forbidden => "missing_right",
-            _ => "refused",
-        };
+        let is_forbidden = error.kind == tandem_ports::error::ErrorKind::Forbidden;
+        let code = if is_forbidden { "missing_right" } else { "refused" };
         self.fail_for(key, side, Reason::new(code, format!("{}: {}", error.provider, error.detail)), progress);
     }
 

@@ -93,10 +93,10 @@ impl MemoryFiles {
         if let Some(id) =
             state.named(folder.as_deref(), &new.name.0).filter(|_| !state.is_free(folder.as_deref(), &new.name.0, ""))
         {
-            return match state.nodes[&id].kind {
-                NodeKind::Folder => Ok(state.entry(&id).expect("it was found")),
-                _ => Err(self.conflict("create_folders")),
-            };
+            if matches!(state.nodes[&id].kind, NodeKind::Folder) {
+                return Ok(state.entry(&id).expect("it was found"));
+            }
+            return Err(self.conflict("create_folders"));
         }
         let id = new.id.as_ref().map_or_else(|| state.new_id(), |id| id.as_str().to_owned());
         state.add(id.clone(), folder.as_deref(), &new.name.0, NodeKind::Folder);

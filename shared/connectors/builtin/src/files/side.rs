@@ -114,20 +114,15 @@ impl BuiltinFiles {
     }
 
     fn entry(&self, record: &Record) -> Entry {
-        let (kind, place) = match record.kind {
-            Kind::File => {
-                let content = Version::new(record.text("blob"));
-                let size = record.body.get("size").and_then(serde_json::Value::as_u64).unwrap_or(0);
-                (
-                    EntryKind::File { size, hashes: hashes_of(&record.body), content },
-                    record.inside().unwrap_or_default(),
-                )
-            }
-            Kind::Folder => (EntryKind::Folder, record.inside().unwrap_or_default()),
-            _ => {
-                let (module, number) = (record.kind.plural().to_owned(), record.number.to_string());
-                (EntryKind::Record { module, number }, ROOT)
-            }
+        let (kind, place) = if record.kind == Kind::File {
+            let content = Version::new(record.text("blob"));
+            let size = record.body.get("size").and_then(serde_json::Value::as_u64).unwrap_or(0);
+            (EntryKind::File { size, hashes: hashes_of(&record.body), content }, record.inside().unwrap_or_default())
+        } else if record.kind == Kind::Folder {
+            (EntryKind::Folder, record.inside().unwrap_or_default())
+        } else {
+            let (module, number) = (record.kind.plural().to_owned(), record.number.to_string());
+            (EntryKind::Record { module, number }, ROOT)
         };
         let access = match (&kind, access::missing_right(&self.actor, record)) {
             (EntryKind::Record { .. }, Some(right)) => {
@@ -390,12 +385,12 @@ fn flow(session: &UploadSession) -> Result<Flow, CrmError> {
 
 /// A name that is taken is a conflict for a sync: it looks again.
 fn judge(operation: &'static str, error: CrmError) -> ConnectorError {
-    match error {
-        CrmError::Refused { message } if message.starts_with("there is already") => {
-            ConnectorError::new(PROVIDER, operation, ErrorKind::Conflict, message)
-        }
-        other => classify(operation, other),
+    if let CrmError::Refused { message } = &error
+        && message.starts_with("there is already")
+    {
+        return ConnectorError::new(PROVIDER, operation, ErrorKind::Conflict, message);
     }
+    classify(operation, error)
 }
 
 #[async_trait]

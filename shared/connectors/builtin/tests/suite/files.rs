@@ -77,10 +77,8 @@ fn reference(entry: &Entry) -> EntryRef {
 }
 
 fn content(entry: &Entry) -> Version {
-    match &entry.kind {
-        EntryKind::File { content, .. } => content.clone(),
-        other => panic!("{other:?}"),
-    }
+    let EntryKind::File { content, .. } = &entry.kind else { panic!("{:?}", entry.kind) };
+    content.clone()
 }
 
 #[tokio::test]
