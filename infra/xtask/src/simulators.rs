@@ -1,5 +1,6 @@
 //! The providers on this machine.
 use crate::PlaceOptions;
+use crate::api::Api;
 use crate::build::programs;
 use crate::fault::{Fault, Result};
 use crate::place::{Place, Port, env};
@@ -126,6 +127,26 @@ pub(crate) fn start(place: &Place, built: &Path, stop: &Stop) -> Result<Simulato
         answered.ok_or_else(|| Fault::new(format!("{} does not answer; see simulators.log", provider.name)))?;
     }
     Ok(Simulators { process: Some(process), addresses })
+}
+
+/// Whose token the simulated Pub/Sub shows.
+pub(crate) const PUSHES_AS: &str = "gmail-push@local.iam.gserviceaccount.com";
+
+/// What the owner of an app enters at the providers' consoles: where they send what no request asked them to.
+pub(crate) fn enter_webhooks(place: &Place, public_url: &str, dropbox_secret: &str) -> Result<()> {
+    if let Some(dropbox) = origin(place, "dropbox") {
+        let webhook = json!({"url": format!("{public_url}/webhooks/dropbox"), "secret": dropbox_secret});
+        Api::new(&dropbox, "none").post("/_sim/dropbox/settings", &json!({"webhook": webhook}))?;
+    }
+    if let Some(google) = origin(place, "google") {
+        let endpoint = format!("{public_url}/webhooks/google/gmail");
+        let said =
+            |part: &str, local: &str| env(&format!("TANDEM_GMAIL_PUBSUB_{part}")).unwrap_or_else(|| local.to_owned());
+        let push = json!({"endpoint": endpoint, "audience": said("AUDIENCE", &endpoint),
+            "service_account": said("SERVICE_ACCOUNT", PUSHES_AS)});
+        Api::new(&google, "none").post("/_sim/google/gmail/settings", &json!({"subscription": push}))?;
+    }
+    Ok(())
 }
 
 /// `cargo xtask simulators`.

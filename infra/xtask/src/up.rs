@@ -187,6 +187,7 @@ fn start(
     })?;
     healthy
         .ok_or_else(|| Fault::new(format!("the API does not answer; see {}", place.file("emulator.log").display())))?;
+    simulators::enter_webhooks(place, &public_url(place), &client("DROPBOX", "CLIENT_SECRET"))?;
     let users = users(place, &aws, &deployed.app, &api_url)?;
     Ok((world, users))
 }
@@ -196,13 +197,20 @@ fn endpoint(options: &UpOptions, place: &Place) -> String {
     options.aws.clone().unwrap_or_else(ours).trim_end_matches('/').to_owned()
 }
 
+fn public_url(place: &Place) -> String {
+    env("TANDEM_PUBLIC_URL").unwrap_or_else(|| place.origin(Port::Web))
+}
+
+/// A part of our OAuth client at a provider.
+fn client(provider: &str, part: &str) -> String {
+    env(&format!("TANDEM_{provider}_{part}")).unwrap_or_else(|| format!("local-{}", part.to_lowercase()))
+}
+
 fn parameters(place: &Place, aws: &Aws, endpoint: &str) -> Result<Vec<(String, String)>> {
     let mut clients = Map::new();
     for provider in ["GOOGLE", "DROPBOX", "TEAMLEADER", "ZOHO", "SELL"] {
         for part in ["CLIENT_ID", "CLIENT_SECRET"] {
-            let name = format!("TANDEM_{provider}_{part}");
-            let value = env(&name).unwrap_or_else(|| format!("local-{}", part.to_lowercase()));
-            clients.insert(name, json!(value));
+            clients.insert(format!("TANDEM_{provider}_{part}"), json!(client(provider, part)));
         }
     }
     let secret = aws.put_secret("tandem-local-oauth", &Value::Object(clients))?;
@@ -210,13 +218,22 @@ fn parameters(place: &Place, aws: &Aws, endpoint: &str) -> Result<Vec<(String, S
     let fixed = [
         ("Architecture", architecture.to_owned()),
         ("AwsEndpointUrl", endpoint.to_owned()),
-        ("PublicUrl", env("TANDEM_PUBLIC_URL").unwrap_or_else(|| place.origin(Port::Web))),
+        ("PublicUrl", public_url(place)),
         ("OAuthSecretArn", secret),
-        // Every minute: nobody wants to wait for five on their own machine.
-        ("ContactsSchedule", "cron(0/1 * * * ? *)".to_owned()),
+        ("GmailPubsubTopic", pubsub("TOPIC", "projects/local/topics/gmail")),
+        ("GmailPubsubServiceAccount", pubsub("SERVICE_ACCOUNT", simulators::PUSHES_AS)),
+        ("GmailPubsubAudience", pubsub("AUDIENCE", "")),
     ];
-    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    // Every minute: nobody wants to wait for five on their own machine.
+    let schedules = ["Contacts", "Calendar", "Files", "Mail"]
+        .map(|kind| (format!("{kind}Schedule"), "cron(0/1 * * * ? *)".to_owned()));
+    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(schedules);
     Ok(fixed.chain(simulators::parameters(place)).collect())
+}
+
+/// What Pub/Sub is to Gmail here, unless the environment says it.
+fn pubsub(part: &str, local: &str) -> String {
+    env(&format!("TANDEM_GMAIL_PUBSUB_{part}")).unwrap_or_else(|| local.to_owned())
 }
 
 fn write_ready(place: &Place, world: &World, options: &UpOptions, users: &[User]) -> Result<()> {

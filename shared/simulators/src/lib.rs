@@ -1,6 +1,7 @@
 //! The providers as local servers: each connector's fake on a socket of 127.0.0.1, with its control plane under
 //! `/_sim/<provider>/` and its state in a file.
 mod serve;
+mod tell;
 
 pub use serve::{Simulator, router};
 
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_dropbox::fake::FakeDropbox;
-use tandem_google::fake::FakePeople;
+use tandem_google::fake::FakeGoogle;
 use tandem_ports::infra::Clock;
 use tandem_sell::fake::FakeSell;
 use tandem_teamleader::fake::FakeTeamleader;
@@ -20,7 +21,7 @@ use tandem_zoho::fake::FakeZoho;
 
 /// Every provider with a fake. Another one is a line here, and its [`Provider`].
 pub const PROVIDERS: &[Entry] = &[
-    Entry::of::<FakePeople>(),
+    Entry::of::<FakeGoogle>(),
     Entry::of::<FakeDropbox>(),
     Entry::of::<FakeTeamleader>(),
     Entry::of::<FakeZoho>(),
@@ -43,13 +44,18 @@ pub trait Provider: Send + Sync + Sized + 'static {
     fn latency(&self) -> Duration;
     /// Sets that.
     fn set_latency(&self, latency: Duration);
+    /// Takes the notifications that wait, as the requests that the provider sends.
+    fn outbox(&self) -> Vec<Request<Bytes>>;
     /// Answers a request; `None` means that the connection broke before an answer came.
     fn handle(&self, request: Request<Bytes>) -> Option<Response<Bytes>>;
 }
 
-/// Every fake has these methods; this gives them their common name.
+/// Every fake has these methods; this gives them their common name. Those that tell nobody have no outbox.
 macro_rules! provider {
     ($fake:ty, $name:literal) => {
+        provider!($fake, $name, |_| Vec::new());
+    };
+    ($fake:ty, $name:literal, $outbox:expr) => {
         impl Provider for $fake {
             const NAME: &'static str = $name;
             fn empty(clock: Arc<dyn Clock>) -> Self {
@@ -71,6 +77,10 @@ macro_rules! provider {
                 let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
                 self.set(|settings| settings.latency_ms = latency_ms);
             }
+            fn outbox(&self) -> Vec<Request<Bytes>> {
+                let outbox: fn(&$fake) -> Vec<Request<Bytes>> = $outbox;
+                outbox(self)
+            }
             fn handle(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
                 self.handle(request)
             }
@@ -78,8 +88,8 @@ macro_rules! provider {
     };
 }
 
-provider!(FakePeople, "google");
-provider!(FakeDropbox, "dropbox");
+provider!(FakeGoogle, "google", FakeGoogle::outbox);
+provider!(FakeDropbox, "dropbox", FakeDropbox::outbox);
 provider!(FakeTeamleader, "teamleader");
 provider!(FakeZoho, "zoho");
 provider!(FakeSell, "sell");
@@ -121,6 +131,9 @@ async fn run<P: Provider>(order: Order) -> Result<(), SimulatorError> {
 /// Why a simulator does not start or stop well.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
+    /// There is no way to send notifications.
+    #[error("notifications cannot be sent")]
+    Client(#[source] tandem_http::TransportSetupError),
     /// The state file is there but cannot be read as one.
     #[error("the state file {path} cannot be read")]
     State {

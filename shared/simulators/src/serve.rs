@@ -1,4 +1,5 @@
 //! One provider on a socket, and its state on disk.
+use crate::tell::tell;
 use crate::{Provider, SimulatorError, SystemClock};
 use axum::Router;
 use axum::body::Body;
@@ -8,10 +9,11 @@ use axum::routing::get;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_http::ReqwestTransport;
 use tandem_ports::infra::Clock;
 
-/// Largest request body taken, in bytes. A batch of 200 contacts stays far below.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Largest request body taken, in bytes: Dropbox takes 150 MB in one call.
+const MOST_BYTES: usize = 160 * 1024 * 1024;
 /// How long a change may wait before it is on disk.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 
@@ -56,6 +58,8 @@ impl<P: Provider> Simulator<P> {
         let address = listener.local_addr().map_err(broken)?;
         println!("{} simulator ready at http://{address}", P::NAME);
         let server = axum::serve(listener, router(Arc::clone(&self.fake))).with_graceful_shutdown(stop);
+        let telling =
+            tokio::spawn(tell(Arc::clone(&self.fake), ReqwestTransport::new().map_err(SimulatorError::Client)?));
         let serving = async { server.await.map_err(broken) };
         tokio::pin!(serving);
         let mut saved = self.fake.revision();
@@ -71,6 +75,7 @@ impl<P: Provider> Simulator<P> {
                 }
             }
         };
+        telling.abort();
         self.save()?;
         ended
     }

@@ -7,6 +7,7 @@ mod gmail;
 mod groups;
 mod keys;
 mod oauth;
+mod outbox;
 mod people;
 mod schema;
 mod state;

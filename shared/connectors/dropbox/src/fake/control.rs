@@ -6,7 +6,7 @@ use super::{Answer, Asked, FakeDropbox, Refusal, json_response};
 use base64::Engine as _;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::Response;
+use http::{Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -301,6 +301,17 @@ impl FakeDropbox {
     /// Forgets the calls so far.
     pub fn forget_calls(&self) {
         self.now().calls.clear();
+    }
+
+    /// Takes the notification that waits, as the request that Dropbox sends, where a webhook is entered (`settings`).
+    pub fn outbox(&self) -> Vec<Request<Bytes>> {
+        let Some(webhook) = self.now().settings.webhook.clone() else { return Vec::new() };
+        let told = self.take_notification(webhook.secret.as_bytes());
+        let request = |told: Notification| {
+            let request = Request::post(&webhook.url).header("content-type", "application/json");
+            request.header("x-dropbox-signature", told.signature).body(Bytes::from(told.body)).ok()
+        };
+        told.and_then(request).into_iter().collect()
     }
 
     /// One notification for all accounts that something happened in since the last one; `None` where nothing did.

@@ -32,6 +32,17 @@ pub struct Settings {
     pub auto_approve: Switch,
     /// Life of an access token in seconds.
     pub token_seconds: i64,
+    /// Where the app wants to be told of changes.
+    pub webhook: Option<Webhook>,
+}
+
+/// What is entered at the app's console.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Where notifications go.
+    pub url: String,
+    /// The app's secret, which signs them.
+    pub secret: String,
 }
 
 /// A switch with a name.
@@ -56,6 +67,7 @@ impl Default for Settings {
             move_makes_rev: Switch::No,
             auto_approve: Switch::Yes,
             token_seconds: 14_400,
+            webhook: None,
         }
     }
 }

@@ -38,6 +38,17 @@ pub(super) struct World {
     /// Parts of one batch that are served at once; the rest answer 429 "too many concurrent requests".
     concurrent: usize,
     notifications: Vec<Value>,
+    subscription: Option<Subscription>,
+}
+
+/// A push subscription of Pub/Sub to whatever topic Gmail publishes to.
+#[derive(Clone, Serialize, Deserialize)]
+struct Subscription {
+    /// Where it pushes to.
+    endpoint: String,
+    /// The address of the service account whose token it shows.
+    service_account: String,
+    audience: String,
 }
 
 impl Default for World {
@@ -49,7 +60,21 @@ impl Default for World {
             minute: 0,
             concurrent: 50,
             notifications: Vec::new(),
+            subscription: None,
         }
+    }
+}
+
+impl World {
+    /// Endpoint, audience and service account of the subscription.
+    pub(super) fn pushes_to(&self) -> Option<(String, String, String)> {
+        let to = self.subscription.clone()?;
+        Some((to.endpoint, to.audience, to.service_account))
+    }
+
+    /// Takes what watchers are to be told.
+    pub(super) fn take(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.notifications)
     }
 }
 

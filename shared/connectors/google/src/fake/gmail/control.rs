@@ -20,6 +20,7 @@ struct Order {
     scopes: Vec<String>,
     units_per_minute: Option<u32>,
     concurrent: Option<usize>,
+    subscription: Option<super::Subscription>,
 }
 
 /// Carries out an order of the control plane.
@@ -50,7 +51,12 @@ pub(crate) fn act(state: &mut State, asked: &Asked, rest: &str) -> Answer {
         ("POST", "settings") => {
             state.mail.units_per_minute = order.units_per_minute.unwrap_or(state.mail.units_per_minute);
             state.mail.concurrent = order.concurrent.unwrap_or(state.mail.concurrent);
-            Ok(json!({"units_per_minute": state.mail.units_per_minute, "concurrent": state.mail.concurrent}))
+            if order.subscription.is_some() {
+                state.mail.subscription = order.subscription;
+                state.next();
+            }
+            Ok(json!({"units_per_minute": state.mail.units_per_minute, "concurrent": state.mail.concurrent,
+                "subscription": state.mail.subscription}))
         }
         ("GET", "notifications") => Ok(json!({"notifications": state.mail.notifications})),
         ("DELETE", "notifications") => {
