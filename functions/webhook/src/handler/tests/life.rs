@@ -185,9 +185,10 @@ async fn a_sync_that_was_switched_off_is_told_again_once_it_runs() {
 
 #[tokio::test]
 async fn every_calendar_of_a_sync_has_a_channel_and_one_that_is_not_chosen_any_more_loses_it() {
-    let settings = json!({"source_calendars": ["primary", "team@group.calendar.google.com"]});
-    let world = World::begins("teamleader-google-calendar", settings).await;
-    world.google.user_does(super::ACCOUNT, "calendar", &json!({"id": "team@group.calendar.google.com"}));
+    let world = World::begins("teamleader-google-calendar", json!({})).await;
+    let team = world.google.user_does(super::ACCOUNT, "calendar", &json!({"calendar": {"summary": "Team"}}));
+    let chosen = json!(["primary", team["id"]]);
+    world.configures(|sync| drop(sync.settings.insert("source_calendars".to_owned(), chosen))).await;
     world.start().await;
     assert_eq!(world.post().await, [200, 200], "two greetings");
     assert_eq!((state(&world).await, world.google_calls("/watch")), (Some(PushState::On), 2));

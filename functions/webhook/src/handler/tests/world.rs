@@ -91,7 +91,7 @@ impl Connectors for Opened {
             let (table, clock, blobs) = (self.table.clone(), self.clock.clone(), self.blobs.clone());
             return Ok(Arc::new(BuiltinFiles::open(table, clock, blobs, who, options).await?));
         }
-        let account = &ask.connection.account.id;
+        let account = &ask.connection.account.email;
         Ok(match ask.connection.provider.as_str() {
             "dropbox" => Arc::new(DropboxFiles::new(self.dropbox.authorised(account), DropboxConfig::default())),
             _ => Arc::new(GoogleDrive::new(self.google.authorised(account), GoogleConfig::default())),
@@ -232,8 +232,9 @@ impl World {
     async fn connect(&self, remote: &str) {
         for (id, provider, account) in [("crm", "builtin", "acme"), ("remote", remote, ACCOUNT)] {
             let (id, user) = (ConnectionId::new(id), UserId::new(&self.user.id));
+            let name = if provider == "dropbox" { self.dropbox.account_id(account) } else { account.to_owned() };
             let connection = Connection {
-                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
+                account: Account { id: name, name: String::new(), email: account.to_owned() },
                 state: ConnectionState::Connected,
                 ..Connection::new(id, user, provider, self.clock.now())
             };

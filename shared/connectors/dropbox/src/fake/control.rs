@@ -254,6 +254,11 @@ impl FakeDropbox {
         user_deletes(&mut self.now(), account, path)
     }
 
+    /// Dropbox's id of an account, `dbid:…`.
+    pub fn account_id(&self, account: &str) -> String {
+        self.now().account(account).id.clone()
+    }
+
     /// The bytes at a path, where they are kept.
     pub fn bytes(&self, account: &str, path: &str) -> Option<Vec<u8>> {
         let mut state = self.now();

@@ -1,0 +1,120 @@
+//! What happens at a provider is here moments later: its notification, the webhook function, the queue, the worker.
+use e2e::{Setup, World};
+use serde_json::{Value, json};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How many changes are timed at each provider.
+const CHANGES: usize = 50;
+/// How long every answer of a provider takes.
+const LATENCY_MS: u64 = 50;
+/// The 95th percentile of the time from a change at the provider to the CRM must be below this.
+const FILES_MOST: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(10);
+const NEVER: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_file_put_into_dropbox_or_drive_is_at_its_record_within_seconds() {
+    let world = Setup::named("push").start(&["--seed", "empty", "--fresh"]);
+    let crm = id(&world.must("POST", "/v1/connections", &json!({"provider": "builtin"})));
+    for (provider, profile, root) in
+        [("dropbox", "teamleader-dropbox", ""), ("google", "teamleader-google-drive", "Teamleader/")]
+    {
+        let company = world.must("POST", "/crm/v1/companies", &json!({"name": format!("Acme {provider}")}));
+        let account = connect(&world, provider);
+        let records = json!([{"type": "company", "id": company["id"]}]);
+        let settings = json!({"modules": ["companies"], "records": records});
+        let wanted =
+            json!({"profile": profile, "crm": crm, "remote": account.1, "settings": settings, "enabled": true});
+        let sync = id(&world.must("POST", "/v1/syncs", &wanted));
+        at_rest(&world, &sync);
+        let shown = world.must("GET", &format!("/v1/syncs/{sync}"), &json!({}));
+        assert_eq!(shown["push"]["state"], "on", "{shown}");
+        control(&world, provider, "settings", &json!({"latency_ms": LATENCY_MS}));
+        let folder = format!("{root}Companies/Acme {provider} ({})", company["number"]);
+        let times: Vec<Duration> = (0..CHANGES)
+            .map(|number| {
+                let name = format!("note {number}.txt");
+                put(&world, provider, &account.0, &format!("{folder}/{name}"));
+                arrives(&world, &company, &name)
+            })
+            .collect();
+        report(provider, &times, FILES_MOST);
+        control(&world, provider, "settings", &json!({"latency_ms": 0}));
+    }
+}
+
+fn id(answer: &Value) -> String {
+    answer["id"].as_str().expect("an id").to_owned()
+}
+
+/// The account at the provider that consented, and the connection.
+fn connect(world: &World, provider: &str) -> (String, String) {
+    let begun = world.must("POST", "/v1/connections", &json!({"provider": provider}));
+    let consent = begun["authorize_url"].as_str().expect("an address to consent at");
+    assert_eq!(ureq::get(consent).call().expect("the consent page").status(), 200);
+    let connection = world.must("GET", &format!("/v1/connections/{}", id(&begun)), &json!({}));
+    assert_eq!(connection["state"], "connected", "{connection}");
+    let accounts = ureq::get(address(world, provider, "accounts")).call();
+    let accounts: Value = accounts.expect("the simulator answers").body_mut().read_json().expect("JSON");
+    (accounts["accounts"][0].as_str().expect("an account").to_owned(), id(&begun))
+}
+
+fn address(world: &World, provider: &str, what: &str) -> String {
+    let origin = world.ready["simulators"][provider].as_str().expect("the simulator's address");
+    format!("{origin}/_sim/{provider}/{what}")
+}
+
+fn control(world: &World, provider: &str, what: &str, order: &Value) -> Value {
+    let answer = ureq::post(address(world, provider, what)).header("content-type", "application/json");
+    answer.send(order.to_string()).expect("the simulator obeys").body_mut().read_json().expect("JSON")
+}
+
+/// The user saves a small file.
+fn put(world: &World, provider: &str, account: &str, path: &str) {
+    let (what, path) =
+        if provider == "dropbox" { ("files", format!("/{path}")) } else { ("drive/files", path.to_owned()) };
+    control(world, provider, what, &json!({"account": account, "files": [{"path": path, "text": path}]}));
+}
+
+/// Runs it, and waits until it has nothing more to do.
+fn at_rest(world: &World, sync: &str) {
+    let run = world.must("POST", &format!("/v1/syncs/{sync}/runs"), &json!({}));
+    let run = run["run"].as_str().expect("a run").to_owned();
+    for _ in 0..1_200 {
+        let now = world.must("GET", &format!("/v1/runs/{run}"), &json!({}));
+        match now["state"].as_str() {
+            Some("done") => return,
+            Some("queued" | "running" | "waiting") => sleep(Duration::from_millis(100)),
+            Some(_) | None => panic!("{now}"),
+        }
+    }
+    panic!("the run did not come to rest");
+}
+
+/// How long it takes until the record has the file.
+#[expect(clippy::disallowed_methods, reason = "a real world on a real clock: how long it took is what is asked")]
+fn arrives(world: &World, record: &Value, name: &str) -> Duration {
+    let begun = Instant::now();
+    let path = format!("/crm/v1/files?subject={}&folder=", record["id"].as_str().expect("an id"));
+    while begun.elapsed() < NEVER {
+        let mut page = world.must("GET", &path, &json!({}));
+        loop {
+            if page["items"].as_array().expect("files").iter().any(|file| file["name"] == name) {
+                return begun.elapsed();
+            }
+            let Some(next) = page["next"].as_str() else { break };
+            page = world.must("GET", &format!("{path}&next={next}"), &json!({}));
+        }
+        sleep(LOOK);
+    }
+    panic!("{name} did not arrive: {}", world.must("GET", "/v1/syncs", &json!({})));
+}
+
+fn report(what: &str, times: &[Duration], most: Duration) {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    let at = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100) - 1];
+    eprintln!("{what}: {} changes, p50 {:?}, p95 {:?}, slowest {:?}", times.len(), at(50), at(95), at(100));
+    assert!(at(95) < most, "{what}: p95 is {:?}", at(95));
+}
