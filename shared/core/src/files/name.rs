@@ -142,9 +142,9 @@ pub fn conflict(name: &str, side: crate::record::Side, date: jiff::civil::Date) 
 pub fn is_conflict_of(name: &str, of: &str, side: crate::record::Side) -> bool {
     let (stem, ending) = parts(of);
     let begin = format!(" (conflict {} ", side.word());
-    name.strip_suffix(ending)
-        .and_then(|name| name.find(&begin).map(|at| &name[..at]))
-        .is_some_and(|rest| !rest.is_empty() && stem.starts_with(rest))
+    // The loser of an earlier conflict may lose again: its own name is not yet what this one makes of it.
+    let made = || name.strip_suffix(ending).and_then(|name| name.rfind(&begin).map(|at| &name[..at]));
+    twin_key(name) != twin_key(of) && made().is_some_and(|rest| !rest.is_empty() && stem.starts_with(rest))
 }
 
 /// By what two names are one where case does not count, however their letters are composed.
@@ -267,6 +267,8 @@ mod tests {
         assert!(!is_conflict_of(&name, "other.pdf", Side::Right));
         assert!(!is_conflict_of(&name, "plan.v2.pdf", Side::Left));
         assert!(!is_conflict_of("plan.v2.pdf", "plan.v2.pdf", Side::Right));
+        assert!(!is_conflict_of(&name, &name, Side::Right));
+        assert!(is_conflict_of(&conflict(&name, Side::Right, date), &name, Side::Right));
     }
 
     #[test]

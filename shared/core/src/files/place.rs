@@ -382,7 +382,9 @@ impl Planner<'_> {
             let stays = |row: &FileRow| {
                 row.let_go.is_none()
                     && !self.goes(on, row)
-                    && row.copy(on).is_some_and(|copy| !copy.is_folder() && self.native(copy).is_ok())
+                    && row
+                        .copy(on)
+                        .is_some_and(|copy| (row.base.is_none() || !copy.is_folder()) && self.native(copy).is_ok())
             };
             self.world.tree.row(&key).is_some_and(stays)
         });

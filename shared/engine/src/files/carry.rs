@@ -13,6 +13,8 @@ use tandem_ports::files::{Attempt, EntryRef, FolderOrFile, FolderRef, Name, NewF
 
 /// Times that a row may meet with a conflict in one job before it is left for the next run.
 const CONFLICTS: u32 = 3;
+/// A round settles what the one before it uncovered: a few are enough, and none may keep a worker for ever.
+const QUIET_ROUNDS: usize = 64;
 /// Linked files from which on "all of them changed at once" is asked about before it is carried across.
 const MANY: u64 = 20;
 
@@ -45,7 +47,7 @@ impl Files<'_> {
 
     /// Plans, and does at once what needs no call, until only calls are left.
     pub fn plan_quietly(&mut self, progress: &mut Progress<'_>) -> Plan {
-        loop {
+        for round in 0.. {
             let run = progress.checkpoint.run.as_ref().map(|run| run.id.clone());
             let today = jiff::tz::Offset::UTC.to_datetime(self.engine.clock.now()).date();
             let world = World {
@@ -56,15 +58,21 @@ impl Files<'_> {
                 today,
                 run: run.as_ref(),
             };
-            let plan = plan(&world);
+            let mut plan = plan(&world);
             let quiet: Vec<Step> = plan.steps.iter().filter(|step| is_quiet(&step.act)).cloned().collect();
             if quiet.is_empty() {
+                return plan;
+            }
+            if round == QUIET_ROUNDS {
+                tracing::error!(sync = %self.sync.id, rows = quiet.len(), "a plan that does not come to rest");
+                plan.steps.retain(|step| !is_quiet(&step.act));
                 return plan;
             }
             for step in quiet {
                 self.do_quietly(step, progress);
             }
         }
+        unreachable!("the rounds end above")
     }
 
     fn do_quietly(&mut self, step: Step, progress: &mut Progress<'_>) {

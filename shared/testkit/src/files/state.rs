@@ -415,7 +415,12 @@ impl State {
 
     pub(super) fn change(&self, event: &Event) -> Option<FileChange> {
         match event {
-            Event::Changed(id) => Some(FileChange::Upsert(Box::new(self.entry(id)?))),
+            Event::Changed(id) => match (self.entry(id), self.character.tells) {
+                (Some(entry), _) => Some(FileChange::Upsert(Box::new(entry))),
+                // Drive tells of a change what has become of the file since: gone with the folder that it was moved into.
+                (None, Tells::Parents) => Some(FileChange::Gone { id: RemoteId::new(id) }),
+                (None, Tells::Paths) => None,
+            },
             Event::Gone(id) => Some(FileChange::Gone { id: RemoteId::new(id) }),
             Event::GoneAt(key) => Some(FileChange::GoneAt { key: key.clone() }),
             Event::Outside(id) => Some(FileChange::Outside { id: RemoteId::new(id) }),
