@@ -217,7 +217,7 @@ pub enum Access {
 /// The mapped fields: each as itself. What the remote side makes for itself flows one way.
 pub(crate) fn field_map(direction: Direction) -> Vec<FieldRule> {
     let rule = |name: &Field| {
-        let one_way = [field::CONFERENCE, field::UID].contains(name);
+        let one_way = [field::CONFERENCE, field::UID, field::CALENDAR].contains(name);
         FieldRule {
             crm: name.clone(),
             remote: name.clone(),
@@ -225,7 +225,7 @@ pub(crate) fn field_map(direction: Direction) -> Vec<FieldRule> {
         }
     };
     // Google's appointments have no "done".
-    field::ALL.iter().filter(|name| **name != field::STATUS).chain([&field::UID]).map(rule).collect()
+    field::ALL.iter().filter(|name| **name != field::STATUS).chain([&field::UID, &field::CALENDAR]).map(rule).collect()
 }
 
 fn is_id(id: &str) -> bool {

@@ -50,6 +50,9 @@ pub mod field {
     /// people say about an appointment.
     pub const UID: Field = Field::known("ical_uid");
 
+    /// The calendar that it is in, by its id there. Not among [`ALL`], as [`UID`].
+    pub const CALENDAR: Field = Field::known("calendar");
+
     /// Every field of an appointment.
     pub const ALL: [Field; 14] = [
         TITLE,
@@ -305,6 +308,7 @@ fn describe(name: Field) -> FieldSchema {
         "status" => ("Status", FieldType::Picklist { values: vec!["done".to_owned()], several: false }),
         "conference" => ("Video conference", FieldType::Text),
         "ical_uid" => ("iCalUID", FieldType::Text),
+        "calendar" => ("Calendar", FieldType::Text),
         other => (other, FieldType::Text),
     };
     let label = label.to_owned();

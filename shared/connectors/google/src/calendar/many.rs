@@ -8,7 +8,7 @@ use crate::config::GoogleConfig;
 use crate::error::{self, PROVIDER};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tandem_core::calendar::{Access, CalendarSettings, PRIMARY};
@@ -216,12 +216,13 @@ impl<O> Gathered<O> {
 fn whole(one: &One, fetched: Fetched) -> Fetched {
     let outside = one.role == Role::Target && fetched.marker.is_none();
     let scope = if outside { Scope::Outside } else { fetched.scope };
-    let fields = with_uid(fetched.fields, &fetched.raw);
+    let fields = with_place(fetched.fields, one, &fetched.raw);
     Fetched { id: whole_id(one, &fetched.id), scope, fields, ..fetched }
 }
 
-/// With the name that it has in every calendar: by it one appointment is known in two.
-fn with_uid(mut fields: Fields, raw: &Value) -> Fields {
+/// With the name that it has in every calendar, by which one appointment is known in two, and with the one it is in.
+fn with_place(mut fields: Fields, one: &One, raw: &Value) -> Fields {
+    fields.set(field::CALENDAR, FieldValue::Text(one.name.clone()));
     let uid = raw.get("master").and_then(|master| master.get("iCalUID")).and_then(Value::as_str).unwrap_or_default();
     fields.set(field::UID, FieldValue::Text(uid.to_owned()));
     fields
@@ -335,7 +336,12 @@ impl Connector for GoogleCalendars {
             return Err(error::forbidden(CREATE, "no calendar is chosen that appointments may be written to"));
         };
         let outcomes = one.connector.create(drafts).await?;
-        let named = |written: Written| Written { id: whole_id(one, &written.id), ..written };
+        let named = |written: Written| {
+            // The iCalUID of an event that was made with an id is made of that id.
+            let raw = json!({"master": {"iCalUID": format!("{}@google.com", written.id)}});
+            let shown = written.shown.map(|shown| with_place(shown, one, &raw));
+            Written { id: whole_id(one, &written.id), shown, ..written }
+        };
         Ok(outcomes.into_iter().map(|outcome| outcome.map(named)).collect())
     }
 
@@ -344,7 +350,7 @@ impl Connector for GoogleCalendars {
         for share in self.shared_out(patches, |patch| &patch.id, |patch, id| Patch { id, ..patch.clone() }) {
             let named = |(written, patch): (Written, &Patch)| Written {
                 id: whole_id(share.one, &written.id),
-                shown: written.shown.map(|shown| with_uid(shown, &patch.raw)),
+                shown: written.shown.map(|shown| with_place(shown, share.one, &patch.raw)),
                 ..written
             };
             let answers = share.one.connector.update(&share.items).await;
@@ -375,7 +381,7 @@ impl Connector for GoogleCalendars {
     }
 
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
-        let uid = event::schema(&[field::UID]).into_iter().map(FieldSchema::locked);
+        let uid = event::schema(&[field::UID, field::CALENDAR]).into_iter().map(FieldSchema::locked);
         Ok(self.account.schema().await?.into_iter().chain(uid).collect())
     }
 
