@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::users::{NewUser, Role, User, Users};
-use tandem_builtin::{BuiltinMail, Crm, Kind as CrmKind};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail, Crm, Kind as CrmKind};
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, MailPorts, Opening, RecordQuery, RecordView};
 use tandem_google::fake::{Edit, FakePeople};
-use tandem_google::{GoogleConfig, GoogleContacts, GoogleMail};
+use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleConfig, GoogleContacts, GoogleMail};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
@@ -63,6 +63,7 @@ pub struct Story {
     queue: Arc<MemoryQueue>,
     sync: SyncId,
     crm_provider: &'static str,
+    google_account: &'static str,
 }
 
 struct Open {
@@ -81,6 +82,10 @@ impl Connectors for Open {
         let region = ask.settings.region();
         if ask.side == Side::Right {
             let transport = self.google.authorised(&ask.connection.account.id);
+            if let Some(calendar) = &ask.settings.calendar {
+                let chosen = ChosenCalendars::chosen(calendar, &ask.connection.account.id);
+                return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
+            }
             return Ok(Arc::new(GoogleContacts::new(transport, GoogleConfig::default(), container, region)));
         }
         let carry = if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name };
@@ -102,6 +107,10 @@ impl Connectors for Open {
             return Ok(Arc::new(SellContacts::new(transport, clock, config, options)));
         }
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+        if ask.settings.calendar.is_some() {
+            let (table, clock) = (self.table.clone(), self.clock.clone());
+            return Ok(Arc::new(BuiltinCalendar::open(table, clock, account, user).await?));
+        }
         let options = Options { container, carry, region };
         let opened = BuiltinContacts::open(self.table.clone(), self.clock.clone(), account, user, options).await?;
         Ok(Arc::new(opened))
@@ -158,16 +167,59 @@ impl Story {
             EngineConfig::default(),
         );
         let sync = SyncId::new("sync-1");
-        let story =
-            Story { clock, google, table, crm, user, engine, store, teamleader, zoho, sell, queue, sync, crm_provider };
+        let story = Story {
+            clock,
+            google,
+            table,
+            crm,
+            user,
+            engine,
+            store,
+            teamleader,
+            zoho,
+            sell,
+            queue,
+            sync,
+            crm_provider,
+            google_account: GOOGLE,
+        };
         story.connect(profile, settings).await;
         story
     }
 
+    /// A colleague with a Google account and a sync of their own, in the same company and world.
+    pub async fn colleague(&self, google_account: &'static str, profile: &str, settings: Value) -> Story {
+        let users = Users::new(self.table.clone(), self.clock.clone());
+        let new = NewUser { account: ACCOUNT, email: google_account, name: "Eva", role: Role::Member };
+        let user = users.create(new).await.expect("a new user");
+        let story = Story {
+            clock: self.clock.clone(),
+            google: self.google.clone(),
+            table: self.table.clone(),
+            crm: self.crm.clone(),
+            user,
+            engine: self.engine.clone(),
+            store: self.store.clone(),
+            teamleader: self.teamleader.clone(),
+            zoho: self.zoho.clone(),
+            sell: self.sell.clone(),
+            queue: self.queue.clone(),
+            sync: SyncId::new(format!("sync of {google_account}")),
+            crm_provider: self.crm_provider,
+            google_account,
+        };
+        story.connect(profile, settings).await;
+        story
+    }
+
+    fn connection(&self, provider: &str) -> ConnectionId {
+        ConnectionId::new(format!("{provider} of {}", self.google_account))
+    }
+
     async fn connect(&self, profile: &str, settings: Value) {
         let account = if self.crm_provider == "builtin" { ACCOUNT } else { VENDOR };
-        for (provider, account) in [(self.crm_provider, account), ("google", GOOGLE)] {
-            let (id, user) = (ConnectionId::new(provider), UserId::new(&self.user.id));
+        for (provider, account) in [(self.crm_provider, account), ("google", self.google_account)] {
+            let (id, user) = (self.connection(provider), UserId::new(&self.user.id));
             let connection = Connection {
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
                 state: ConnectionState::Connected,
@@ -185,8 +237,8 @@ impl Story {
             user: UserId::new(&self.user.id),
             profile: profile.to_owned(),
             kind: kind_of(profile),
-            crm: ConnectionId::new(self.crm_provider),
-            remote: ConnectionId::new("google"),
+            crm: self.connection(self.crm_provider),
+            remote: self.connection("google"),
             settings,
             enabled: true,
             state: SyncState::Idle,

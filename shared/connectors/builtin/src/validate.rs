@@ -41,25 +41,7 @@ pub(crate) fn changed_body(record: &Record, input: &Map<String, Value>) -> Resul
     merged(record.kind, record.body.clone(), &rest)
 }
 
-/// The same for what a sync says: exceptions that do not occur are left out, where a person is told of them.
-pub(crate) fn synced_body(kind: Kind, before: Body, input: &Map<String, Value>) -> Result<Body, CrmError> {
-    let body = filled(kind, before, input)?;
-    settled(kind, body, &Map::new())
-}
-
-fn merged(kind: Kind, body: Body, input: &Map<String, Value>) -> Result<Body, CrmError> {
-    settled(kind, filled(kind, body, input)?, input)
-}
-
-fn settled(kind: Kind, mut body: Body, input: &Map<String, Value>) -> Result<Body, CrmError> {
-    complete(kind, &body)?;
-    if kind.is_appointment() {
-        appointment::settle(&mut body, input)?;
-    }
-    Ok(body)
-}
-
-fn filled(kind: Kind, mut body: Body, input: &Map<String, Value>) -> Result<Body, CrmError> {
+fn merged(kind: Kind, mut body: Body, input: &Map<String, Value>) -> Result<Body, CrmError> {
     let definition = kind.definition();
     for (name, value) in input {
         let value = match name.as_str() {
@@ -75,6 +57,10 @@ fn filled(kind: Kind, mut body: Body, input: &Map<String, Value>) -> Result<Body
         } else {
             body.insert(name.clone(), value);
         }
+    }
+    complete(kind, &body)?;
+    if kind.is_appointment() {
+        appointment::settle(&mut body, input)?;
     }
     Ok(body)
 }
