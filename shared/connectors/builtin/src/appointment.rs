@@ -5,13 +5,14 @@
 //! visibility of a participant who is not the owner), `uids` (the names that lead to it) and `left` (users in whose
 //! calendars it was).
 mod input;
-#[cfg_attr(not(test), expect(dead_code, reason = "joining and leaving are for the calendar side of a sync"))]
+mod names;
 mod people;
 
 pub(crate) use input::{attendees, exceptions, time_zone, when};
-pub(crate) use people::{copy_mark, for_user, from_user, hand_over, holders, holds};
-#[cfg(test)]
-pub(crate) use people::{join, leave, marker_of, set_marker, was_left};
+pub(crate) use names::{add_uid, is_named, marks_of_uid, own_uid, record_of_uid, uid};
+pub(crate) use people::{
+    copy_mark, for_user, from_user, hand_over, holders, holds, join, leave, marker_of, set_marker, was_left,
+};
 
 use crate::error::CrmError;
 use crate::keys;
@@ -29,9 +30,6 @@ use tandem_core::recurrence::among;
 pub(crate) const UNTITLED: &str = "(no title)";
 /// Whom and what one appointment is found by. A change of all of them must fit a transaction with everything else.
 const INDEXED: usize = 40;
-
-/// The ending of the iCalUID of an appointment that was made here; before it is the record's id.
-const OURS: &str = "@tandem";
 
 fn list<'a>(body: &'a Body, name: &str) -> &'a [Value] {
     body.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
@@ -105,6 +103,24 @@ fn occurring(body: &mut Body, typed: bool) -> Result<(), CrmError> {
     Ok(())
 }
 
+/// Leaves out of what a calendar says the exceptions of occurrences that there are not: a calendar may keep them after
+/// the rule has changed, and nobody is there to mend it.
+pub(crate) fn only_occurring(before: &Body, input: &mut Map<String, Value>) -> Result<(), CrmError> {
+    if !input.get("exceptions").is_some_and(Value::is_array) {
+        return Ok(());
+    }
+    let mut whole = before.clone();
+    whole.extend(input.iter().map(pair));
+    whole.retain(|_, value| !value.is_null());
+    if !whole.contains_key("recurrence") {
+        input.insert("exceptions".to_owned(), Value::Null);
+        return Ok(());
+    }
+    occurring(&mut whole, false)?;
+    input.insert("exceptions".to_owned(), whole.remove("exceptions").unwrap_or(Value::Null));
+    Ok(())
+}
+
 /// The canonical fields of a body.
 pub(crate) fn fields(body: &Body) -> Fields {
     let mut fields = Fields::new();
@@ -168,41 +184,12 @@ fn object(item: &Item) -> Value {
     Value::Object(item.parts.iter().map(value).collect())
 }
 
-/// The iCalUID of an appointment that was made here.
-pub(crate) fn own_uid(id: &str) -> String {
-    format!("{id}{OURS}")
-}
-
-#[expect(dead_code, reason = "for the calendar side of a sync, which finds an appointment by it")]
-/// The record that an iCalUID of ours speaks of.
-pub(crate) fn record_of_uid(uid: &str) -> Option<String> {
-    let id = uid.strip_suffix(OURS)?;
-    uuid::Uuid::try_parse(id).ok().map(|id| id.to_string())
-}
-
-/// What marks the record that this iCalUID leads to.
-pub(crate) fn uid_mark(uid: &str) -> String {
-    format!("uid:{uid}")
-}
-
-/// What marks the record whose copies have this name ([`tandem_core::event::copy_name`]).
-pub(crate) fn copy_name_mark(name: &str) -> String {
-    format!("copy:{name}")
-}
-
-#[expect(dead_code, reason = "for the calendar side of a sync, which proves a mark by it")]
-/// Whether it says that this iCalUID is its own.
-pub(crate) fn has_uid(record: &Record, uid: &str) -> bool {
-    list(&record.body, "uids").iter().any(|known| known.as_str() == Some(uid))
-}
-
 /// Marks that lead to a record that says this.
 pub(crate) fn marks(kind: Kind, body: &Body) -> BTreeSet<String> {
     if !kind.is_appointment() {
         return BTreeSet::new();
     }
-    let uids = list(body, "uids").iter().filter_map(Value::as_str).map(uid_mark);
-    uids.chain(people::markers(body)).collect()
+    names::marks(body).chain(people::markers(body)).collect()
 }
 
 /// Addresses of the guests, those of single occurrences too, each with how it is written in the body.

@@ -6,6 +6,8 @@
 //! * Each record has exactly one feed entry, at its latest sequence number; the feed from 0 is the complete listing.
 //!   A sequence number never appears after a higher one, so a reader's cursor never misses a change.
 //! * The entry of a deleted record stays, as its tombstone.
+mod appointments;
+
 use crate::appointment;
 use crate::error::CrmError;
 use crate::keys;
@@ -467,33 +469,6 @@ impl Transaction<'_> {
         self.row(&record);
         self.appointment(&before, &record);
         record
-    }
-
-    fn appointment(&mut self, before: &Record, record: &Record) {
-        let known = appointment::marks(before.kind, &before.body);
-        let fresh = appointment::marks(record.kind, &record.body);
-        self.marks(record, fresh.difference(&known).cloned());
-        let (was, is) =
-            (appointment::abouts(before.kind, &before.body), appointment::abouts(record.kind, &record.body));
-        self.about(record, &was, &is);
-    }
-
-    /// Marks that lead to the record. Those that it loses stay: readers look whether the record still has them.
-    fn marks(&mut self, record: &Record, marks: impl Iterator<Item = String>) {
-        for mark in marks {
-            let attributes = Map::from_iter([("id".to_owned(), json!(record.id))]);
-            self.put(keys::mark(self.account, &mark), attributes);
-        }
-    }
-
-    /// An appointment is about these from now on.
-    fn about(&mut self, record: &Record, before: &BTreeSet<String>, after: &BTreeSet<String>) {
-        for gone in before.difference(after) {
-            self.ops.push(Op::Delete(keys::about(self.account, gone, &record.id), Vec::new()));
-        }
-        for fresh in after.difference(before) {
-            self.put(keys::about(self.account, fresh, &record.id), Map::new());
-        }
     }
 
     fn remove(&mut self, before: Record) -> Record {

@@ -4,6 +4,7 @@
 //! Read [`schema`] for what a record holds, [`ledger`](mod@ledger) for how it is kept, [`Crm`] for what one can do.
 mod appointment;
 mod batch;
+mod calendar;
 mod companies;
 pub mod contacts;
 mod crm;
@@ -21,6 +22,7 @@ pub mod schema;
 pub mod users;
 mod validate;
 
+pub use calendar::BuiltinCalendar;
 pub use crm::{ChangeItem, ChangeList, Crm, Listing, Query};
 pub use error::CrmError;
 pub use files::Files;

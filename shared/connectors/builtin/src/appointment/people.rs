@@ -57,10 +57,15 @@ pub(super) fn markers(body: &Body) -> Vec<String> {
     shares.map(|(_, share)| part(share, "marker").to_owned()).filter(|marker| !marker.is_empty()).collect()
 }
 
+/// The name that the copies of a meeting have which a sync makes in calendars.
+pub(super) fn copy_of(account: &str, record: &Record) -> Option<String> {
+    let origin = Marker::new(format!("{account}:{}", record.id));
+    (record.kind == Kind::Meeting).then(|| copy_name(&origin))
+}
+
 /// What marks a new meeting by the name that its copies have, so that a colleague's calendar shows no stranger.
 pub(crate) fn copy_mark(account: &str, record: &Record) -> Option<String> {
-    let origin = Marker::new(format!("{account}:{}", record.id));
-    (record.kind == Kind::Meeting).then(|| super::copy_name_mark(&copy_name(&origin)))
+    copy_of(account, record).map(|name| super::names::copy_name_mark(&name))
 }
 
 /// Puts the mark of a user's sync on it.

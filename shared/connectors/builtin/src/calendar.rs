@@ -1,0 +1,206 @@
+//! The appointments of one user of the built-in CRM as one side of a calendar sync.
+//!
+//! What the other side makes becomes a block; converted, it is a meeting with the same id. An appointment is one record
+//! in however many users' calendars it is: each user's sync sees and changes it as that user's calendar has it, and a
+//! deletion takes only that user out of it, until nobody is left.
+mod feed;
+mod write;
+
+use crate::appointment;
+use crate::batch::collect;
+use crate::error::{CrmError, PROVIDER, classify};
+use crate::ledger::Ledger;
+use crate::record::{Body, Record};
+use crate::schema::{FieldDefinition, Kind, Shape};
+use crate::users::{Action, User};
+use async_trait::async_trait;
+use serde_json::Value;
+use std::sync::Arc;
+use tandem_core::event::{self, field};
+use tandem_core::record::{ContainerId, Fields, Marker, RemoteId, Scope, Value as Said, Version};
+use tandem_core::schema::FieldSchema;
+use tandem_ports::connector::{
+    Capabilities, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Outcomes, Patch, Written,
+};
+use tandem_ports::error::{ConnectorError, ErrorKind, Result};
+use tandem_ports::infra::Clock;
+use tandem_ports::table::Table;
+
+/// Most records of one batch call.
+const BATCH: usize = 100;
+
+/// The appointments that one user of an account has, meetings and blocks.
+pub struct BuiltinCalendar {
+    ledger: Ledger,
+    actor: User,
+}
+
+impl BuiltinCalendar {
+    /// Opens the appointments of a user. One request. A user who is gone is `AuthRevoked`.
+    pub async fn open(
+        table: Arc<dyn Table>,
+        clock: Arc<dyn Clock>,
+        account: &str,
+        user: &str,
+    ) -> Result<BuiltinCalendar> {
+        const OPERATION: &str = "calendar.open";
+        let ledger = Ledger { table, clock, account: account.to_owned() };
+        let found = ledger.record(user).await.map_err(|error| classify(OPERATION, error))?;
+        let Some(record) = found.filter(|record| record.kind == Kind::User) else {
+            let detail = "this user of the built-in CRM is gone";
+            return Err(ConnectorError::new(PROVIDER, OPERATION, ErrorKind::AuthRevoked, detail));
+        };
+        let actor = User::of(account, &record).map_err(|error| classify(OPERATION, error))?;
+        Ok(BuiltinCalendar { ledger, actor })
+    }
+
+    /// Whatever leaves the CRM through a sync needs the right to view and the right to export.
+    fn may_read(&self) -> std::result::Result<(), CrmError> {
+        self.actor.require_export()?;
+        self.actor.require(Kind::Meeting, Action::View)
+    }
+
+    fn holds(&self, record: &Record) -> bool {
+        record.kind.is_appointment() && appointment::holds(&record.body, &self.actor.id)
+    }
+
+    /// Reads this user's appointments by id in that order; somebody else's are none of them.
+    async fn read<S: AsRef<str> + Sync>(&self, ids: &[S]) -> std::result::Result<Vec<Option<Fetched>>, CrmError> {
+        let records = self.ledger.records(ids).await?.into_iter();
+        Ok(records.map(|found| found.filter(|record| self.holds(record)).map(|one| self.fetched(&one))).collect())
+    }
+
+    fn fetched(&self, record: &Record) -> Fetched {
+        Fetched {
+            id: RemoteId::new(&record.id),
+            version: version(record),
+            scope: Scope::Inside,
+            marker: appointment::marker_of(&record.body, &self.actor.id).map(Marker::new),
+            fields: self.fields(record),
+            modified_at: Some(record.updated_at),
+            // Writes read the record again; nothing needs to travel with the engine.
+            raw: Value::Null,
+        }
+    }
+
+    /// The appointment as this user's calendar has it.
+    fn fields(&self, record: &Record) -> Fields {
+        let mut fields = appointment::fields(&self.body(record));
+        fields.set(field::UID, Said::Text(appointment::uid(&self.ledger.account, record).unwrap_or_default()));
+        fields
+    }
+
+    fn body(&self, record: &Record) -> Body {
+        appointment::for_user(&record.body, &self.actor.id)
+    }
+}
+
+fn version(record: &Record) -> Version {
+    Version::new(record.version.to_string())
+}
+
+#[async_trait]
+impl Connector for BuiltinCalendar {
+    fn provider(&self) -> &'static str {
+        PROVIDER
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            writable: true,
+            reports_tombstones: true,
+            conditional_updates: true,
+            conditional_deletes: true,
+            idempotent_creates: true,
+            keeps_markers: true,
+            cursors_expire: false,
+            delta_lags: false,
+            sequential_writes: false,
+            get_batch: BATCH,
+            create_batch: BATCH,
+            update_batch: BATCH,
+            delete_batch: BATCH,
+        }
+    }
+
+    async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage> {
+        self.page(from).await.map_err(|error| classify("calendar.changes", error))
+    }
+
+    async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>> {
+        let read = async {
+            self.may_read()?;
+            let ids: Vec<&str> = ids.iter().map(RemoteId::as_str).collect();
+            self.read(&ids).await
+        };
+        read.await.map_err(|error| classify("calendar.get", error))
+    }
+
+    async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
+        const OPERATION: &str = "calendar.create";
+        self.actor.require(Kind::Block, Action::Create).map_err(|error| classify(OPERATION, error))?;
+        let mut outcomes = Vec::with_capacity(drafts.len());
+        while outcomes.len() < drafts.len() {
+            let done = self.create_some(&drafts[outcomes.len()..]).await;
+            collect(OPERATION, drafts.len(), &mut outcomes, done)?;
+        }
+        Ok(outcomes)
+    }
+
+    async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
+        const OPERATION: &str = "calendar.update";
+        self.actor.require(Kind::Meeting, Action::Edit).map_err(|error| classify(OPERATION, error))?;
+        let mut outcomes = Vec::with_capacity(patches.len());
+        while outcomes.len() < patches.len() {
+            let done = self.update_some(&patches[outcomes.len()..]).await;
+            collect(OPERATION, patches.len(), &mut outcomes, done)?;
+        }
+        Ok(outcomes)
+    }
+
+    async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
+        const OPERATION: &str = "calendar.delete";
+        self.actor.require(Kind::Meeting, Action::Delete).map_err(|error| classify(OPERATION, error))?;
+        let mut outcomes = Vec::with_capacity(deletions.len());
+        while outcomes.len() < deletions.len() {
+            let done = self.delete_some(&deletions[outcomes.len()..]).await;
+            collect(OPERATION, deletions.len(), &mut outcomes, done)?;
+        }
+        Ok(outcomes)
+    }
+
+    async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
+        let find = async {
+            self.may_read()?;
+            let texts: Vec<&str> = drafts.iter().map(|draft| draft.marker.as_str()).collect();
+            let made = self.made(&texts).await?;
+            let found = |record: &Record| {
+                let fetched = self.fetched(record);
+                Some((fetched.marker.clone()?, fetched))
+            };
+            Ok(made.values().filter_map(found).collect())
+        };
+        find.await.map_err(|error: CrmError| classify("calendar.find_made", error))
+    }
+
+    /// All appointments of the user; there is no part of them to choose.
+    async fn ensure_container(&self, _: Option<&ContainerId>, _: &[&str]) -> Result<Option<ContainerId>> {
+        Ok(None)
+    }
+
+    async fn schema(&self) -> Result<Vec<FieldSchema>> {
+        self.actor.require(Kind::Meeting, Action::View).map_err(|error| classify("calendar.schema", error))?;
+        let limited = |known: FieldSchema| match Kind::Block.definition().field(known.name.as_str()) {
+            Some(FieldDefinition { shape: Shape::Line(most) | Shape::Lines(most), .. }) => {
+                FieldSchema { max_length: Some(*most), ..known }
+            }
+            Some(_) | None => known,
+        };
+        let uid = event::schema(&[field::UID]);
+        Ok(event::schema(&field::ALL).into_iter().chain(uid).map(limited).collect())
+    }
+
+    async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
+        Ok(Vec::new())
+    }
+}
