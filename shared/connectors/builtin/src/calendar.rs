@@ -10,7 +10,7 @@ use crate::appointment;
 use crate::batch::collect;
 use crate::error::{CrmError, PROVIDER, classify};
 use crate::ledger::Ledger;
-use crate::record::{Body, Record};
+use crate::record::{Body, Record, text};
 use crate::schema::{FieldDefinition, Kind, Shape};
 use crate::users::{Action, User};
 use async_trait::async_trait;
@@ -85,7 +85,9 @@ impl BuiltinCalendar {
 
     /// The appointment as this user's calendar has it.
     fn fields(&self, record: &Record) -> Fields {
-        let mut fields = appointment::fields(&self.body(record));
+        let shown = self.body(record);
+        let mut fields = appointment::fields(&shown);
+        fields.set(field::CALENDAR, Said::Text(text(&shown, "calendar").to_owned()));
         fields.set(field::UID, Said::Text(appointment::uid(&self.ledger.account, record).unwrap_or_default()));
         fields
     }
@@ -196,7 +198,7 @@ impl Connector for BuiltinCalendar {
             }
             Some(_) | None => known,
         };
-        let uid = event::schema(&[field::UID]);
+        let uid = event::schema(&[field::UID, field::CALENDAR]);
         Ok(event::schema(&field::ALL).into_iter().chain(uid).map(limited).collect())
     }
 

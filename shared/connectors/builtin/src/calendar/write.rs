@@ -120,6 +120,7 @@ impl BuiltinCalendar {
             return Ok(Made::Before(self.written(record)));
         }
         let (user, marker) = (self.actor.id.as_str(), draft.marker.as_str());
+        let calendar = Some(draft.fields.text(&field::CALENDAR)).filter(|calendar| !calendar.is_empty());
         let mut input = appointment::to_body(&draft.fields, &field::ALL);
         appointment::only_occurring(&Body::new(), &mut input)?;
         let mut body = validate::new_body(Kind::Block, &input)?;
@@ -127,12 +128,12 @@ impl BuiltinCalendar {
         let is_second = known.as_ref().is_some_and(|record| appointment::marker_of(&record.body, user).is_some());
         if let Some(before) = known.filter(|_| !is_second) {
             let mut joined = before.body.clone();
-            appointment::join(&mut joined, user, marker, None, &body);
+            appointment::join(&mut joined, user, marker, calendar, &body);
             appointment::add_uid(&mut joined, draft.fields.text(&field::UID));
             let (id, marker) = (before.id.clone(), before.marker.clone());
             return Ok(Made::Edit(id, Edit::Change { before: Box::new(before), body: joined, marker }));
         }
-        appointment::join(&mut body, user, marker, None, &Map::new());
+        appointment::join(&mut body, user, marker, calendar, &Map::new());
         if !is_second {
             appointment::add_uid(&mut body, draft.fields.text(&field::UID));
         }

@@ -165,7 +165,8 @@ pub(super) fn invite(state: &mut State, account: &str, calendar: &str, body: &Va
     let mut data = body["event"].as_object().cloned().unwrap_or_default();
     let organizer = body["organizer"].as_str().unwrap_or(account);
     let Some(series) = body["series"].as_str() else {
-        let id = format!("g{}", state.next());
+        // A guest's copy has the id of the organiser's.
+        let id = body["id"].as_str().map_or_else(|| format!("g{}", state.next()), str::to_owned);
         let uid = format!("{id}@google.com");
         return put(state, account, calendar, fresh(id, uid, organizer, data), None);
     };
