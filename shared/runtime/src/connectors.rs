@@ -3,9 +3,9 @@ use crate::compose::Ports;
 use crate::oauth::{provider, title};
 use async_trait::async_trait;
 use std::sync::Arc;
-use tandem_builtin::BuiltinMail;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail};
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
 use tandem_dropbox::DropboxFiles;
@@ -107,14 +107,12 @@ fn carry(ask: Opening<'_>) -> Carry {
 
 impl OpenConnectors {
     async fn builtin(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        if ask.settings.calendar.is_some() {
-            // Never its contacts in their place.
-            let detail = "This release has no appointments of the built-in CRM yet.";
-            return Err(ConnectorError::new("builtin", "open", ErrorKind::Forbidden, detail));
-        }
         let options = Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+        if ask.settings.calendar.is_some() {
+            return Ok(Arc::new(BuiltinCalendar::open(table, clock, account, user).await?));
+        }
         Ok(Arc::new(BuiltinContacts::open(table, clock, account, user, options).await?))
     }
 
