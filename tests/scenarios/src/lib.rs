@@ -80,12 +80,11 @@ impl Connectors for Open {
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let container = ask.container.cloned();
         let region = ask.settings.region();
+        if let Some(calendar) = &ask.settings.calendar {
+            return self.open_calendar(ask, calendar).await;
+        }
         if ask.side == Side::Right {
             let transport = self.google.authorised(&ask.connection.account.id);
-            if let Some(calendar) = &ask.settings.calendar {
-                let chosen = ChosenCalendars::chosen(calendar, &ask.connection.account.id);
-                return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
-            }
             return Ok(Arc::new(GoogleContacts::new(transport, GoogleConfig::default(), container, region)));
         }
         let carry = if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name };
@@ -107,10 +106,6 @@ impl Connectors for Open {
             return Ok(Arc::new(SellContacts::new(transport, clock, config, options)));
         }
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
-        if ask.settings.calendar.is_some() {
-            let (table, clock) = (self.table.clone(), self.clock.clone());
-            return Ok(Arc::new(BuiltinCalendar::open(table, clock, account, user).await?));
-        }
         let options = Options { container, carry, region };
         let opened = BuiltinContacts::open(self.table.clone(), self.clock.clone(), account, user, options).await?;
         Ok(Arc::new(opened))
@@ -122,6 +117,23 @@ impl Connectors for Open {
         let (account, user) = (&crm.connection.account.id, crm.connection.user.as_str());
         let desk = BuiltinMail::open(self.table.clone(), self.clock.clone(), account, user).await?;
         Ok(MailPorts { desk: Arc::new(desk), source: Arc::new(source) })
+    }
+}
+
+impl Open {
+    async fn open_calendar(
+        &self,
+        ask: Opening<'_>,
+        calendar: &CalendarSettings,
+    ) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let account = &ask.connection.account.id;
+        if ask.side == Side::Right {
+            let chosen = ChosenCalendars::chosen(calendar, account);
+            let transport = self.google.authorised(account);
+            return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
+        }
+        let user = ask.connection.user.as_str();
+        Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))
     }
 }
 
@@ -305,6 +317,33 @@ impl Story {
         self.engine.start_run(&self.sync().await, Trigger::Manual).await?;
         self.settle().await;
         Ok(())
+    }
+
+    /// A colleague with a Google account and a sync of the same profile; it runs when the story's does.
+    pub async fn neighbour(&self, google: &str) -> User {
+        let new = NewUser { account: ACCOUNT, email: "bo@acme.example", name: "Bo", role: Role::Administrator };
+        let user = Users::new(self.table.clone(), self.clock.clone()).create(new).await.expect("a new user");
+        for (id, provider, account) in [("builtin-2", "builtin", ACCOUNT), ("google-2", "google", google)] {
+            let connection = Connection {
+                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
+                state: ConnectionState::Connected,
+                ..Connection::new(ConnectionId::new(id), UserId::new(&user.id), provider, self.clock.now())
+            };
+            self.store.create_connection(&connection).await.expect("a new connection");
+        }
+        let first = self.sync().await;
+        let second = Sync {
+            id: SyncId::new("sync-2"),
+            user: UserId::new(&user.id),
+            crm: ConnectionId::new("builtin-2"),
+            remote: ConnectionId::new("google-2"),
+            current_run: None,
+            last_run: None,
+            next_due_at: Some(self.clock.now()),
+            ..first
+        };
+        self.store.create_sync(&second).await.expect("a new sync");
+        user
     }
 
     /// A colleague makes a contact in the CRM; answers its id.

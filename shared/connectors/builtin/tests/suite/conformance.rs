@@ -18,10 +18,22 @@ use tandem_ports::table::{Condition, Item, Key, Op, Page, Query, Table, TableErr
 use tandem_testkit::conformance::{Fault, Harness};
 
 /// A table that goes wrong once, at the next transaction.
-struct Struck {
+pub struct Struck {
     table: Arc<dyn Table>,
     fault: Mutex<Option<Fault>>,
     writes: AtomicUsize,
+}
+
+impl Struck {
+    pub fn new(table: Arc<dyn Table>) -> Struck {
+        Struck { table, fault: Mutex::new(None), writes: AtomicUsize::new(0) }
+    }
+    pub fn strike(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = Some(fault);
+    }
+    pub fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
 }
 
 #[async_trait]
@@ -57,7 +69,7 @@ struct Builtin {
 }
 
 /// The table in memory never waits.
-fn at_once<T>(work: impl Future<Output = T>) -> T {
+pub fn at_once<T>(work: impl Future<Output = T>) -> T {
     work.now_or_never().unwrap()
 }
 
@@ -85,8 +97,7 @@ fn typed(fields: &Fields) -> Json {
 impl Harness for Builtin {
     async fn start() -> Self {
         let world = World::new().await;
-        let (fault, writes) = (Mutex::new(None), AtomicUsize::new(0));
-        let struck = Arc::new(Struck { table: world.table.clone(), fault, writes });
+        let struck = Arc::new(Struck::new(world.table.clone()));
         let options = Options { container: None, carry: Carry::NameAndPhone, region: Region::of("BE") };
         let (account, user) = (&world.admin.account, &world.admin.id);
         let side = BuiltinContacts::open(struck.clone(), world.clock.clone(), account, user, options).await.unwrap();
@@ -142,10 +153,10 @@ impl Harness for Builtin {
     }
     fn user_deletes_container(&self, _id: &ContainerId) {}
     fn inject(&self, fault: Fault) {
-        *self.struck.fault.lock().unwrap() = Some(fault);
+        self.struck.strike(fault);
     }
     fn writes(&self) -> usize {
-        self.struck.writes.load(Ordering::SeqCst)
+        self.struck.writes()
     }
     fn settle(&self) {}
 }

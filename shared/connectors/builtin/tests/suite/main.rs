@@ -1,5 +1,7 @@
 //! The CRM over the table in memory.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+mod calendar;
+mod calendar_conformance;
 mod common;
 mod conformance;
 mod connector;

@@ -1,0 +1,351 @@
+//! `teamleader-google-calendar` on the built-in CRM: rows S2-15 to S2-22 of the source documents, E… of the stories.
+use scenarios::{GOOGLE, Story, object};
+use serde_json::{Value, json};
+use tandem_builtin::{Kind, Query, Record};
+use tandem_store::run::{Run, RunState};
+
+const PROFILE: &str = "teamleader-google-calendar";
+const BO: &str = "bo@example.com";
+
+async fn story(settings: Value) -> Story {
+    Story::begins(PROFILE, settings).await
+}
+
+fn timed(title: &str, day: u32) -> Value {
+    let time = |hour: u32| json!({"dateTime": format!("2026-12-{day:02}T{hour:02}:00:00+01:00"), "timeZone": "Europe/Brussels"});
+    json!({"summary": title, "start": time(9), "end": time(10)})
+}
+
+fn meeting(title: &str, day: u32) -> Value {
+    let time = |hour: u32| format!("2026-12-{day:02}T{hour:02}:00:00Z");
+    json!({"title": title, "start": time(8), "end": time(9), "time_zone": "Europe/Brussels"})
+}
+
+fn puts_in(story: &Story, account: &str, event: Value) -> String {
+    let made = story.google.user_does(account, "insert", &json!({"event": event}));
+    made["id"].as_str().expect("events have ids").to_owned()
+}
+
+fn google(story: &Story, event: Value) -> String {
+    puts_in(story, GOOGLE, event)
+}
+
+fn edits(story: &Story, id: &str, event: Value) {
+    story.google.user_does(GOOGLE, "patch", &json!({"id": id, "event": event}));
+}
+
+fn deletes(story: &Story, id: &str) {
+    story.google.user_does(GOOGLE, "delete", &json!({"id": id}));
+}
+
+fn held(story: &Story) -> Vec<Value> {
+    story.google.events(GOOGLE, "primary")
+}
+
+async fn all(story: &Story, kind: Kind) -> Vec<Value> {
+    let query = Query::default();
+    let page = story.crm.list(&story.user, kind, &query).await.expect("readable");
+    page.items.iter().map(Record::to_json).collect()
+}
+
+async fn only(story: &Story, kind: Kind) -> Value {
+    let mut found = all(story, kind).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+async fn done(story: &Story) -> Run {
+    let run = story.run().await;
+    assert_eq!(run.state, RunState::Done, "{run:?}");
+    run
+}
+
+fn side_writes(side: &tandem_core::reduce::SideCounts) -> u64 {
+    side.created + side.updated + side.deleted
+}
+
+/// Two more rounds, in which nothing is written anywhere.
+async fn quiet(story: &Story) {
+    let (before, blocks, meetings) = (held(story), all(story, Kind::Block).await, all(story, Kind::Meeting).await);
+    for _ in 0..2 {
+        let run = done(story).await;
+        assert_eq!(run.counts.writes(), 0, "{run:?}");
+    }
+    assert!(held(story) == before && all(story, Kind::Block).await == blocks);
+    assert_eq!(all(story, Kind::Meeting).await, meetings);
+}
+
+#[tokio::test]
+async fn e01_a_new_event_becomes_a_grey_block_and_nothing_goes_back() {
+    let story = story(json!({})).await;
+    let mut event = timed("Visit", 1);
+    event["attendees"] = json!([{"email": "p@x.example"}]);
+    google(&story, event);
+    let before = held(&story);
+    let run = done(&story).await;
+    assert_eq!((run.counts.crm.created, run.counts.remote.created), (1, 0));
+    let block = only(&story, Kind::Block).await;
+    assert_eq!((&block["title"], &block["start"]), (&json!("Visit"), &json!("2026-12-01T08:00:00Z")));
+    assert_eq!(block["time_zone"], json!("Europe/Brussels"));
+    assert_eq!(block["attendees"], json!([{"email": "p@x.example", "status": "needs_action"}]));
+    assert_eq!(held(&story), before);
+    quiet(&story).await;
+}
+
+#[tokio::test]
+async fn e02_a_meeting_of_the_crm_becomes_one_event_with_our_mark_and_no_growth() {
+    let story = story(json!({})).await;
+    let mut offer = meeting("Offer", 1);
+    offer.as_object_mut().unwrap().extend(object(json!({
+        "visibility": "private", "reminder_minutes": 10, "attendees": [{"email": "p@x.example"}],
+    })));
+    story.crm_record(Kind::Meeting, offer).await;
+    let run = done(&story).await;
+    assert_eq!((run.counts.remote.created, side_writes(&run.counts.crm)), (1, 0));
+    let events = held(&story);
+    assert_eq!(events.len(), 1);
+    assert_eq!((&events[0]["summary"], &events[0]["visibility"]), (&json!("Offer"), &json!("private")));
+    assert_eq!(events[0]["reminders"]["overrides"][0]["minutes"], json!(10));
+    assert!(events[0]["extendedProperties"]["private"].is_object(), "{}", events[0]);
+    quiet(&story).await;
+}
+
+#[tokio::test]
+async fn e03_a_day_stays_that_day_both_ways() {
+    let story = story(json!({})).await;
+    let day = json!({"title": "Fair", "all_day": true, "start": "2027-01-15", "end": "2027-01-16"});
+    story.crm_record(Kind::Meeting, day).await;
+    google(&story, json!({"summary": "Holiday", "start": {"date": "2027-03-28"}, "end": {"date": "2027-03-29"}}));
+    done(&story).await;
+    let block = only(&story, Kind::Block).await;
+    assert_eq!((&block["start"], &block["end"]), (&json!("2027-03-28"), &json!("2027-03-29")));
+    let fair = held(&story).into_iter().find(|event| event["summary"] == "Fair").unwrap();
+    assert_eq!((&fair["start"]["date"], &fair["end"]["date"]), (&json!("2027-01-15"), &json!("2027-01-16")));
+    quiet(&story).await;
+}
+
+#[tokio::test]
+async fn e04_e06_what_is_edited_or_deleted_on_either_side_is_so_on_the_other() {
+    let story = story(json!({})).await;
+    let (kept, gone) = (
+        story.crm_record(Kind::Meeting, meeting("Kept", 1)).await,
+        story.crm_record(Kind::Meeting, meeting("Gone", 2)).await,
+    );
+    for day in 3..8 {
+        story.crm_record(Kind::Meeting, meeting("Other", day)).await;
+    }
+    let foreign = google(&story, timed("Foreign", 9));
+    done(&story).await;
+    quiet(&story).await;
+    story.crm_edit(Kind::Meeting, &kept, json!({"title": "Renamed", "location": "Ghent"})).await;
+    story.crm_delete(Kind::Meeting, &gone).await;
+    edits(&story, &foreign, json!({"summary": "Moved"}));
+    let run = done(&story).await;
+    assert_eq!((run.counts.remote.updated, run.counts.remote.deleted), (1, 1), "{:?}", run.counts);
+    let titles: Vec<Value> = held(&story).iter().map(|event| event["summary"].clone()).collect();
+    assert!(titles.contains(&json!("Renamed")) && !titles.contains(&json!("Gone")), "{titles:?}");
+    assert_eq!(only(&story, Kind::Block).await["title"], json!("Moved"));
+    // And the other way: the copy is renamed and moved, the foreign one deleted.
+    let copy = held(&story).into_iter().find(|event| event["summary"] == "Renamed").unwrap();
+    edits(&story, copy["id"].as_str().unwrap(), json!({"summary": "By hand"}));
+    deletes(&story, &foreign);
+    let run = done(&story).await;
+    assert_eq!((run.counts.crm.deleted, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
+    let shown = story.crm.get(&story.user, Kind::Meeting, &kept).await.unwrap().to_json();
+    assert_eq!((&shown["title"], &shown["location"]), (&json!("By hand"), &json!("Ghent")));
+    assert!(all(&story, Kind::Block).await.is_empty());
+    quiet(&story).await;
+}
+
+#[tokio::test]
+async fn e30_a_grey_block_that_is_converted_is_kept_in_step_both_ways() {
+    let story = story(json!({})).await;
+    let id = google(&story, timed("Visit", 1));
+    done(&story).await;
+    let block = only(&story, Kind::Block).await["id"].as_str().unwrap().to_owned();
+    story.crm.convert(&story.user, &block, None).await.unwrap();
+    quiet(&story).await;
+    story.crm_edit(Kind::Meeting, &block, json!({"title": "Signed"})).await;
+    let run = done(&story).await;
+    assert_eq!((run.counts.remote.updated, run.counts.remote.created), (1, 0), "{run:?}");
+    assert_eq!(held(&story)[0]["summary"], json!("Signed"));
+    edits(&story, &id, json!({"location": "Ghent"}));
+    done(&story).await;
+    assert_eq!(only(&story, Kind::Meeting).await["location"], json!("Ghent"));
+    quiet(&story).await;
+}
+
+#[tokio::test]
+async fn e09_e10_e12_a_series_with_a_cancelled_and_a_moved_occurrence_is_one_record() {
+    let story = story(json!({})).await;
+    let mut weekly = timed("Standup", 1);
+    weekly["recurrence"] = json!(["RRULE:FREQ=WEEKLY;COUNT=4"]);
+    let id = google(&story, weekly);
+    done(&story).await;
+    deletes(&story, &format!("{id}_20261208T080000Z"));
+    let moved =
+        |hour: u32| json!({"dateTime": format!("2026-12-16T{hour}:00:00+01:00"), "timeZone": "Europe/Brussels"});
+    edits(&story, &format!("{id}_20261215T080000Z"), json!({"summary": "Late", "start": moved(14), "end": moved(15)}));
+    done(&story).await;
+    let block = only(&story, Kind::Block).await;
+    let exceptions = json!([
+        {"original_start": "2026-12-08T08:00:00Z", "cancelled": true},
+        {"original_start": "2026-12-15T08:00:00Z", "title": "Late", "start": "2026-12-16T13:00:00Z",
+            "end": "2026-12-16T14:00:00Z"},
+    ]);
+    assert_eq!(block["exceptions"], exceptions);
+    quiet(&story).await;
+    deletes(&story, &id);
+    done(&story).await;
+    assert!(all(&story, Kind::Block).await.is_empty(), "e15: the series goes as one");
+}
+
+#[tokio::test]
+async fn e17_this_and_following_in_the_crm_is_a_shorter_series_and_a_new_one() {
+    let story = story(json!({})).await;
+    let mut weekly = meeting("Standup", 1);
+    weekly["recurrence"] = json!(["RRULE:FREQ=WEEKLY;COUNT=6"]);
+    let id = story.crm_record(Kind::Meeting, weekly).await;
+    done(&story).await;
+    story.crm_edit(Kind::Meeting, &id, json!({"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=2"]})).await;
+    let mut rest = meeting("Standup, later", 15);
+    rest["recurrence"] = json!(["RRULE:FREQ=WEEKLY;COUNT=4"]);
+    story.crm_record(Kind::Meeting, rest).await;
+    let run = done(&story).await;
+    assert_eq!((run.counts.remote.updated, run.counts.remote.created), (1, 1));
+    let rules: Vec<Value> = held(&story).iter().map(|event| event["recurrence"][0].clone()).collect();
+    assert!(rules.contains(&json!("RRULE:FREQ=WEEKLY;COUNT=2")) && rules.len() == 2, "{rules:?}");
+    quiet(&story).await;
+}
+
+#[tokio::test]
+async fn a_weekly_meeting_keeps_its_wall_clock_when_summer_time_begins() {
+    let story = story(json!({})).await;
+    let time =
+        |hour: u32| json!({"dateTime": format!("2027-03-22T{hour:02}:00:00+01:00"), "timeZone": "Europe/Brussels"});
+    let recurrence = json!(["RRULE:FREQ=WEEKLY;COUNT=3"]);
+    let id = google(&story, json!({"summary": "S", "start": time(9), "end": time(10), "recurrence": recurrence}));
+    // The occurrence after 28 March is at 07:00 in UTC.
+    deletes(&story, &format!("{id}_20270329T070000Z"));
+    done(&story).await;
+    let block = only(&story, Kind::Block).await;
+    assert_eq!((&block["start"], &block["time_zone"]), (&json!("2027-03-22T08:00:00Z"), &json!("Europe/Brussels")));
+    assert_eq!(block["exceptions"], json!([{"original_start": "2027-03-29T07:00:00Z", "cancelled": true}]));
+    quiet(&story).await;
+}
+
+#[tokio::test]
+async fn e27_a_first_run_of_200_meetings_with_guests_mails_nobody() {
+    let story = story(json!({})).await;
+    for at in 0..200_u32 {
+        let mut one = meeting(&format!("Visit {at}"), at % 28 + 1);
+        one["attendees"] = json!([{"email": format!("guest{at}@x.example")}]);
+        story.crm_record(Kind::Meeting, one).await;
+    }
+    let run = done(&story).await;
+    let mails = story.google.mails();
+    assert_eq!((run.counts.remote.created, mails.invitations + mails.updates + mails.cancellations), (200, 0));
+    quiet(&story).await;
+    assert_eq!(story.google.mails(), mails);
+}
+
+#[tokio::test]
+async fn e28_a_meeting_in_two_users_calendars_is_one_appointment() {
+    let story = story(json!({})).await;
+    let invite = |account: &str| {
+        let mut event = timed("Shared", 1);
+        event["iCalUID"] = json!("shared@elsewhere.example");
+        event["attendees"] = json!([{"email": GOOGLE}, {"email": BO}]);
+        let path = "https://www.googleapis.com/calendar/v3/calendars/primary/events/import";
+        let request = http::Request::post(path).header("content-type", "application/json");
+        (story.google.authorised(account), request.body(event.to_string().into()).unwrap())
+    };
+    for account in [GOOGLE, BO] {
+        let (transport, request) = invite(account);
+        let answer = transport.send(request).await.unwrap();
+        assert_eq!(answer.status(), 200, "{answer:?}");
+    }
+    done(&story).await;
+    let bo = story.neighbour(BO).await;
+    for _ in 0..3 {
+        done(&story).await;
+    }
+    let block = only(&story, Kind::Block).await;
+    assert_eq!(block["participants"].as_array().map(Vec::len), Some(2), "{block}");
+    assert_eq!((held(&story).len(), story.google.events(BO, "primary").len()), (1, 1));
+    // Who takes it out of one's own calendar leaves it; the other one keeps it.
+    let id = held(&story)[0]["id"].as_str().unwrap().to_owned();
+    deletes(&story, &id);
+    done(&story).await;
+    let left = story.crm.get(&bo, Kind::Block, block["id"].as_str().unwrap()).await.unwrap().to_json();
+    assert_eq!((&left["title"], &left["participants"]), (&json!("Shared"), &json!([bo.id])));
+    assert_eq!(story.google.events(BO, "primary").len(), 1);
+}
+
+#[tokio::test]
+async fn s2_20_while_the_default_calendar_is_the_crms_nothing_is_written_at_google() {
+    let story = story(json!({"default_calendar": "crm"})).await;
+    story.crm_record(Kind::Meeting, meeting("Ours", 1)).await;
+    google(&story, timed("Theirs", 2));
+    let before = held(&story);
+    let run = done(&story).await;
+    assert_eq!((run.counts.crm.created, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
+    assert_eq!(held(&story), before);
+}
+
+#[tokio::test]
+async fn e33_a_secondary_calendar_that_is_out_of_reach_leaves_its_copies() {
+    let story = story(json!({})).await;
+    let team = story.google.user_does(GOOGLE, "calendar", &json!({"calendar": {"summary": "Team"}}));
+    let team = team["id"].as_str().unwrap().to_owned();
+    story.set("read_only_calendars", json!([team])).await;
+    story.google.user_does(GOOGLE, "insert", &json!({"calendar": team, "event": timed("Team day", 3)}));
+    done(&story).await;
+    assert_eq!(only(&story, Kind::Block).await["title"], json!("Team day"));
+    story.google.user_does(GOOGLE, "unshare", &json!({"calendar": team, "with": GOOGLE}));
+    story.run().await;
+    story.run().await;
+    assert_eq!(only(&story, Kind::Block).await["title"], json!("Team day"));
+}
+
+#[tokio::test]
+async fn e34_an_emptied_default_calendar_asks_first() {
+    let story = story(json!({})).await;
+    let ids: Vec<String> = (1..21).map(|day| google(&story, timed("Visit", day))).collect();
+    done(&story).await;
+    assert_eq!(all(&story, Kind::Block).await.len(), 20);
+    ids.iter().for_each(|id| deletes(&story, id));
+    let run = story.run().await;
+    assert_ne!(run.state, RunState::Done, "{run:?}");
+    assert_eq!(all(&story, Kind::Block).await.len(), 20, "nothing is deleted unasked");
+}
+
+#[tokio::test]
+async fn another_default_calendar_copies_and_removes_nothing() {
+    let story = story(json!({})).await;
+    let team = story.google.user_does(GOOGLE, "calendar", &json!({"calendar": {"summary": "Team"}}));
+    let team = team["id"].as_str().unwrap().to_owned();
+    story.crm_record(Kind::Meeting, meeting("Old", 1)).await;
+    done(&story).await;
+    story.set("default_calendar", json!(team)).await;
+    story.run().await;
+    story.run().await;
+    assert_eq!((held(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 0));
+    assert_eq!(all(&story, Kind::Meeting).await.len(), 1);
+    story.crm_record(Kind::Meeting, meeting("New", 2)).await;
+    story.run().await;
+    assert_eq!((held(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_expired_sync_token_reads_everything_again_and_makes_nothing_twice() {
+    let story = story(json!({})).await;
+    google(&story, timed("Visit", 1));
+    story.crm_record(Kind::Meeting, meeting("Offer", 2)).await;
+    done(&story).await;
+    story.google.expire_cursors();
+    google(&story, timed("Later", 3));
+    let run = done(&story).await;
+    assert_eq!((run.counts.crm.created, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
+    quiet(&story).await;
+}
