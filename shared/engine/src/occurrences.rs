@@ -179,7 +179,8 @@ impl Occurrences {
     pub(crate) async fn page(&self, from: Option<&Cursor>) -> Result<Told> {
         let at = self.position(from)?;
         let OpenPage { read, mut originals, .. } = self.read(&at).await?;
-        let mut told = Told { page: ChangePage { changes: Vec::new(), next: Next::Relist, total: None }, spans: vec![] };
+        let mut told =
+            Told { page: ChangePage { changes: Vec::new(), next: Next::Relist, total: None }, spans: vec![] };
         for (id, change) in &read.changes {
             let resumed = at.told.as_ref().filter(|place| place.id >= *id);
             let after = match resumed {
@@ -188,11 +189,16 @@ impl Occurrences {
                 None => None,
             };
             let room = MOST_TOLD - told.page.changes.len();
-            let cut = if room == 0 { Some(None) } else { self.tell(&at, change, (after, room), (&mut originals, &mut told)) };
+            let cut =
+                if room == 0 { Some(None) } else { self.tell(&at, change, (after, room), (&mut originals, &mut told)) };
             if let Some(last) = cut {
                 let place = match last {
                     Some(original) => Some(Place { id: id.clone(), original: Some(original) }),
-                    None => read.changes.range(..id).next_back().map(|(before, _)| Place { id: before.clone(), original: None }),
+                    None => read
+                        .changes
+                        .range(..id)
+                        .next_back()
+                        .map(|(before, _)| Place { id: before.clone(), original: None }),
                 };
                 let open = OpenPage { of: at.inner.clone(), read: Arc::clone(&read), originals };
                 *self.open.lock().expect("not poisoned") = Some(open);
@@ -258,7 +264,8 @@ impl Occurrences {
         let told_now = some.into_iter().filter_map(|original| series.occurrence(original));
         told.page.changes.extend(told_now.map(|one| Change::Upsert(Box::new(one))));
         if !slides {
-            let from = after.map_or_else(|| view::before(&id, self.reach.first(at.day)), |after| view::id_of(&id, &after));
+            let from =
+                after.map_or_else(|| view::before(&id, self.reach.first(at.day)), |after| view::id_of(&id, &after));
             let up_to = match &cut {
                 Some(last) => RemoteId::new(format!("{}{last}", view::prefix(&id))),
                 None => view::end(&id),
@@ -301,7 +308,8 @@ impl Occurrences {
         }
         for some in unread.chunks(self.inner.capabilities().get_batch.max(1)) {
             for (id, found) in some.iter().zip(self.inner.get(some).await?) {
-                let change = found.map_or_else(|| Change::Tombstone { id: id.clone() }, |f| Change::Upsert(Box::new(f)));
+                let change =
+                    found.map_or_else(|| Change::Tombstone { id: id.clone() }, |f| Change::Upsert(Box::new(f)));
                 changes.insert(id.clone(), change);
             }
         }
@@ -395,7 +403,9 @@ impl Connector for Occurrences {
         let answer = |id: &RemoteId| match (kinds.get(&of(id)), part(id)) {
             (None, _) => None,
             (Some((Kind::Single(single), _)), None) => Some((**single).clone()),
-            (Some((Kind::Single(single), _)), Some(_)) => (single.scope == Scope::Outside).then(|| view::outside(id.clone())),
+            (Some((Kind::Single(single), _)), Some(_)) => {
+                (single.scope == Scope::Outside).then(|| view::outside(id.clone()))
+            }
             (Some((Kind::Series(series), given)), Some((_, original))) => series.looked_up(&original, given, window),
             (Some((Kind::Series(_), _)), None) => None,
             // It is there, and nobody can say what it says.

@@ -252,9 +252,8 @@ impl Store {
         }
         keys.sort();
         keys.dedup();
-        let within = |row: &Row| {
-            row.id(side).is_some_and(|id| id.as_str().starts_with(prefix) && id > after && id <= up_to)
-        };
+        let within =
+            |row: &Row| row.id(side).is_some_and(|id| id.as_str().starts_with(prefix) && id > after && id <= up_to);
         let mut rows: Vec<Row> = self.rows_by_key(sync, &keys).await?.into_iter().flatten().filter(within).collect();
         rows.sort_by(|one, other| one.id(side).cmp(&other.id(side)));
         Ok(rows)

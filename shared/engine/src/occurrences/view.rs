@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use tandem_core::error::Invalid;
 use tandem_core::event::{Deviation, Event, Moment, field};
-use tandem_core::recurrence::{self, Window};
 use tandem_core::record::{Fields, RemoteId, Scope, Value, Version};
+use tandem_core::recurrence::{self, Window};
 use tandem_ports::connector::Fetched;
 
 /// Between the id of a series and the original start of an occurrence.

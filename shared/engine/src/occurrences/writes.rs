@@ -1,8 +1,8 @@
 //! An edit or deletion of one occurrence becomes an exception of its series, which is read anew for it: the occurrence must
 //! still be in the version that the edit goes by, and the series must not change between that reading and the write. All
 //! edits of one series in a batch are one write.
-use super::view::{self, Kind, Series};
 use super::Occurrences;
+use super::view::{self, Kind, Series};
 use std::collections::BTreeMap;
 use tandem_core::event::{Deviation, Event, Moment, field};
 use tandem_core::record::{Fields, RemoteId, Value, Version};
@@ -151,7 +151,9 @@ impl Occurrences {
                 // A failure of all is one of the batch where there is nothing else in it.
                 Err(failed) if answers.iter().all(Option::is_none) => return Err(failed),
                 Err(failed) => {
-                    some.iter().flat_map(|one| &one.done).for_each(|(at, _)| answers[*at] = Some(Err(failed.repeated())));
+                    some.iter()
+                        .flat_map(|one| &one.done)
+                        .for_each(|(at, _)| answers[*at] = Some(Err(failed.repeated())));
                 }
             }
         }
