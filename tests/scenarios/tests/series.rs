@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tandem_core::event::{Event, Moment, field};
 use tandem_core::fingerprint::FingerprintKey;
@@ -53,6 +54,8 @@ struct Story {
     engine: Engine,
     store: Store,
     queue: Arc<MemoryQueue>,
+    /// What the salesperson wrote in Google, as it counts.
+    by_hand: AtomicUsize,
 }
 
 fn sync_id() -> SyncId {
@@ -73,7 +76,7 @@ impl Story {
         let open = Arc::new(Open { crm: crm.clone(), google: google.clone() });
         let secrets = Arc::new(MemorySecrets);
         let engine = Engine::new(store.clone(), queue.clone(), clock.clone(), secrets, open, EngineConfig::default());
-        let story = Story { clock, crm, google, engine, store, queue };
+        let story = Story { clock, crm, google, engine, store, queue, by_hand: AtomicUsize::new(0) };
         for (provider, account) in [("memory", "acme"), ("google", GOOGLE)] {
             let (id, user) = (ConnectionId::new(provider), UserId::new("jan"));
             let connection = Connection {
@@ -141,12 +144,20 @@ impl Story {
         run
     }
 
-    fn google_writes(&self) -> usize {
+    fn written(&self) -> usize {
         self.google.calls().iter().map(|(_, _, writes)| writes).sum()
     }
 
+    /// Events that the sync wrote in Google.
+    fn google_writes(&self) -> usize {
+        self.written() - self.by_hand.load(Ordering::SeqCst)
+    }
+
     fn does(&self, what: &str, body: Value) -> Value {
-        self.google.user_does(GOOGLE, what, &body)
+        let before = self.written();
+        let answer = self.google.user_does(GOOGLE, what, &body);
+        self.by_hand.fetch_add(self.written() - before, Ordering::SeqCst);
+        answer
     }
 
     /// A series on Mondays at nine in Brussels; answers its id.
@@ -288,6 +299,7 @@ async fn an_edit_and_a_deletion_in_the_crm_are_exceptions_of_the_series() {
     assert_eq!(at.to_string(), "2026-01-27T11:00:00Z");
     assert_eq!(story.starts(), ["2026-01-12T08:00:00Z", "2026-01-19T08:00:00Z", "2026-01-27T11:00:00Z"]);
     assert_eq!(story.crm.tally().created, 4);
+    assert!(story.google_writes() > 0, "writes are counted");
 }
 
 #[tokio::test]
