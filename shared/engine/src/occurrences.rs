@@ -38,7 +38,7 @@ use view::{Kind, Series};
 const CURSOR_FORM: u8 = 1;
 /// Most records of a page: a daily series fills two.
 const MOST_TOLD: usize = 200;
-/// Pages of the window's originals are kept while a page of the calendar's is told.
+/// The original starts that are to be told of each series of a page, worked out once.
 type Originals = HashMap<RemoteId, Arc<Vec<Moment>>>;
 
 /// Who hears of its writes.

@@ -42,11 +42,11 @@ struct Held {
 pub struct Tally {
     /// Calls of `changes`.
     pub pages: usize,
-    /// Records created, changed and deleted by the connector.
+    /// Records that the connector created.
     pub created: usize,
-    /// Records changed.
+    /// Records that it changed.
     pub updated: usize,
-    /// Records deleted.
+    /// Records that it deleted.
     pub deleted: usize,
 }
 

@@ -120,9 +120,9 @@ async fn a_crash_between_the_parts_of_a_page_loses_and_doubles_nothing() {
         // Every page is asked of another worker.
         let side = Occurrences::round(bench.calendar.clone(), bench.clock.clone(), REACH);
         let page = side.changes(at.as_ref()).await.expect("a page");
-        all.extend(page.changes.into_iter().map(|change| match change {
-            Change::Upsert(fetched) => fetched.id,
-            other => panic!("{other:?}"),
+        all.extend(page.changes.into_iter().map(|change| match &change {
+            Change::Upsert(fetched) => fetched.id.clone(),
+            Change::Tombstone { .. } | Change::Seen { .. } | Change::Unreadable { .. } => panic!("{change:?}"),
         }));
         match page.next {
             Next::More(cursor) => at = Some(cursor),
@@ -286,7 +286,13 @@ async fn a_deletion_cancels_that_occurrence_alone() {
     let one = bench.one(&id("cal/s", "2026-01-07T08:00:00Z")).await.expect("there");
     let deletion = Deletion { id: one.id.clone(), expect: one.version.clone() };
     for _ in 0..2 {
-        bench.side.delete(&[deletion.clone()]).await.expect("answered").remove(0).expect("deleted, or gone already");
+        bench
+            .side
+            .delete(std::slice::from_ref(&deletion))
+            .await
+            .expect("answered")
+            .remove(0)
+            .expect("deleted, or gone already");
     }
     let exceptions = bench.event(&series).exceptions;
     assert!(exceptions.into_iter().eq([(moment("2026-01-07T08:00:00Z"), Deviation::Cancelled)]));
@@ -303,6 +309,22 @@ async fn a_rule_that_cannot_be_worked_out_is_set_aside_and_stops_nothing() {
     let page = bench.side.changes(None).await.expect("a page");
     let kinds: Vec<bool> = page.changes.iter().map(|one| matches!(one, Change::Unreadable { .. })).collect();
     assert_eq!(kinds, [true, false]);
+}
+
+#[tokio::test]
+async fn an_occurrence_is_known_in_a_colleagues_calendar_by_the_series_name_and_its_original_start() {
+    let bench = bench(10);
+    let mut event = series("2026-01-12T09:00:00Z", "2026-01-12T10:00:00Z", "UTC", "RRULE:FREQ=WEEKLY;COUNT=2");
+    event.exceptions.insert(moment("2026-01-19T09:00:00Z"), moved("2026-01-21T15:00:00Z", "2026-01-21T16:00:00Z"));
+    for name in ["jan/1", "an/2"] {
+        let mut fields = event.to_fields();
+        fields.set(field::UID, Value::Text("abc@google.com".into()));
+        bench.calendar.user_puts(name, &fields);
+    }
+    let (all, _, _) = bench.drain(None).await;
+    let uids: Vec<&str> = all.iter().map(|one| one.fields.text(&field::UID)).collect();
+    let wanted = ["abc@google.com#2026-01-12T09:00:00Z", "abc@google.com#2026-01-19T09:00:00Z"];
+    assert_eq!(uids, [wanted, wanted].concat());
 }
 
 #[test]
