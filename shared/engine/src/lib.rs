@@ -12,6 +12,7 @@ mod files;
 mod hold;
 mod job;
 mod mail;
+mod occurrences;
 mod pairing;
 mod pipeline;
 mod prepare;

@@ -1,4 +1,5 @@
 //! From a page of changes to planned items: rows, counterparts, matching, plan. Reads only.
+use crate::occurrences::{Heirs, Occurrences, inherited};
 use crate::session::{ReadFailure, Session, Stop, Task};
 use crate::settle::Done;
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use tandem_core::policy::{Direction, Policy};
 use tandem_core::record::{ContainerId, Field, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
 use tandem_core::schema::check;
-use tandem_ports::connector::{Change, Fetched, Next};
+use tandem_ports::connector::{Change, ChangePage, Cursor, Fetched, Next};
 use tandem_store::checkpoint::{Checkpoint, Purpose, Stage, Walk, seen_hash};
 use tandem_store::link::{Row, RowState};
 
@@ -180,8 +181,8 @@ impl Session<'_> {
             Stage::Following { cursor } => (Some(cursor.clone()), false),
             Stage::Sweeping { then, .. } => (Some(then.clone()), false),
         };
-        let connector = self.connector(side);
-        let page = self.patiently(side, || connector.changes(from.as_ref())).await?;
+        let first = listing && progress.generation == 0;
+        let (page, heirs) = self.told(side, from.as_ref(), first).await?;
         let relisting = listing && progress.generation > 0;
         let at = |stage, caught_up| Advance::Side { side, stage, caught_up };
         let advance = match page.next {
@@ -211,13 +212,28 @@ impl Session<'_> {
         let purpose = if progress.generation == 0 { Purpose::FindLosses } else { progress.purpose };
         let purpose = listing.then_some(purpose);
         let container = checkpoint.container.as_ref().filter(|_| side == Side::Right && !listing);
-        let mut items = self.items(side, changes, (purpose, container), number, &mut counts).await?;
+        let mut items = self.items(side, (changes, heirs), (purpose, container), number, &mut counts).await?;
         if side == Side::Left && !listing && checkpoint.first_done {
             self.heed_news(&mut items);
         }
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
         let total = page.total.filter(|_| side == Side::Left && listing);
         Ok(Page { items, advance, counts, seen, done, total })
+    }
+
+    /// The next page that a side tells. Of a series, what is not in it any more is looked up, but for a first listing,
+    /// before which nothing was known.
+    async fn told(&self, side: Side, from: Option<&Cursor>, first: bool) -> Result<(ChangePage, Heirs), ReadFailure> {
+        match self.series.as_ref().filter(|_| side == Side::Right) {
+            None => {
+                let connector = self.connector(side);
+                Ok((self.patiently(side, || connector.changes(from)).await?, Heirs::new()))
+            }
+            Some(series) => {
+                let told = self.patiently(side, || Box::pin(series.page(from))).await?;
+                if first { Ok((told.page, Heirs::new())) } else { self.unfold(told).await }
+            }
+        }
     }
 
     /// What the CRM's feed tells after the first run was done by people just now, unless it waited too long (a sync that was
@@ -240,7 +256,9 @@ impl Session<'_> {
         let seen = self.engine.store.seen(&self.sync.id, side, progress.generation).await?;
         let (rows, more) = self.engine.store.rows(&self.sync.id, after.as_ref(), ROWS_A_PAGE * 5).await?;
         let next = rows.last().map(|row| row.key.clone()).filter(|_| more);
-        let unseen = |row: &Row| row.id(side).is_some_and(|id| !seen.contains(&seen_hash(id)));
+        // An occurrence that has left the window at the back is not shown, and stays as it is.
+        let behind = |id: &RemoteId| side == Side::Right && self.series.as_ref().is_some_and(|some| some.is_behind(id));
+        let unseen = |row: &Row| row.id(side).is_some_and(|id| !seen.contains(&seen_hash(id)) && !behind(id));
         let missing: Vec<Row> = rows.into_iter().filter(unseen).collect();
         let items = self.looked_up(missing, number).await?;
         let stage = match next {
@@ -324,7 +342,7 @@ impl Session<'_> {
     async fn items(
         &self,
         side: Side,
-        changes: Vec<Change>,
+        (changes, heirs): (Vec<Change>, Heirs),
         (listing, container): (Option<Purpose>, Option<&ContainerId>),
         number: u64,
         counts: &mut Counts,
@@ -343,6 +361,11 @@ impl Session<'_> {
         let mut unreadable = Vec::new();
         for (change, row) in changes.into_iter().zip(rows) {
             match change {
+                Change::Upsert(fetched) if row.is_none() && heirs.contains_key(&fetched.id) => {
+                    let old = heirs[&fetched.id].clone();
+                    let row = inherited(&old, &fetched.id);
+                    drafts.push(Draft::seen(row, side, *fetched, vec![old]));
+                }
                 Change::Upsert(fetched) => {
                     self.count_effect(row.as_ref(), number, counts);
                     drafts.extend(self.changed_draft(side, *fetched, row, listing));
@@ -550,7 +573,9 @@ impl Session<'_> {
     /// A record that we are about to make in a CRM that keeps no marker: the mark goes onto its remote origin, so that the
     /// two are known for a pair when this sync is forgotten, also without an e-mail address.
     fn mark_origin(&self, step: &mut Step, right: Option<&Fetched>) {
-        let unmarked = right.filter(|copy| copy.marker.is_none() && step.right.is_none());
+        // An occurrence keeps no mark: it would be its series'.
+        let marks = |copy: &Fetched| self.series.is_none() || !Occurrences::is_one(&copy.id);
+        let unmarked = right.filter(|copy| copy.marker.is_none() && step.right.is_none() && marks(copy));
         let made = matches!(step.left, Some(Act::Create { .. }));
         let (Some(copy), true) = (unmarked, made && self.policy.direction.may_write(Side::Right)) else { return };
         if !self.left.capabilities().keeps_markers {

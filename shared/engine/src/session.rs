@@ -1,5 +1,6 @@
 //! One worker's stay with one sync: what it reads by, what it has, and why it leaves.
 use crate::desk::container_by_name;
+use crate::occurrences::{Occurrences, Reach};
 use crate::{Budget, Engine, Opening};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
@@ -110,6 +111,8 @@ pub(crate) struct Session<'a> {
     pub policy: Policy,
     pub left: Arc<dyn Connector>,
     pub right: Arc<dyn Connector>,
+    /// The right side, where it shows series as their occurrences.
+    pub series: Option<Arc<Occurrences>>,
     pub left_account: String,
     pub right_account: String,
     pub candidates: Mutex<Option<Candidates>>,
@@ -144,14 +147,23 @@ impl<'a> Session<'a> {
         let ask =
             |side, connection, container| Opening { sync: &sync.id, connection, profile, settings, side, container };
         let list = settings.crm_list.clone().map(ContainerId::new);
+        let left = engine.open_side(ask(Side::Left, crm, list.as_ref())).await?;
+        let right = engine.open_side(ask(Side::Right, remote, container)).await?;
+        let window = settings.calendar.as_ref().filter(|_| !left.keeps_recurrence());
+        let series = window.map(|calendar| {
+            let reach = Reach { past: calendar.window_past_days, future: calendar.window_future_days };
+            Arc::new(Occurrences::round(Arc::clone(&right), Arc::clone(&engine.clock), reach))
+        });
+        let right = series.clone().map_or(right, |series| series as Arc<dyn Connector>);
         Ok(Session {
             engine,
             sync,
             profile,
             settings,
             policy: profile.policy(settings),
-            left: engine.open_side(ask(Side::Left, crm, list.as_ref())).await?,
-            right: engine.open_side(ask(Side::Right, remote, container)).await?,
+            left,
+            right,
+            series,
             left_account: format!("{}:{}", crm.provider, crm.account.id),
             right_account: format!("{}:{}", remote.provider, remote.account.id),
             candidates: Mutex::new(None),

@@ -261,6 +261,11 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether it can say that an appointment repeats. To one that cannot, the engine shows a series as its occurrences.
+    fn keeps_recurrence(&self) -> bool {
+        true
+    }
+
     /// The same account, whose writes tell the guests by mail. Without it, and unless the engine asks for it (a person's
     /// fresh edit), no write tells anybody.
     fn notifying(&self) -> Option<&dyn Connector> {

@@ -146,6 +146,14 @@ pub fn first_seen(key: &RowKey, side: Side) -> bool {
 pub fn alias(sync: &SyncId, side: Side, id: &RemoteId) -> Key {
     Key::new(rows_pk(sync), format!("alias:{}:{id}", side.word()))
 }
+/// The sort keys of the rows first seen on a side, by their id there or how it begins.
+pub(crate) fn row_sort(side: Side, id: &str) -> String {
+    format!("row:{}:{id}", side.word())
+}
+/// The sort keys of [`alias`], by the id or how it begins.
+pub(crate) fn alias_sort(side: Side, id: &str) -> String {
+    format!("alias:{}:{id}", side.word())
+}
 /// A file's or folder's row.
 pub fn file(sync: &SyncId, key: &RowKey) -> Key {
     Key::new(rows_pk(sync), format!("file:{key}"))

@@ -227,6 +227,38 @@ impl Store {
         Ok(rows)
     }
 
+    /// The rows whose id on a side begins with `prefix`, comes after `after` and not after `up_to`, by that id.
+    pub async fn rows_between(
+        &self,
+        sync: &SyncId,
+        side: Side,
+        prefix: &str,
+        (after, up_to): (&RemoteId, &RemoteId),
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut keys: Vec<RowKey> = Vec::new();
+        for of in [keys::row_sort as fn(Side, &str) -> String, keys::alias_sort] {
+            let mut query = range(sync, of(side, prefix), Some(of(side, after.as_str())), 1_000);
+            query.up_to = Some(of(side, up_to.as_str()));
+            loop {
+                let page = self.table.query(&query).await?;
+                query.after = page.items.last().map(|item| item.key.sk.clone());
+                keys.extend(page.items.iter().filter_map(|item| {
+                    item.attributes.get("key").and_then(serde_json::Value::as_str).map(RowKey::new)
+                }));
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        let within =
+            |row: &Row| row.id(side).is_some_and(|id| id.as_str().starts_with(prefix) && id > after && id <= up_to);
+        let mut rows: Vec<Row> = self.rows_by_key(sync, &keys).await?.into_iter().flatten().filter(within).collect();
+        rows.sort_by(|one, other| one.id(side).cmp(&other.id(side)));
+        Ok(rows)
+    }
+
     /// Rows by key, in that order.
     pub async fn rows_by_key(&self, sync: &SyncId, keys: &[RowKey]) -> Result<Vec<Option<Row>>, StoreError> {
         let keys: Vec<_> = keys.iter().map(|key| keys::row(sync, key)).collect();

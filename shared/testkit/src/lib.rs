@@ -3,6 +3,7 @@
 
 pub mod blob_suite;
 pub mod blobs;
+pub mod calendar;
 pub mod clock;
 pub mod conformance;
 pub mod fault;
