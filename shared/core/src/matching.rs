@@ -13,6 +13,7 @@ pub fn match_keys(side: Side, fields: &Fields, match_on: &[MatchKey]) -> Vec<Str
             MatchKey::Phone => values(fields, &field::PHONES, None, "phone"),
             MatchKey::Name => name(fields).into_iter().collect(),
             MatchKey::Uid => uid(fields).into_iter().collect(),
+            MatchKey::Task => task(fields).into_iter().collect(),
         };
         for key in found {
             if !keys.contains(&key) {
@@ -47,6 +48,12 @@ fn name(fields: &Fields) -> Option<String> {
 fn uid(fields: &Fields) -> Option<String> {
     let uid = fields.text(&crate::event::field::UID);
     (!uid.is_empty()).then(|| format!("uid:{uid}"))
+}
+
+fn task(fields: &Fields) -> Option<String> {
+    use crate::task::field;
+    let (title, due) = (fields.text(&field::TITLE), fields.text(&field::DUE));
+    (!title.is_empty()).then(|| format!("task:{due} {}", title.to_lowercase()))
 }
 
 /// What the candidates say.

@@ -108,6 +108,8 @@ pub enum MatchKey {
     Name,
     /// The name that an appointment has in every calendar that it is in (iCalUID).
     Uid,
+    /// The title of a task and the day that it is due, together.
+    Task,
 }
 
 /// One mapped field.

@@ -10,6 +10,7 @@ use crate::policy::{
     Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, OverFirst, Policy, RunLimits,
 };
 use crate::record::{Field, Side};
+use crate::task;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -194,8 +195,16 @@ pub const PROFILES: &[Profile] = &[
         files: None,
     },
     CALENDAR,
-    Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", ..CALENDAR },
+    Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", crm: &["builtin", "zoho"], ..CALENDAR },
     Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", ..CALENDAR },
+    Profile {
+        id: TASKS,
+        name: "Zendesk Sell ↔ Google Tasks",
+        crm: &["sell"],
+        directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
+        match_on: &[MatchKey::Task],
+        ..CALENDAR
+    },
 ];
 
 /// What the calendar profiles share; Teamleader's own is the default. What else they differ in is in [`calendar::rules`].
@@ -257,6 +266,8 @@ const FILES: Profile = Profile {
         vendor_max_bytes: 50 * 1024 * 1024,
     }),
 };
+/// The profile that keeps tasks in step. Tasks are worked on in the calendars' queue and at their hours.
+const TASKS: &str = "sell-google-tasks";
 /// The kind of the profiles that keep appointments in step.
 const CALENDARS: &str = "calendar";
 /// The kind of the profiles that track mail.
@@ -286,7 +297,7 @@ pub struct Settings {
     pub frequency_minutes: u32,
     /// The mass-delete guard, in percent of the linked records: 0 to 100.
     pub max_delete_percent: u8,
-    /// The remote group: an id from `choices`, or a name; `None` = the profile's own.
+    /// The remote group (an id from `choices`, or a name) or task list; `None` = the profile's own, or the account's.
     pub remote_group: Option<String>,
     /// The CRM list or segment: an id from `choices`; `None` = all.
     pub crm_list: Option<String>,
@@ -309,13 +320,27 @@ pub struct Settings {
 }
 
 impl Profile {
+    /// Whether its records are tasks: of the calendars' kind, with settings and rights of their own.
+    pub fn carries_tasks(&self) -> bool {
+        self.id == TASKS
+    }
+
+    fn carries_appointments(&self) -> bool {
+        self.kind == CALENDARS && !self.carries_tasks()
+    }
+
+    /// What a user must allow us at the remote, in a word: the kind, but for tasks.
+    pub fn grant(&self) -> &'static str {
+        if self.carries_tasks() { "tasks" } else { self.kind }
+    }
+
     /// Judges settings; what is left out takes the default.
     pub fn settings(&self, given: &Map<String, Value>) -> Result<Settings, Invalid> {
         let read = Reader { given };
         read.refuse_unknown(&self.setting_names())?;
         let limits = read.value("limits", "`none` or `vendor`")?.unwrap_or(Limits::None);
         let fixed = self.vendor.frequency_minutes.filter(|_| limits == Limits::Vendor);
-        let calendar = (self.kind == CALENDARS).then(|| CalendarSettings::read(given, calendar::rules(self.id)));
+        let calendar = self.carries_appointments().then(|| CalendarSettings::read(given, calendar::rules(self.id)));
         let calendar = calendar.transpose()?;
         let direction = read.one_of("direction", self.directions)?;
         let settings = Settings {
@@ -326,7 +351,7 @@ impl Profile {
             limits,
             frequency_minutes: read.number("frequency_minutes", 5, 1440, fixed.unwrap_or(self.frequency_minutes))?,
             max_delete_percent: u8::try_from(read.number("max_delete_percent", 0, 100, 50)?).unwrap_or(100),
-            remote_group: read.text("remote_group", 200)?,
+            remote_group: read.text(if self.carries_tasks() { task::LIST } else { "remote_group" }, 200)?,
             crm_list: read.text("crm_list", 100)?,
             field_map: self.field_map(&read)?,
             eligibility: self.eligibility(&read)?,
@@ -349,6 +374,7 @@ impl Profile {
     fn setting_names(&self) -> Vec<&'static str> {
         match (self.kind, self.files) {
             (MAIL, _) => [&MAIL_SHARES[..], &MAIL_SETTINGS[..]].concat(),
+            (CALENDARS, _) if self.carries_tasks() => [&SHARED_SETTINGS[..], &[task::LIST]].concat(),
             (CALENDARS, _) => [&SHARED_SETTINGS[..], &calendar::SETTINGS[..]].concat(),
             (_, Some(_)) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
             (_, None) => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
@@ -372,6 +398,9 @@ impl Profile {
     fn field_map(&self, read: &Reader<'_>) -> Result<Vec<FieldRule>, Invalid> {
         let expected = "a list of {\"crm\", \"remote\", \"direction\"}";
         let default = self.directions.first().copied().unwrap_or(Direction::Both);
+        if self.carries_tasks() {
+            return Ok(task::field_map(default));
+        }
         if self.kind == CALENDARS {
             return Ok(calendar::field_map(default));
         }
@@ -451,6 +480,8 @@ impl Profile {
         let properties = schema["properties"].as_object_mut().expect("it was written so above");
         if self.kind == MAIL {
             properties.extend(MailRules::schema());
+        } else if self.carries_tasks() {
+            properties.extend(task::settings_schema());
         } else if self.kind == CALENDARS {
             properties.extend(CalendarSettings::schema(calendar::rules(self.id)));
         } else {
@@ -696,6 +727,26 @@ mod tests {
                 judge(json!({"default_calendar": "primary"})).unwrap().bounds(Side::Right)
             );
         }
+    }
+
+    #[test]
+    fn the_tasks_profile_is_of_the_calendars_kind_and_has_a_list_and_no_calendars() {
+        let tasks = profile("sell-google-tasks").unwrap();
+        let judge = |settings: Value| tasks.settings(settings.as_object().unwrap());
+        assert_eq!((tasks.kind, tasks.grant()), ("calendar", "tasks"));
+        let settings = judge(json!({})).unwrap();
+        assert!(settings.calendar.is_none() && settings.remote_group.is_none());
+        let names: Vec<String> = settings.field_map.iter().map(|rule| rule.remote.to_string()).collect();
+        assert_eq!(names, ["title", "notes", "due", "status"]);
+        let chosen = judge(json!({"remote_list": "MDk"})).unwrap();
+        assert_eq!(chosen.remote_group.as_deref(), Some("MDk"));
+        assert_ne!(chosen.bounds(Side::Right), settings.bounds(Side::Right));
+        for wrong in ["target_calendar", "remote_group", "field_map"] {
+            assert_eq!(judge(json!({wrong: "x"})).unwrap_err().field, format!("settings.{wrong}"));
+        }
+        let calendars = profile("sell-google-calendar").unwrap();
+        assert_eq!(calendars.grant(), "calendar");
+        assert!(calendars.settings(json!({"remote_list": "MDk"}).as_object().unwrap()).is_err());
     }
 
     #[test]

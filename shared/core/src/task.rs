@@ -4,10 +4,17 @@
 use crate::error::Invalid;
 use crate::event::Status;
 use crate::normalise;
+use crate::policy::{Direction, FieldRule};
 use crate::record::{Field, Fields, Item, Value};
 use crate::schema::{FieldSchema, FieldType};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde_json::{Map, Value as Json, json};
+
+/// The setting that a tasks profile has besides: the remote task list.
+pub(crate) const LIST: &str = "remote_list";
+/// The account's own list, where none is chosen.
+pub const OWN_LIST: &str = "@default";
 
 /// Canonical field names of a task.
 pub mod field {
@@ -97,6 +104,19 @@ impl Task {
 /// These fields as a side that sets no limits has them.
 pub fn schema(fields: &[Field]) -> Vec<FieldSchema> {
     fields.iter().map(|name| describe(name.clone())).collect()
+}
+
+/// The mapped fields: each as itself. When a task was done, and what it came from, each side says by itself.
+pub(crate) fn field_map(direction: Direction) -> Vec<FieldRule> {
+    let rule = |name: Field| FieldRule { crm: name.clone(), remote: name, direction };
+    [field::TITLE, field::NOTES, field::DUE, field::STATUS].into_iter().map(rule).collect()
+}
+
+/// JSON Schema of a tasks profile's own settings.
+pub(crate) fn settings_schema() -> Map<String, Json> {
+    let list = json!({ "type": ["string", "null"], "maxLength": 200, "default": null,
+        "description": "The task list, from choices; null: the account's own." });
+    Map::from_iter([(LIST.to_owned(), list)])
 }
 
 fn describe(name: Field) -> FieldSchema {

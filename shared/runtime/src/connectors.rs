@@ -8,22 +8,23 @@ use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_builtin::{BuiltinCalendar, BuiltinMail};
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
+use tandem_core::record::ContainerId;
 use tandem_dropbox::DropboxFiles;
 use tandem_dropbox::push::DropboxPush;
 use tandem_engine::{Connectors, MailPorts, Opening};
 use tandem_google::drive::DrivePush;
 use tandem_google::push::{CalendarPush, MailPush};
-use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleContacts, GoogleDrive, GoogleMail};
+use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleContacts, GoogleDrive, GoogleMail, GoogleTasks};
 use tandem_http::Authorised;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
-use tandem_sell::SellContacts;
+use tandem_sell::{SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_teamleader::TeamleaderContacts;
-use tandem_zoho::ZohoContacts;
+use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
 pub(crate) struct OpenConnectors {
@@ -34,11 +35,15 @@ pub(crate) struct OpenConnectors {
 impl Connectors for OpenConnectors {
     fn missing_scope(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
         let is_google = connection.provider == "google";
-        let missing = is_google.then(|| tandem_google::auth::missing_for(profile.kind, &connection.scopes)).flatten();
+        let missing =
+            is_google.then(|| tandem_google::auth::missing_for(profile.grant(), &connection.scopes)).flatten();
         missing.map(str::to_owned)
     }
 
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        if ask.profile.carries_tasks() {
+            return self.tasks(ask);
+        }
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin(ask).await,
             "google" => self.google(ask),
@@ -97,8 +102,18 @@ fn no_mail(provider: &str) -> ConnectorError {
     refused(format!("This release files no mail of `{provider}`."))
 }
 
+/// Never contacts in their place.
+fn no_appointments(provider: &str) -> ConnectorError {
+    refused(format!("This release has no appointments of `{provider}`."))
+}
+
 fn region(ask: Opening<'_>) -> Region {
     ask.settings.phone_region.as_deref().map_or_else(Region::none, Region::of)
+}
+
+/// Sell keeps a queue of changes for each device: each sync is one, and stays the same one.
+fn device(ask: Opening<'_>) -> String {
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, ask.sync.as_str().as_bytes()).to_string()
 }
 
 fn carry(ask: Opening<'_>) -> Carry {
@@ -138,7 +153,27 @@ impl OpenConnectors {
         Ok(Arc::new(GoogleContacts::new(self.transport(ask)?, config, group, region(ask))))
     }
 
+    /// Tasks, on either side.
+    fn tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let clock = Arc::clone(&self.ports.clock);
+        match ask.connection.provider.as_str() {
+            "google" => {
+                let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
+                let (config, list) = (self.ports.config.google.clone(), ContainerId::new(list));
+                Ok(Arc::new(GoogleTasks::new(self.transport(ask)?, clock, config, list)))
+            }
+            "sell" => {
+                let config = self.ports.config.sell.clone();
+                Ok(Arc::new(SellTasks::new(self.transport(ask)?, clock, config, device(ask))))
+            }
+            other => Err(refused(format!("This release has no tasks of `{other}`."))),
+        }
+    }
+
     fn teamleader(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        if ask.settings.calendar.is_some() {
+            return Err(no_appointments("teamleader"));
+        }
         let options =
             tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
@@ -150,17 +185,21 @@ impl OpenConnectors {
             let detail = "Zoho named no data centre for this account; connect it again.";
             return Err(ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail));
         };
+        let clock = Arc::clone(&self.ports.clock);
+        if ask.settings.calendar.is_some() {
+            return Ok(Arc::new(ZohoEvents::new(self.transport(ask)?, clock, origin)));
+        }
         let options =
             tandem_zoho::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
-        let clock = Arc::clone(&self.ports.clock);
         Ok(Arc::new(ZohoContacts::new(self.transport(ask)?, clock, origin, options)))
     }
 
     fn sell(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        // Sell keeps a queue of changes for each device: each sync is one, and stays the same one.
-        let device = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, ask.sync.as_str().as_bytes()).to_string();
+        if ask.settings.calendar.is_some() {
+            return Err(no_appointments("sell"));
+        }
         let (container, carry, region) = (ask.container.cloned(), carry(ask), region(ask));
-        let options = tandem_sell::Options { container, carry, region, device };
+        let options = tandem_sell::Options { container, carry, region, device: device(ask) };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
         Ok(Arc::new(SellContacts::new(self.transport(ask)?, clock, config, options)))
     }

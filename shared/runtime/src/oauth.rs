@@ -47,12 +47,12 @@ const PROVIDERS: &[Row] = &[
     },
 ];
 
-/// The kinds of sync that this release has with a provider's accounts: an account is asked once for what all of them need.
+/// The kinds of sync (and tasks) that this release has with a provider's accounts: an account is asked once for what all of them need.
 fn kinds_at(provider: &str) -> Vec<&'static str> {
     let mut kinds: Vec<&str> = Vec::new();
     for profile in PROFILES.iter().filter(|profile| profile.remote.contains(&provider)) {
-        if !kinds.contains(&profile.kind) {
-            kinds.push(profile.kind);
+        if !kinds.contains(&profile.grant()) {
+            kinds.push(profile.grant());
         }
     }
     kinds
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn google_is_asked_once_for_what_every_kind_of_sync_needs_and_a_missing_scope_is_named() {
         let asked = provider_row("google").provider(&config(&[])).endpoints.scopes;
-        for kind in ["contacts", "calendar", "files", "mail"] {
+        for kind in ["contacts", "calendar", "files", "mail", "tasks"] {
             assert_eq!(tandem_google::auth::missing_for(kind, &asked), None, "{kind}");
             let lacking: Vec<String> = asked
                 .iter()

@@ -41,13 +41,14 @@ pub const SCOPES_FOR_FILES: [&str; 3] = [SCOPES_IDENTITY[0], SCOPES_IDENTITY[1],
 const AUTHORIZE_PARAMETERS: [(&str, &str); 3] =
     [("access_type", "offline"), ("prompt", "consent"), ("include_granted_scopes", "true")];
 
-/// What a sync of this kind needs, besides knowing which account it is.
+/// What a sync of this kind (or `tasks`) needs, besides knowing which account it is.
 pub fn needed_for(kind: &str) -> &'static [&'static str] {
     match kind {
         "contacts" => &[SCOPE_CONTACTS],
         "calendar" => &[SCOPE_CALENDAR_EVENTS, SCOPE_CALENDAR_LIST],
         "files" => &[SCOPE_DRIVE],
         "mail" => &[SCOPE_GMAIL_READ, SCOPE_GMAIL_LABELS],
+        "tasks" => &[SCOPE_TASKS],
         _ => &[],
     }
 }

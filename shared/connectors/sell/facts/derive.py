@@ -46,6 +46,7 @@ def main():
     facts = {
         "methods": dict(sorted(methods.items())),
         "contact": types(folder, "airbyte-schemas/contacts.json"),
+        "task": types(folder, "tap-schemas/tasks.json"),
         "statuses": {name: described["components"]["schemas"]["Contact"]["properties"][name]["enum"]
                      for name in ("customer_status", "prospect_status")},
         "tag": sorted(types(folder, "tap-schemas/tags.json")),

@@ -1,10 +1,10 @@
 //! The persons of a Sell account as a [`Connector`].
 mod feed;
 mod find;
-mod pace;
 mod writes;
 
-use crate::api::{self, Call, PAGE};
+use crate::api::{self, Call, PAGE, is_last};
+use crate::client::{Client, number};
 use crate::config::SellConfig;
 use crate::error::{self, PROVIDER};
 use crate::map::{self, Organisation, Rules};
@@ -44,12 +44,10 @@ pub struct Options {
 
 /// The persons of one Sell account, opened for one sync.
 pub struct SellContacts {
-    transport: Arc<dyn HttpTransport>,
+    client: Client,
     clock: Arc<dyn Clock>,
-    config: SellConfig,
     options: Options,
     page_size: usize,
-    pace: pace::Pace,
     /// Organisations that the listing under way met; read anew by everything else.
     known: Mutex<BTreeMap<u64, Organisation>>,
     custom: Mutex<Option<Arc<Vec<CustomField>>>>,
@@ -61,8 +59,8 @@ impl SellContacts {
     /// `transport` adds the access token; `clock` paces the requests.
     pub fn new(transport: Arc<dyn HttpTransport>, clock: Arc<dyn Clock>, config: SellConfig, options: Options) -> Self {
         let (known, custom, user) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let pace = pace::Pace::new(Arc::clone(&clock));
-        Self { transport, clock, config, options, page_size: PAGE, pace, known, custom, user }
+        let client = Client::new(transport, Arc::clone(&clock), config);
+        Self { client, clock, options, page_size: PAGE, known, custom, user }
     }
 
     /// Lists smaller pages (1 to 100). For tests.
@@ -75,13 +73,8 @@ impl SellContacts {
         Rules { carry: self.options.carry, region: self.options.region }
     }
 
-    /// Sends when it is our turn; a refusal is an error.
     async fn send(&self, call: Call) -> Result<Response<Bytes>> {
-        let operation = call.operation;
-        let request = call.request(&self.config.api_url)?;
-        self.pace.turn().await;
-        let response = self.transport.send(request).await.map_err(|lost| error::from_transport(operation, lost))?;
-        if response.status().is_success() { Ok(response) } else { Err(error::classify(operation, &response)) }
+        self.client.send(call).await
     }
 
     async fn list(&self, query: Vec<(&'static str, String)>) -> Result<Many<Contact>> {
@@ -193,18 +186,6 @@ impl SellContacts {
     }
 }
 
-/// Ids go into paths, so only numbers are let through.
-fn number(operation: &'static str, id: &RemoteId) -> Result<u64> {
-    id.as_str().parse().map_err(|_| error::refused(operation, "this is no id of Sell's"))
-}
-
-fn is_last<T>(answer: &Many<T>, size: usize) -> bool {
-    match &answer.meta.links {
-        Some(links) => links.next_page.is_none() || answer.items.is_empty(),
-        None => answer.items.len() < size,
-    }
-}
-
 #[async_trait]
 impl Connector for SellContacts {
     fn provider(&self) -> &'static str {
@@ -231,7 +212,7 @@ impl Connector for SellContacts {
     }
 
     async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage> {
-        self.read_feed(from).await
+        crate::feed::read(self, from).await
     }
 
     /// One call for all, one for their organisations, and one more for each that is missing: leaving an id out of a list

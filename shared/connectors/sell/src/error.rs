@@ -83,7 +83,7 @@ fn sentence(kind: ErrorKind, status: u16) -> String {
         ErrorKind::Throttled { .. } => "Sell asks us to slow down".to_owned(),
         ErrorKind::AuthRevoked => "Sell no longer accepts this connection".to_owned(),
         ErrorKind::CursorExpired => "the stored position in Sell cannot be used".to_owned(),
-        ErrorKind::Conflict => "the contact was changed in Sell in the meantime".to_owned(),
+        ErrorKind::Conflict => "it was changed in Sell in the meantime".to_owned(),
         ErrorKind::NotFound => "Sell does not have it".to_owned(),
         ErrorKind::Forbidden => "the Sell connection lacks the right to do this".to_owned(),
         ErrorKind::Permanent => format!("Sell refuses this (status {status})"),

@@ -223,7 +223,7 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
         ("DELETE", ["contacts", id]) => core::delete(state, &who, id),
         ("GET", ["contact", "custom_fields"]) => core::custom_fields(state, &who),
         ("GET", ["tags"]) => core::tags(state, &who, asked),
-        ("GET", ["users", "self"]) => core::user(&who),
+        ("GET", ["users", "self"]) => core::user(state, &who),
         ("GET", ["accounts", "self"]) => core::account(state, &who),
         ("POST", ["sync", "start"]) => sync::start(state, &who, asked),
         ("GET", ["sync", session, "queues", "main"]) => sync::fetch(state, &who, asked, session),

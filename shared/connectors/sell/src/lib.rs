@@ -1,17 +1,22 @@
-//! Zendesk Sell: contacts with their organisations by the Core API v2, changes by the Sync API.
+//! Zendesk Sell: contacts with their organisations, and tasks, by the Core API v2, changes by the Sync API.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
 mod api;
 pub mod auth;
+mod client;
 pub mod config;
 mod contacts;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod feed;
 mod map;
+mod pace;
+mod tasks;
 mod wire;
 
 pub use auth::is_personal_token;
 pub use config::SellConfig;
 pub use contacts::{Options, SellContacts};
+pub use tasks::SellTasks;

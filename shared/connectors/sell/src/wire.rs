@@ -60,6 +60,9 @@ pub(crate) struct CustomField {
 #[derive(Deserialize)]
 pub(crate) struct User {
     pub(crate) id: u64,
+    /// `UTC+01:00`.
+    #[serde(default)]
+    pub(crate) timezone: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +70,7 @@ pub(crate) struct Tag {
     pub(crate) name: String,
 }
 
-/// A person or an organisation, as Sell shows it. In a queue it may also be of another kind, or nothing: what is no object
+/// A person, an organisation or a task, as Sell shows it. In a queue it may also be of another kind, or nothing: what is no object
 /// is taken as an empty one, so that no item stops those beside it.
 #[derive(Clone, Deserialize)]
 #[serde(from = "Json")]

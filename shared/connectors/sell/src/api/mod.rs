@@ -1,5 +1,6 @@
 //! Requests and their answers, without I/O.
 use crate::error;
+use crate::wire::Many;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde::de::DeserializeOwned;
@@ -43,6 +44,24 @@ impl Call {
     }
     pub(crate) fn delete(id: u64) -> Self {
         Self::new("contacts.delete", Method::DELETE, format!("/v2/contacts/{id}"))
+    }
+    /// Lists tasks, by these filters.
+    pub(crate) fn tasks(query: Vec<(&'static str, String)>) -> Self {
+        Self { query, ..Self::new("tasks.list", Method::GET, "/v2/tasks") }
+    }
+    pub(crate) fn task(id: u64) -> Self {
+        Self::new("tasks.get", Method::GET, format!("/v2/tasks/{id}"))
+    }
+    pub(crate) fn create_task(data: Json) -> Self {
+        let body = Some(json!({"data": data, "meta": {"type": "task"}}));
+        Self { body, ..Self::new("tasks.create", Method::POST, "/v2/tasks") }
+    }
+    pub(crate) fn update_task(id: u64, data: Json) -> Self {
+        let body = Some(json!({"data": data, "meta": {"type": "task"}}));
+        Self { body, ..Self::new("tasks.update", Method::PUT, format!("/v2/tasks/{id}")) }
+    }
+    pub(crate) fn delete_task(id: u64) -> Self {
+        Self::new("tasks.delete", Method::DELETE, format!("/v2/tasks/{id}"))
     }
     pub(crate) fn custom_fields() -> Self {
         Self::new("custom_fields.list", Method::GET, "/v2/contact/custom_fields")
@@ -95,4 +114,12 @@ impl Call {
 /// The answer's body, or why there is none.
 pub(crate) fn parse<T: DeserializeOwned>(operation: &'static str, response: &Response<Bytes>) -> Result<T> {
     serde_json::from_slice(response.body()).map_err(|_| error::unreadable(operation))
+}
+
+/// Whether no page follows this one, of `size` items.
+pub(crate) fn is_last<T>(answer: &Many<T>, size: usize) -> bool {
+    match &answer.meta.links {
+        Some(links) => links.next_page.is_none() || answer.items.is_empty(),
+        None => answer.items.len() < size,
+    }
 }

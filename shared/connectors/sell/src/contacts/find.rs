@@ -2,8 +2,8 @@
 //!
 //! Sell keeps no marker, so a record is taken for ours only where nothing speaks against it: this user made it within the
 //! last hour, it is in our list, it says exactly what the draft would, and there are no more such records than drafts.
-use super::{SellContacts, is_last};
-use crate::api::{self, Call, PAGE};
+use super::SellContacts;
+use crate::api::{self, Call, PAGE, is_last};
 use crate::map;
 use crate::wire::{Contact, One, User};
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,13 +2,13 @@
 //!
 //! Never `POST /v2/contacts/upsert`: it would write over a stranger's record that happens to have the same address. The
 //! engine has matched already, and after a lost answer [`SellContacts::find_lately_made`] finds what was made.
-use super::{MOST_PAGES, SellContacts, WRITES, is_last, number};
-use crate::api::{self, Call, PAGE};
+use super::{MOST_PAGES, SellContacts, WRITES};
+use crate::api::{self, Call, PAGE, is_last};
+use crate::client::{few_at_once, number};
 use crate::error;
 use crate::map::{self, Organisation};
 use crate::wire::{Contact, CustomField, One};
-use futures::future::{BoxFuture, FutureExt};
-use futures::stream::{self, StreamExt};
+use futures::future::FutureExt;
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,8 +17,6 @@ use tandem_core::record::{Field, Fields, Scope};
 use tandem_ports::connector::{Deletion, Draft, Outcomes, Patch, Written};
 use tandem_ports::error::{ErrorKind, Result};
 
-/// Requests of one batch that are under way at once.
-const AT_ONCE: usize = 4;
 /// What the writes of a batch share.
 struct Prepared {
     custom: Arc<Vec<CustomField>>,
@@ -154,11 +152,6 @@ impl Prepared {
         let named = self.by_name.values().filter_map(|found| found.as_ref().ok());
         self.by_id.values().chain(named).map(|o| (o.id, o.clone())).collect()
     }
-}
-
-/// In the items' order.
-async fn few_at_once<T>(work: Vec<BoxFuture<'_, Result<T>>>) -> Outcomes<T> {
-    stream::iter(work).buffered(AT_ONCE).collect().await
 }
 
 fn limit(operation: &'static str, items: usize) -> Result<()> {

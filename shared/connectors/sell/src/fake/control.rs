@@ -38,7 +38,15 @@ fn of_account(state: &mut State, asked: &Asked, rest: &str, body: &Json) -> Answ
         ("POST", "contacts") => return core::create(state, &who, body),
         ("PATCH", "contacts") => return core::update(state, &who, &id, body),
         ("DELETE", "contacts") => return core::delete(state, &who, &id).map(|_| (200, json!({}))),
-        ("POST", "leads" | "deals" | "notes") => {
+        ("PATCH" | "DELETE", "tasks") => {
+            let kind = others::kind(rest).ok_or_else(Refusal::missing)?;
+            let id = body["id"].as_u64().ok_or_else(|| Refusal::of_parameter("id"))?;
+            return match asked.method.as_str() {
+                "PATCH" => others::change(state, &who, kind, id, body),
+                _ => others::delete(state, &who, kind, id).map(|_| (200, json!({}))),
+            };
+        }
+        ("POST", "leads" | "deals" | "notes" | "tasks") => {
             let kind = others::kind(rest).ok_or_else(Refusal::missing)?;
             return others::answer(state, &who, asked, kind, None);
         }

@@ -225,8 +225,9 @@ pub(super) fn tags(state: &mut State, who: &Who, asked: &Asked) -> Answer {
     paged(asked, &all, Json::clone)
 }
 
-pub(super) fn user(who: &Who) -> Answer {
-    let data = json!({"id": who.user, "name": who.email, "email": who.email, "status": "active", "role": "user"});
+pub(super) fn user(state: &State, who: &Who) -> Answer {
+    let data = json!({"id": who.user, "name": who.email, "email": who.email, "status": "active", "role": "user",
+        "timezone": state.settings.timezone});
     Ok((200, json!({"data": data, "meta": {"type": "user"}})))
 }
 

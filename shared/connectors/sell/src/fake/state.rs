@@ -35,6 +35,8 @@ pub struct Settings {
     pub most_characters: usize,
     /// Whether a tombstone says of what kind the contact was. Sell does not say.
     pub tombstones: Tombstones,
+    /// Where the users are, as Sell writes it.
+    pub timezone: String,
     /// The one registered client; without it any client is one.
     pub client: Option<Client>,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             token_seconds: 3_600,
             most_characters: 255,
             tombstones: Tombstones::Bare,
+            timezone: "UTC+01:00".to_owned(),
             client: None,
         }
     }
@@ -93,7 +96,7 @@ pub enum Fault {
     Forbidden,
     /// 400, nothing done.
     BadRequest,
-    /// The next write of a person is done and its answer lost.
+    /// The next write of a person or a task is done and its answer lost.
     LoseAnswer,
     /// The request is lost before anything is done.
     LoseRequest,
@@ -162,7 +165,7 @@ pub(super) struct Session {
     pub(super) started_ms: i64,
 }
 
-/// A lead, a deal or a note.
+/// A lead, a deal, a note or a task.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Other {
     pub(super) kind: String,
@@ -221,7 +224,7 @@ impl State {
     pub(super) fn take_fault(&mut self, asked: &Asked) -> Option<Fault> {
         let fault = *self.faults.first()?;
         let person_written = asked.method != "GET"
-            && asked.path.starts_with("/v2/contacts")
+            && (asked.path.starts_with("/v2/contacts") || asked.path.starts_with("/v2/tasks"))
             && asked.json().is_ok_and(|body| body["data"]["is_organization"] != true);
         (fault != Fault::LoseAnswer || person_written).then(|| self.faults.remove(0))
     }
