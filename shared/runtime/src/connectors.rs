@@ -173,7 +173,11 @@ impl OpenConnectors {
             "builtin" => {
                 let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
                 let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
-                Ok(Arc::new(BuiltinMail::open(table, clock, account, user).await?))
+                let desk = BuiltinMail::open(table, clock, account, user).await?;
+                Ok(match self.ports.blobs.clone() {
+                    Some(blobs) => Arc::new(desk.with_files(blobs)),
+                    None => Arc::new(desk),
+                })
             }
             other => Err(no_mail(other)),
         }
