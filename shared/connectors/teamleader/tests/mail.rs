@@ -1,6 +1,9 @@
 //! Mail in Teamleader: filed once whatever gets lost, looked up, made a task of.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 use async_trait::async_trait;
-use serde_json::json;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tandem_core::mail::{
@@ -8,6 +11,7 @@ use tandem_core::mail::{
 };
 use tandem_core::record::RemoteId;
 use tandem_ports::error::{ErrorKind, Result};
+use tandem_ports::infra::{HttpTransport, TransportError};
 use tandem_ports::mail::{Entered, FiledHow, MailDesk, MailLedger, MailTask};
 use tandem_teamleader::fake::{Edit, FakeTeamleader, Fault};
 use tandem_teamleader::{TeamleaderConfig, TeamleaderMail};
@@ -195,4 +199,72 @@ async fn what_teamleader_refuses_is_said() {
     let filed = world.desk().file(&mail("1@x", &at, "me@acme.example")).await.unwrap();
     let refused = world.desk().remove(&filed.id, &address("me@acme.example")).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Permanent);
+}
+
+/// Passes requests on and holds each to `facts/api.json`.
+struct Checked {
+    inner: Arc<dyn HttpTransport>,
+    seen: Mutex<BTreeSet<String>>,
+}
+
+#[async_trait]
+impl HttpTransport for Checked {
+    async fn send(&self, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, TransportError> {
+        let method = request.uri().path().trim_start_matches('/').to_owned();
+        // Our excerpt of the specification does not have it.
+        if method != "workTypes.list" {
+            let facts: Value = serde_json::from_str(include_str!("../facts/api.json")).unwrap();
+            check(&facts[&method], &serde_json::from_slice(request.body()).unwrap(), &method);
+        }
+        self.seen.lock().unwrap().insert(method);
+        self.inner.send(request).await
+    }
+}
+
+/// Checks a value against `{"key": shape}`, `[shape]`, the words under `"enum"`, or a plain one.
+fn check(shape: &Value, value: &Value, at: &str) {
+    match (shape, value) {
+        (Value::Object(shape), _) if shape.contains_key("enum") => {
+            assert!(shape["enum"].as_array().unwrap().contains(value), "{at} may not be {value}");
+        }
+        (Value::Object(shape), Value::Object(members)) => {
+            for (name, member) in members {
+                let at = format!("{at}.{name}");
+                check(shape.get(name).unwrap_or_else(|| panic!("{at} is not in the specification")), member, &at);
+            }
+        }
+        (Value::Array(shape), Value::Array(items)) => items.iter().for_each(|item| check(&shape[0], item, at)),
+        (Value::String(_), _) => {}
+        _ => panic!("{at} has another shape: {value}"),
+    }
+}
+
+#[tokio::test]
+async fn whatever_we_ask_is_in_teamleaders_own_list() {
+    let world = World::new();
+    let checked = Arc::new(Checked { inner: world.fake.authorised(ACCOUNT), seen: Mutex::default() });
+    let (clock, ledger) = (world.clock.clone(), world.ledger.clone());
+    let desk = TeamleaderMail::new(checked.clone(), clock, TeamleaderConfig::default(), ledger);
+    let one = desk.add_person(&NewPerson::of(&Mailbox::read("Piet Jans", "piet@new.example").unwrap())).await.unwrap();
+    desk.names(std::slice::from_ref(&one)).await.unwrap();
+    let message = mail("1@x", std::slice::from_ref(&one), "me@acme.example");
+    let task = MailTask { title: "x".to_owned(), link: String::new(), due_on: jiff::civil::date(2026, 1, 6) };
+    world.fake.inject_on(Fault::LoseAnswer, &["emailTracking.create"]);
+    desk.file(&message).await.unwrap_err();
+    let filed = desk.file(&message).await.unwrap();
+    world.fake.inject_on(Fault::LoseAnswer, &["tasks.create"]);
+    desk.add_task(&filed.id, &task).await.unwrap_err();
+    desk.add_task(&filed.id, &task).await.unwrap();
+    let asked = checked.seen.lock().unwrap().clone();
+    let wanted = [
+        "companies.list",
+        "contacts.add",
+        "contacts.list",
+        "emailTracking.create",
+        "emailTracking.list",
+        "tasks.create",
+        "tasks.list",
+        "workTypes.list",
+    ];
+    assert!(asked.iter().eq(wanted), "{asked:?}");
 }
