@@ -47,7 +47,7 @@ def main():
     facts = {}
     for method in METHODS:
         body = document["paths"]["/" + method]["post"].get("requestBody")
-        schema = body["content"]["application/json"]["schema"] if body else {}
+        schema = next(iter(body["content"].values()))["schema"] if body else {}
         found = shape(schema, document)
         facts[method] = {**(found if isinstance(found, dict) else {}), **ADDED.get(method, {})}
     json.dump(facts, sys.stdout, indent=1, sort_keys=True)
