@@ -95,10 +95,6 @@ pub(crate) fn tracked(subject: &Value, page: Page) -> Call {
 }
 
 pub(crate) fn tasks_of(customer: &Value, page: Page) -> Call {
-    let body = json!({
-        "filter": {"customer": customer},
-        "page": {"size": page.size, "number": page.number},
-        "sort": [{"field": "due_on", "order": "desc"}],
-    });
+    let body = json!({"filter": {"customer": customer}, "page": {"size": page.size, "number": page.number}});
     Call { method: "tasks.list", body }
 }
