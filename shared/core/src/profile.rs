@@ -172,7 +172,7 @@ pub const PROFILES: &[Profile] = &[
         id: "teamleader-gmail",
         name: "Gmail → Teamleader Focus",
         kind: MAIL,
-        crm: &["builtin"],
+        crm: &["builtin", "teamleader"],
         remote: &["google"],
         directions: &[Direction::RemoteToCrm],
         conflicts: &[Conflict::Crm],

@@ -187,3 +187,24 @@ pub trait MailDesk: Send + Sync {
     /// What people call these e-mails, in that order; `None` where one is gone.
     async fn titles(&self, emails: &[RemoteId]) -> Result<Vec<Option<String>>>;
 }
+
+/// What a ledger knew of a write before it was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// Nothing: it is noted as begun now.
+    New,
+    /// It was begun before, and what became of it is unknown.
+    Begun,
+    /// It is done, and this is what it made.
+    Done(RemoteId),
+}
+
+/// Which messages were filed where, for a CRM that keeps no identity of a message. Durable, and one for all mailboxes of
+/// a CRM account.
+#[async_trait]
+pub trait MailLedger: Send + Sync {
+    /// Notes that a write is begun, unless it is known already.
+    async fn begin(&self, key: &str) -> Result<Entered>;
+    /// Notes what it made.
+    async fn done(&self, key: &str, made: &RemoteId) -> Result<()>;
+}

@@ -23,7 +23,8 @@ use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
 use tandem_sell::{SellContacts, SellTasks};
 use tandem_store::connection::Connection;
-use tandem_teamleader::TeamleaderContacts;
+use tandem_store::mail::FiledMail;
+use tandem_teamleader::{TeamleaderContacts, TeamleaderMail};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
@@ -210,7 +211,19 @@ impl OpenConnectors {
             "builtin" => {
                 let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
                 let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
-                Ok(Arc::new(BuiltinMail::open(table, clock, account, user).await?))
+                let desk = BuiltinMail::open(table, clock, account, user).await?;
+                Ok(match self.ports.blobs.clone() {
+                    Some(blobs) => Arc::new(desk.with_files(blobs)),
+                    None => Arc::new(desk),
+                })
+            }
+            "teamleader" => {
+                let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
+                // `<account>/<user>`: what one user has filed, all see.
+                let account = ask.connection.account.id.split('/').next().unwrap_or_default();
+                let ledger = Arc::new(FiledMail::of(store, Arc::clone(&clock), "teamleader", account));
+                let config = self.ports.config.teamleader.clone();
+                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, ledger)))
             }
             other => Err(no_mail(other)),
         }

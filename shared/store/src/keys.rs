@@ -5,6 +5,7 @@
 //! | `USER#<user>` | `conn:<id>` · `sync:<id>` | that user's connections and syncs (ids only) |
 //! | `CONN#<id>` | `conn` · `refresh` | a connection; the lease of its token refresh |
 //! | `ACCT#<provider>#<account>` | `conn:<id>` | connections of one provider account (webhooks find them here) |
+//! | | `mail:<hash>` | what was filed of a message in a CRM that cannot say itself; expires |
 //! | `LISTEN#<provider>#<account>` | `sync:<id>` | syncs that hear of an account, where notifications name it alone |
 //! | `CHAN#<id>` | `channel` | a watch channel: its sync and the hash of its token; expires |
 //! | `MSG#<provider>#<hash of id>` | `message` | a notification that was worked on; expires |
@@ -57,6 +58,10 @@ pub fn account_pk(provider: &str, account: &str) -> String {
 /// A connection of a provider account.
 pub fn account_connection(provider: &str, account: &str, id: &ConnectionId) -> Key {
     Key::new(account_pk(provider, account), format!("conn:{id}"))
+}
+/// What was filed of a message in a CRM account.
+pub fn mail_entry(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("mail:{hash}"))
 }
 /// A watch channel.
 pub fn channel(id: &str) -> Key {

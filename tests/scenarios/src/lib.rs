@@ -392,6 +392,28 @@ impl Story {
         self.store.create_sync(&second).await.expect("a new sync");
         self.engine.start_run(&second, Trigger::Push).await.expect("may be started");
     }
+    /// Another Google account of the same user, with a sync of its own between it and the CRM; its first job waits in
+    /// the queue.
+    pub async fn second_mailbox(&self, connection: &str, account: &str, settings: Value) {
+        let (id, user) = (ConnectionId::new(connection), UserId::new(&self.user.id));
+        let connected = Connection {
+            account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
+            state: ConnectionState::Connected,
+            ..Connection::new(id.clone(), user, "google", self.clock.now())
+        };
+        self.store.create_connection(&connected).await.expect("a new connection");
+        let first = self.sync().await;
+        let second = Sync {
+            id: SyncId::new(format!("sync of {connection}")),
+            remote: id,
+            settings: object(settings),
+            current_run: None,
+            last_run: None,
+            ..first
+        };
+        self.store.create_sync(&second).await.expect("a new sync");
+        self.engine.start_run(&second, Trigger::Push).await.expect("may be started");
+    }
     /// An administrator changes what the salesperson may do with contacts.
     pub async fn crm_rights(&self, contacts: Value) {
         let rights = json!({ "rights": { "modules": { "contacts": contacts } } });

@@ -211,3 +211,21 @@ async fn nothing_of_a_message_is_stored_outside_the_crm() {
         assert!(!text.contains(secret), "{secret} is stored");
     }
 }
+
+#[tokio::test]
+async fn m09_one_message_in_two_connected_mailboxes_is_one_email_with_two_participants() {
+    const COLLEAGUE: &str = "an@example.com";
+    let story = begins(json!({"track": "all_known"})).await;
+    let id = story.crm_contact(contact("Piet", "Peeters", "piet@x.example")).await;
+    story.run().await;
+    let to_both = mail("1@x", "piet@x.example", &format!("{GOOGLE}, {COLLEAGUE}"), "Offer?");
+    for mailbox in [GOOGLE, COLLEAGUE] {
+        story.google.mail_arrives(mailbox, &to_both, &["INBOX"]);
+    }
+    story.run().await;
+    story.second_mailbox("google-2", COLLEAGUE, json!({"track": "all_known"})).await;
+    story.settle().await;
+    let emails = records(&story, Kind::Email).await;
+    assert_eq!((emails.len(), &emails[0]["links"]), (1, &json!([{"type": "contact", "id": id}])));
+    assert_eq!(emails[0]["participants"], json!([GOOGLE, COLLEAGUE]));
+}

@@ -4,7 +4,7 @@ import sys
 
 METHODS = """companies.add companies.list contacts.add contacts.delete contacts.info contacts.linkToCompany contacts.list
 contacts.tag contacts.unlinkFromCompany contacts.untag contacts.update contacts.updateCompanyLink
-customFieldDefinitions.list tags.list""".split()
+customFieldDefinitions.list emailTracking.create emailTracking.list tags.list tasks.create tasks.list""".split()
 # Supported by the update endpoints, and missing in the OpenAPI document.
 ADDED = {"contacts.update": {"custom_fields_update_strategy": {"enum": ["partial"]}}}
 
@@ -47,7 +47,7 @@ def main():
     facts = {}
     for method in METHODS:
         body = document["paths"]["/" + method]["post"].get("requestBody")
-        schema = body["content"]["application/json"]["schema"] if body else {}
+        schema = next(iter(body["content"].values()))["schema"] if body else {}
         found = shape(schema, document)
         facts[method] = {**(found if isinstance(found, dict) else {}), **ADDED.get(method, {})}
     json.dump(facts, sys.stdout, indent=1, sort_keys=True)

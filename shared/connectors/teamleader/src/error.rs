@@ -36,7 +36,12 @@ pub(crate) fn classify(operation: &'static str, response: &Response<Bytes>, rese
 
 /// The API shows nobody's rights, so the sentence names those that may be missing.
 fn missing_right(operation: &str) -> String {
-    let module = if operation.starts_with("companies.") { "companies" } else { "contacts" };
+    let module = match operation.split('.').next() {
+        Some("companies") => "companies",
+        Some("emailTracking") => "e-mail tracking",
+        Some("tasks" | "workTypes") => "tasks",
+        Some(_) | None => "contacts",
+    };
     format!(
         "the Teamleader user may lack the right to {module} or the right to export, or the integration the scope `{module}`"
     )

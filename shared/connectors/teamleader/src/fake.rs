@@ -5,6 +5,7 @@ mod companies;
 mod contacts;
 mod control;
 mod lists;
+mod mail;
 mod oauth;
 mod state;
 
@@ -215,6 +216,9 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
     match resource {
         "contacts" => contacts::answer(state, account, action, &body),
         "companies" => companies::answer(state, account, action, &body),
+        "emailTracking" => mail::tracking(state, account, action, &body),
+        "tasks" => mail::tasks(state, account, action, &body),
+        "workTypes" if action == "list" => mail::types(state, account, &body),
         "tags" if action == "list" => lists::tags(state, account, &body),
         "customFieldDefinitions" if action == "list" => lists::definitions(state, account, &body),
         _ => Err(Refusal::missing()),

@@ -9,8 +9,10 @@ mod contacts;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod mail;
 mod map;
 mod wire;
 
 pub use config::TeamleaderConfig;
 pub use contacts::{Options, TeamleaderContacts};
+pub use mail::TeamleaderMail;

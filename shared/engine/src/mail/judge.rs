@@ -338,9 +338,19 @@ impl Round<'_, '_> {
             else {
                 continue;
             };
-            if let Err(error) = self.ports.desk.remove(&email, &self.address).await {
-                batch.stop = Some(stop_for(Side::Left, &error));
-                break;
+            match self.ports.desk.remove(&email, &self.address).await {
+                Ok(()) => {}
+                // A CRM that cannot: the page says of which e-mail, and a person takes it out.
+                Err(error) if error.kind == ErrorKind::Permanent => {
+                    let reason = Some(Reason::new("stays_in_crm", error.detail.clone()));
+                    let after = Row { state: RowState::Excluded, reason, ..row.clone() };
+                    batch.rows.push(RowChange { before: Some(row), after: Some(after) });
+                    continue;
+                }
+                Err(error) => {
+                    batch.stop = Some(stop_for(Side::Left, &error));
+                    break;
+                }
             }
             self.count(|counts| counts.deleted += 1);
             batch.log.push(ChangeView::whole("delete", &email, ""));

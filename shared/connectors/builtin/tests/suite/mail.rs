@@ -2,13 +2,16 @@
 use crate::common::{World, object};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tandem_builtin::{BuiltinMail, CrmError, Kind};
 use tandem_core::mail::{
-    Address, Authentic, Body, Direction, Envelope, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail, identity,
+    Address, Attachment, Authentic, Body, Direction, Envelope, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail,
+    identity,
 };
 use tandem_core::record::RemoteId;
 use tandem_ports::error::ErrorKind;
 use tandem_ports::mail::{FiledHow, MailDesk, MailTask};
+use tandem_testkit::blobs::MemoryBlobs;
 
 fn address(raw: &str) -> Address {
     Address::read(raw).unwrap()
@@ -196,4 +199,35 @@ async fn what_an_email_says_is_checked_as_any_record_is() {
     let gone = subject(SubjectKind::Contact, nobody);
     let refused = world.mail().await.file(&mail("1@x", &[gone], "me@acme.example")).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Permanent);
+}
+
+#[tokio::test]
+async fn what_is_attached_becomes_files_of_the_contact_each_once() {
+    let world = World::new().await;
+    let one = world.make(Kind::Contact, contact("One", &["jan@x.example"])).await;
+    let at = [subject(SubjectKind::Contact, &one.id)];
+    let attachment = |bytes: &[u8]| Attachment {
+        name: "image.png".to_owned(),
+        media_type: "image/png".to_owned(),
+        bytes: bytes.to_vec(),
+    };
+    let with = |id: &str, participant: &str| {
+        let mut mail = mail(id, &at, participant);
+        mail.body.attachments = vec![attachment(b"one"), attachment(b"two")];
+        mail
+    };
+    let refused = world.mail().await.file(&with("1@x", "me@acme.example")).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Permanent, "an installation without a store says so and files nothing");
+    let blobs = Arc::new(MemoryBlobs::default());
+    let desk = world.mail().await.with_files(blobs.clone());
+    let first = desk.file(&with("1@x", "me@acme.example")).await.unwrap();
+    for participant in ["me@acme.example", "you@acme.example"] {
+        assert_eq!(desk.file(&with("1@x", participant)).await.unwrap().id, first.id);
+    }
+    let ids = world.shown(Kind::Email, &first.id).await["attachments"].clone();
+    let mut names = Vec::new();
+    for id in ids.as_array().unwrap() {
+        names.push(world.shown(Kind::File, &RemoteId::new(id.as_str().unwrap())).await["name"].clone());
+    }
+    assert_eq!(names, [json!("image.png"), json!("image (2).png")]);
 }

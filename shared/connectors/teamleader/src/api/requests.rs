@@ -78,3 +78,23 @@ pub(crate) fn about(method: &'static str, id: &str, mut body: Map<String, Value>
 pub(crate) fn one(name: &str, value: Value) -> Map<String, Value> {
     Map::from_iter([(name.to_owned(), value)])
 }
+
+pub(crate) fn companies_by_email(email: &Value, page: Page) -> Call {
+    let body = json!({
+        "filter": {"email": email, "status": "active"},
+        "page": {"size": page.size, "number": page.number},
+        "sort": [{"field": "added_at", "order": "asc"}],
+    });
+    Call { method: "companies.list", body }
+}
+
+/// Tracked e-mails are listed by what they are filed at alone, in an order that is documented nowhere.
+pub(crate) fn tracked(subject: &Value, page: Page) -> Call {
+    let body = json!({"filter": {"subject": subject}, "page": {"size": page.size, "number": page.number}});
+    Call { method: "emailTracking.list", body }
+}
+
+pub(crate) fn tasks_of(customer: &Value, page: Page) -> Call {
+    let body = json!({"filter": {"customer": customer}, "page": {"size": page.size, "number": page.number}});
+    Call { method: "tasks.list", body }
+}

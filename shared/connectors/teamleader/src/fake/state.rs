@@ -193,6 +193,9 @@ pub(super) struct Account {
     pub(super) contacts: BTreeMap<String, Stored>,
     pub(super) companies: BTreeMap<String, Stored>,
     pub(super) definitions: Vec<Value>,
+    /// Tracked e-mails and tasks, as lists show them, in the order they were made.
+    pub(super) tracked: Vec<Value>,
+    pub(super) tasks: Vec<Value>,
     /// Tags that no record carries (any more).
     pub(super) tags: Vec<String>,
     /// When each call of the last minute came.

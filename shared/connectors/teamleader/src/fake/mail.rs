@@ -1,0 +1,113 @@
+//! `emailTracking.*`, `tasks.*`, `workTypes.list`.
+use super::state::{State, shown_time};
+use super::{Answer, FakeTeamleader, Refusal, Reply, lists};
+use serde_json::{Map, Value, json};
+
+/// What an e-mail can be tracked at.
+const SUBJECTS: [&str; 9] =
+    ["contact", "company", "deal", "invoice", "creditNote", "subscription", "product", "quotation", "nextgenProject"];
+
+pub(super) fn tracking(state: &mut State, account: &str, action: &str, body: &Map<String, Value>) -> Answer {
+    match action {
+        "list" => {
+            let subject = body.get("filter").and_then(|filter| filter.get("subject"));
+            let subject = subject.ok_or_else(|| Refusal::invalid("filter.subject is mandatory."))?.clone();
+            let all = &state.account(account).tracked;
+            let rows: Vec<Value> = all.iter().filter(|row| row["subject"] == subject).cloned().collect();
+            Ok(lists::paged(state, body, rows, |row| row))
+        }
+        "create" => {
+            let subject = body.get("subject").cloned().unwrap_or_default();
+            let kind = subject["type"].as_str().unwrap_or_default();
+            if !SUBJECTS.contains(&kind) {
+                return Err(Refusal::invalid("subject.type is not a known type."));
+            }
+            there(state, account, kind, subject["id"].as_str().unwrap_or_default())?;
+            let content = mandatory(body, "content")?;
+            let (id, now) = (state.uuid(), shown_time(state.now_ms));
+            let title = body.get("title").cloned().unwrap_or_default();
+            let row = json!({"id": id, "title": title, "content": content, "subject": subject, "added_at": now,
+                             "attachments": []});
+            state.account(account).tracked.push(row);
+            state.wrote();
+            Ok(Reply::Made("emailTracking", id))
+        }
+        // There is no change and no deletion.
+        _ => Err(Refusal::missing()),
+    }
+}
+
+pub(super) fn tasks(state: &mut State, account: &str, action: &str, body: &Map<String, Value>) -> Answer {
+    match action {
+        "list" => {
+            let filter = body.get("filter").cloned().unwrap_or_default();
+            let all = &state.account(account).tasks;
+            let passes = |row: &&Value| filter.get("customer").is_none_or(|customer| row["customer"] == *customer);
+            let mut rows: Vec<Value> = all.iter().filter(passes).cloned().collect();
+            rows.sort_by_key(|row| row["due_on"].as_str().unwrap_or_default().to_owned());
+            Ok(lists::paged(state, body, rows, |row| row))
+        }
+        "create" => {
+            for name in ["title", "due_on", "work_type_id"] {
+                mandatory(body, name)?;
+            }
+            let due: Result<jiff::civil::Date, _> = body["due_on"].as_str().unwrap_or_default().parse();
+            due.map_err(|_| Refusal::invalid("due_on is not a valid date."))?;
+            let known = work_types(state, account);
+            if !known.iter().any(|known| known["id"] == body["work_type_id"]) {
+                return Err(Refusal::invalid("work_type_id is not known."));
+            }
+            if let Some(customer) = body.get("customer") {
+                let kind = customer["type"].as_str().unwrap_or_default().to_owned();
+                there(state, account, &kind, customer["id"].as_str().unwrap_or_default())?;
+            }
+            let (id, now) = (state.uuid(), shown_time(state.now_ms));
+            let mut row = body.clone();
+            let kind = row.remove("work_type_id").unwrap_or_default();
+            row.insert("work_type".to_owned(), json!({"type": "workType", "id": kind}));
+            row.insert("id".to_owned(), json!(id));
+            row.insert("completed".to_owned(), json!(false));
+            row.insert("added_at".to_owned(), json!(now));
+            state.account(account).tasks.push(Value::Object(row));
+            state.wrote();
+            Ok(Reply::Made("task", id))
+        }
+        _ => Err(Refusal::missing()),
+    }
+}
+
+/// Every account has some.
+fn work_types(state: &mut State, account: &str) -> Vec<Value> {
+    let id = state.account(account).account_id.clone();
+    vec![json!({"id": format!("wt-{id}"), "name": "Administration"})]
+}
+
+pub(super) fn types(state: &mut State, account: &str, body: &Map<String, Value>) -> Answer {
+    let rows = work_types(state, account);
+    Ok(lists::paged(state, body, rows, |row| row))
+}
+
+fn mandatory(body: &Map<String, Value>, name: &str) -> Result<Value, Refusal> {
+    let given = body.get(name).filter(|value| value.as_str().is_some_and(|text| !text.is_empty()));
+    given.cloned().ok_or_else(|| Refusal::invalid(format!("{name} is mandatory.")))
+}
+
+fn there(state: &mut State, account: &str, kind: &str, id: &str) -> Result<(), Refusal> {
+    let held = state.account(account);
+    let found = match kind {
+        "contact" => held.contacts.contains_key(id),
+        "company" => held.companies.contains_key(id),
+        // The rest of Teamleader is not here.
+        _ => false,
+    };
+    if found { Ok(()) } else { Err(Refusal::missing()) }
+}
+
+impl FakeTeamleader {
+    /// The tracked e-mails and the tasks of an account, as lists show them.
+    pub fn mail_of(&self, account: &str) -> (Vec<Value>, Vec<Value>) {
+        let mut state = self.now();
+        let held = state.account(account);
+        (held.tracked.clone(), held.tasks.clone())
+    }
+}

@@ -1,0 +1,315 @@
+//! Tracked mail in Teamleader: `emailTracking.create` and `tasks.create`.
+//!
+//! Teamleader keeps no sender, date or `Message-ID` of a tracked e-mail, and knows neither a change nor a deletion of
+//! one. So the head of a message is written into its content; what was filed is kept in our own ledger; and where a
+//! write was begun and its end is unknown, the list of that contact is looked through for our reference first.
+use crate::api::requests::{self, Page, Sort};
+use crate::api::{Api, Call};
+use crate::config::TeamleaderConfig;
+use crate::error::{self, PROVIDER};
+use crate::wire::{Data, Made, text};
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use tandem_core::mail::{Address, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
+use tandem_core::record::RemoteId;
+use tandem_ports::error::Result;
+use tandem_ports::infra::{Clock, HttpTransport};
+use tandem_ports::mail::{Entered, Filed, FiledHow, MailDesk, MailLedger, MailTask};
+
+/// Pages of one contact's mail, or tasks, that a look-back reads.
+const MOST_PAGES: u64 = 50;
+/// Rows a page.
+const PAGE: u64 = 100;
+/// A page with fewer rows is the last one, whatever most Teamleader gives.
+const SMALLEST_PAGE: usize = 20;
+/// Records that one list call is asked for by id.
+const IDS: usize = 50;
+
+type Row = Map<String, Value>;
+
+/// The mail side of one Teamleader account.
+pub struct TeamleaderMail {
+    api: Api,
+    ledger: Arc<dyn MailLedger>,
+    /// Who has an address, as it was read by this run: `contacts.list` takes one address a call.
+    known: Mutex<BTreeMap<Address, Vec<Subject>>>,
+}
+
+/// A tracked e-mail, and where: Teamleader lists them by subject alone.
+struct Place {
+    subject: Subject,
+    id: String,
+}
+
+impl Place {
+    fn written(&self) -> RemoteId {
+        RemoteId::new(format!("{}:{}:{}", kind(&self.subject), self.subject.id.as_str(), self.id))
+    }
+
+    fn read(email: &RemoteId) -> Option<Place> {
+        let mut parts = email.as_str().splitn(3, ':');
+        let kind = match parts.next()? {
+            "contact" => SubjectKind::Contact,
+            "company" => SubjectKind::Company,
+            _ => return None,
+        };
+        let subject = Subject { kind, id: RemoteId::new(parts.next()?) };
+        Some(Place { subject, id: parts.next()?.to_owned() })
+    }
+}
+
+fn kind(subject: &Subject) -> &'static str {
+    match subject.kind {
+        SubjectKind::Contact => "contact",
+        SubjectKind::Company => "company",
+    }
+}
+
+fn whole(subject: &Subject) -> Value {
+    json!({"type": kind(subject), "id": subject.id})
+}
+
+/// What marks what we made, within its text.
+fn reference(key: &str) -> String {
+    format!("tandem-{}", key.chars().take(32).collect::<String>())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// The head as lines, the text, and our reference.
+fn content(mail: &TrackedMail) -> String {
+    let envelope = &mail.envelope;
+    let all = |people: &[Mailbox]| people.iter().map(Mailbox::shown).collect::<Vec<_>>().join(", ");
+    let at = envelope.sent_at.map(|at| at.to_string()).unwrap_or_default();
+    let attached: Vec<&str> = mail.body.attachments.iter().map(|attached| attached.name.as_str()).collect();
+    let lines = [
+        ("From", all(&envelope.from)),
+        ("To", all(&envelope.to)),
+        ("Cc", all(&envelope.cc)),
+        ("Date", at),
+        ("Attachments, only in the mailbox", attached.join(", ")),
+    ];
+    let line = |(name, said): &(&str, String)| format!("{name}: {}", escaped(said));
+    let head: Vec<String> = lines.iter().filter(|(_, said)| !said.is_empty()).map(line).collect();
+    let body = match &mail.body.html {
+        Some(html) => html.clone(),
+        None => format!("<p>{}</p>", escaped(&mail.body.text).replace('\n', "<br>")),
+    };
+    format!("<p>{}</p>{body}<p>{}</p>", head.join("<br>"), reference(mail.key.as_str()))
+}
+
+impl TeamleaderMail {
+    /// `transport` adds the account's access token; `ledger` is that account's.
+    pub fn new(
+        transport: Arc<dyn HttpTransport>,
+        clock: Arc<dyn Clock>,
+        config: TeamleaderConfig,
+        ledger: Arc<dyn MailLedger>,
+    ) -> Self {
+        Self { api: Api::new(transport, clock, config.api_url), ledger, known: Mutex::default() }
+    }
+
+    async fn rows(&self, call: Call) -> Result<Vec<Row>> {
+        Ok(self.api.read::<Data<Vec<Row>>>(call).await?.body.data)
+    }
+
+    async fn made(&self, call: Call) -> Result<String> {
+        Ok(self.api.read::<Data<Made>>(call).await?.body.data.id)
+    }
+
+    /// Contacts and companies with this primary address: two calls, once a run.
+    async fn holders(&self, address: &Address) -> Result<Vec<Subject>> {
+        let kept = self.known.lock().expect("no code panics while it holds this lock").get(address).cloned();
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let filter = json!({"type": "primary", "email": address.as_str()});
+        let page = Page { size: PAGE, number: 1 };
+        let contacts = self.rows(requests::contacts(requests::one("email", filter.clone()), Sort::Added, page)).await?;
+        let companies = self.rows(requests::companies_by_email(&filter, page)).await?;
+        let mut all = Vec::new();
+        for (kind, rows) in [(SubjectKind::Contact, contacts), (SubjectKind::Company, companies)] {
+            // A filter that Teamleader does not know is ignored in silence.
+            let has = rows.iter().filter(|row| has_address(row, address));
+            all.extend(has.map(|row| Subject { kind, id: RemoteId::new(text(row.get("id"))) }));
+        }
+        self.remember(address, all.clone());
+        Ok(all)
+    }
+
+    fn remember(&self, address: &Address, all: Vec<Subject>) {
+        self.known.lock().expect("no code panics while it holds this lock").insert(address.clone(), all);
+    }
+
+    /// The first of a list that `is_it` knows.
+    async fn found(&self, ask: impl Fn(Page) -> Call, is_it: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
+        for number in 1..=MOST_PAGES {
+            let rows = self.rows(ask(Page { size: PAGE, number })).await?;
+            let end = rows.len() < SMALLEST_PAGE;
+            if let Some(row) = rows.into_iter().find(&is_it) {
+                return Ok(Some(row));
+            }
+            if end {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Files a message at one contact or company, once; whether this call made it.
+    async fn file_at(&self, mail: &TrackedMail, subject: &Subject) -> Result<(RemoteId, FiledHow)> {
+        let key = format!("mail:{}:{}:{}", mail.key, kind(subject), subject.id.as_str());
+        match self.ledger.begin(&key).await? {
+            Entered::Done(id) => return Ok((id, FiledHow::Found)),
+            Entered::Begun => {
+                let ours = reference(mail.key.as_str());
+                let is_it = |row: &Row| text(row.get("content")).contains(&ours);
+                if let Some(row) = self.found(|page| requests::tracked(&whole(subject), page), is_it).await? {
+                    let place = Place { subject: subject.clone(), id: text(row.get("id")).to_owned() };
+                    self.ledger.done(&key, &place.written()).await?;
+                    return Ok((place.written(), FiledHow::Found));
+                }
+            }
+            Entered::New => {}
+        }
+        let body = json!({"subject": whole(subject), "title": mail.envelope.subject, "content": content(mail)});
+        let id = self.made(Call { method: "emailTracking.create", body }).await?;
+        let place = Place { subject: subject.clone(), id };
+        self.ledger.done(&key, &place.written()).await?;
+        Ok((place.written(), FiledHow::Made))
+    }
+
+    /// The kind of work a task is of: mandatory, and the account's own. The first there is.
+    async fn work_type(&self) -> Result<String> {
+        let page = json!({"page": {"size": PAGE, "number": 1}});
+        let rows = self.rows(Call { method: "workTypes.list", body: page }).await?;
+        let first = rows.first().map(|row| text(row.get("id")).to_owned()).filter(|id| !id.is_empty());
+        first.ok_or_else(|| error::refused("tasks.create", "this Teamleader account has no work type for a task"))
+    }
+}
+
+fn has_address(row: &Row, address: &Address) -> bool {
+    let emails = row.get("emails").and_then(Value::as_array).into_iter().flatten();
+    emails.into_iter().any(|entry| text(entry.get("email")).eq_ignore_ascii_case(address.as_str()))
+}
+
+fn name_of(row: &Row) -> String {
+    let name = text(row.get("name"));
+    let person = format!("{} {}", text(row.get("first_name")), text(row.get("last_name")));
+    if name.is_empty() { person.trim().to_owned() } else { name.to_owned() }
+}
+
+#[async_trait]
+impl MailDesk for TeamleaderMail {
+    fn provider(&self) -> &'static str {
+        PROVIDER
+    }
+
+    async fn known(&self, addresses: &[Address]) -> Result<BTreeMap<Address, Vec<Subject>>> {
+        let mut known = BTreeMap::new();
+        for address in addresses {
+            let holders = self.holders(address).await?;
+            if !holders.is_empty() {
+                known.insert(address.clone(), holders);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Looked for first, and without what this run has kept: an earlier try may have made the contact.
+    async fn add_person(&self, person: &NewPerson) -> Result<Subject> {
+        self.known.lock().expect("no code panics while it holds this lock").remove(&person.address);
+        if let Some(subject) = self.holders(&person.address).await?.into_iter().next() {
+            return Ok(subject);
+        }
+        let body = json!({
+            "first_name": person.first_name, "last_name": person.last_name,
+            "emails": [{"type": "primary", "email": person.address.as_str()}],
+        });
+        let id = self.made(Call { method: "contacts.add", body }).await?;
+        let subject = Subject { kind: SubjectKind::Contact, id: RemoteId::new(id) };
+        self.remember(&person.address, vec![subject.clone()]);
+        Ok(subject)
+    }
+
+    async fn names(&self, subjects: &[Subject]) -> Result<Vec<Option<String>>> {
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        for of in [SubjectKind::Contact, SubjectKind::Company] {
+            let ids: BTreeSet<&str> = subjects.iter().filter(|s| s.kind == of).map(|s| s.id.as_str()).collect();
+            let ids: Vec<&str> = ids.into_iter().collect();
+            for some in ids.chunks(IDS) {
+                let page = Page { size: PAGE, number: 1 };
+                let call = match of {
+                    SubjectKind::Contact => requests::contacts(requests::one("ids", json!(some)), Sort::Added, page),
+                    SubjectKind::Company => requests::companies_by_id(some),
+                };
+                let rows = self.rows(call).await?;
+                names.extend(rows.iter().map(|row| (text(row.get("id")).to_owned(), name_of(row))));
+            }
+        }
+        Ok(subjects.iter().map(|subject| names.get(subject.id.as_str()).cloned()).collect())
+    }
+
+    /// At each contact and company one tracked e-mail, as Teamleader has it; the id is that of the first.
+    async fn file(&self, mail: &TrackedMail) -> Result<Filed> {
+        let mut filed: Option<Filed> = None;
+        for subject in &mail.at {
+            let (id, how) = self.file_at(mail, subject).await?;
+            let filed = filed.get_or_insert(Filed { id, how });
+            if how == FiledHow::Made {
+                filed.how = FiledHow::Made;
+            }
+        }
+        filed.ok_or_else(|| error::refused("emailTracking.create", "the message is filed at nobody"))
+    }
+
+    async fn add_task(&self, email: &RemoteId, task: &MailTask) -> Result<RemoteId> {
+        const OPERATION: &str = "tasks.create";
+        let place = Place::read(email).ok_or_else(|| error::refused(OPERATION, "the e-mail is not known"))?;
+        let (key, ours) = (format!("task:{}", email.as_str()), reference(&place.id.replace('-', "")));
+        match self.ledger.begin(&key).await? {
+            Entered::Done(id) => return Ok(id),
+            Entered::Begun => {
+                let is_it = |row: &Row| text(row.get("description")).contains(&ours);
+                if let Some(row) = self.found(|page| requests::tasks_of(&whole(&place.subject), page), is_it).await? {
+                    let id = RemoteId::new(text(row.get("id")));
+                    self.ledger.done(&key, &id).await?;
+                    return Ok(id);
+                }
+            }
+            Entered::New => {}
+        }
+        let title = if task.title.is_empty() { "E-mail without a subject" } else { &task.title };
+        let body = json!({
+            "title": title, "description": format!("{}\n{ours}", task.link), "due_on": task.due_on.to_string(),
+            "work_type_id": self.work_type().await?, "customer": whole(&place.subject),
+        });
+        let id = RemoteId::new(self.made(Call { method: OPERATION, body }).await?);
+        self.ledger.done(&key, &id).await?;
+        Ok(id)
+    }
+
+    /// Teamleader's API has no deletion of a tracked e-mail: a person must take it out.
+    async fn remove(&self, _email: &RemoteId, _participant: &Address) -> Result<()> {
+        let detail = "Teamleader cannot take a tracked e-mail out by its API; delete it in Teamleader";
+        Err(error::refused("emailTracking.delete", detail))
+    }
+
+    async fn titles(&self, emails: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let mut titles = Vec::with_capacity(emails.len());
+        for email in emails {
+            let Some(place) = Place::read(email) else {
+                titles.push(None);
+                continue;
+            };
+            let is_it = |row: &Row| text(row.get("id")) == place.id;
+            let row = self.found(|page| requests::tracked(&whole(&place.subject), page), is_it).await?;
+            titles.push(row.map(|row| text(row.get("title")).to_owned()));
+        }
+        Ok(titles)
+    }
+}

@@ -1,0 +1,270 @@
+//! Mail in Teamleader: filed once whatever gets lost, looked up, made a task of.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use tandem_core::mail::{
+    Address, Authentic, Body, Direction, Envelope, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail, identity,
+};
+use tandem_core::record::RemoteId;
+use tandem_ports::error::{ErrorKind, Result};
+use tandem_ports::infra::{HttpTransport, TransportError};
+use tandem_ports::mail::{Entered, FiledHow, MailDesk, MailLedger, MailTask};
+use tandem_teamleader::fake::{Edit, FakeTeamleader, Fault};
+use tandem_teamleader::{TeamleaderConfig, TeamleaderMail};
+use tandem_testkit::clock::ManualClock;
+
+const ACCOUNT: &str = "jan@example.com";
+
+#[derive(Default)]
+struct Ledger(Mutex<BTreeMap<String, Option<RemoteId>>>);
+
+#[async_trait]
+impl MailLedger for Ledger {
+    async fn begin(&self, key: &str) -> Result<Entered> {
+        let mut kept = self.0.lock().unwrap();
+        Ok(match kept.get(key).cloned() {
+            None => {
+                kept.insert(key.to_owned(), None);
+                Entered::New
+            }
+            Some(None) => Entered::Begun,
+            Some(Some(id)) => Entered::Done(id),
+        })
+    }
+    async fn done(&self, key: &str, made: &RemoteId) -> Result<()> {
+        self.0.lock().unwrap().insert(key.to_owned(), Some(made.clone()));
+        Ok(())
+    }
+}
+
+struct World {
+    fake: Arc<FakeTeamleader>,
+    clock: Arc<ManualClock>,
+    ledger: Arc<Ledger>,
+}
+
+impl World {
+    fn new() -> World {
+        let clock = Arc::new(ManualClock::default());
+        let fake = FakeTeamleader::new(clock.clone()).shared();
+        World { fake, clock, ledger: Arc::default() }
+    }
+    /// As another run opens it.
+    fn desk(&self) -> TeamleaderMail {
+        let (transport, config) = (self.fake.authorised(ACCOUNT), TeamleaderConfig::default());
+        TeamleaderMail::new(transport, self.clock.clone(), config, self.ledger.clone())
+    }
+    fn contact(&self, last: &str, email: &str) -> Subject {
+        let fields = json!({"last_name": last, "emails": [{"type": "primary", "email": email}]});
+        let fields = fields.as_object().cloned().unwrap();
+        let id = self.fake.user_creates(ACCOUNT, Edit { fields, ..Edit::default() });
+        Subject { kind: SubjectKind::Contact, id: RemoteId::new(id) }
+    }
+    fn company(&self, name: &str, email: &str) -> Subject {
+        let body = json!({"name": name, "emails": [{"type": "primary", "email": email}]});
+        let id = self.fake.user_creates_company(ACCOUNT, body.as_object().unwrap());
+        Subject { kind: SubjectKind::Company, id: RemoteId::new(id) }
+    }
+}
+
+fn address(raw: &str) -> Address {
+    Address::read(raw).unwrap()
+}
+
+fn mail(id: &str, at: &[Subject], participant: &str) -> TrackedMail {
+    let envelope = Envelope {
+        message_id: Some(id.to_owned()),
+        from: vec![Mailbox::read("Jan <b>", "jan@x.example").unwrap()],
+        to: vec![Mailbox::read("", "me@acme.example").unwrap()],
+        cc: Vec::new(),
+        subject: "Offer".to_owned(),
+        sent_at: Some("2026-01-05T08:00:00Z".parse().unwrap()),
+        places: BTreeSet::new(),
+        wishes: BTreeSet::new(),
+        authentic: Authentic::Yes,
+        bytes: 100,
+    };
+    TrackedMail {
+        key: identity(&envelope),
+        direction: Direction::In,
+        envelope,
+        body: Body { html: Some("<p>Hello</p>".to_owned()), text: "Hello".to_owned(), ..Body::default() },
+        at: at.to_vec(),
+        participant: address(participant),
+        link: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_filed_once_at_each_contact_and_company_from_whichever_mailbox() {
+    let world = World::new();
+    let at = [world.contact("One", "jan@x.example"), world.company("Firm", "info@x.example")];
+    let first = world.desk().file(&mail("1@x", &at, "me@acme.example")).await.unwrap();
+    assert_eq!(first.how, FiledHow::Made);
+    let again = world.desk().file(&mail("1@x", &at, "you@acme.example")).await.unwrap();
+    assert_eq!((again.how, &again.id), (FiledHow::Found, &first.id));
+    world.desk().file(&mail("2@x", &at[..1], "me@acme.example")).await.unwrap();
+    let (tracked, _) = world.fake.mail_of(ACCOUNT);
+    assert_eq!(tracked.len(), 3);
+    let content = tracked[0]["content"].as_str().unwrap();
+    for said in
+        ["From: Jan &lt;b&gt; &lt;jan@x.example&gt;", "To: me@acme.example", "2026-01-05T08:00:00Z", "<p>Hello</p>"]
+    {
+        assert!(content.contains(said), "{said} in {content}");
+    }
+    assert_eq!(
+        world.desk().titles(&[first.id, RemoteId::new("gone")]).await.unwrap(),
+        [Some("Offer".to_owned()), None]
+    );
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_the_contacts_mail_is_looked_through_before_it_is_written_again() {
+    for (fault, finds) in [(Fault::LoseAnswer, FiledHow::Found), (Fault::LoseRequest, FiledHow::Made)] {
+        let world = World::new();
+        let at = [world.contact("One", "jan@x.example")];
+        for n in 0..130 {
+            world.desk().file(&mail(&format!("old{n}@x"), &at, "me@acme.example")).await.unwrap();
+        }
+        world.fake.inject_on(fault, &["emailTracking.create"]);
+        let message = mail("1@x", &at, "me@acme.example");
+        assert_eq!(world.desk().file(&message).await.unwrap_err().kind, ErrorKind::Retryable);
+        assert_eq!(world.desk().file(&message).await.unwrap().how, finds);
+        assert_eq!(world.fake.mail_of(ACCOUNT).0.len(), 131);
+    }
+}
+
+#[tokio::test]
+async fn an_email_becomes_a_task_once_also_after_a_lost_answer() {
+    let world = World::new();
+    let at = [world.contact("One", "jan@x.example")];
+    let filed = world.desk().file(&mail("1@x", &at, "me@acme.example")).await.unwrap();
+    let task = MailTask {
+        title: String::new(),
+        link: "https://mail.google.com/x".to_owned(),
+        due_on: jiff::civil::date(2026, 1, 6),
+    };
+    world.fake.inject_on(Fault::LoseAnswer, &["tasks.create"]);
+    assert_eq!(world.desk().add_task(&filed.id, &task).await.unwrap_err().kind, ErrorKind::Retryable);
+    let one = world.desk().add_task(&filed.id, &task).await.unwrap();
+    assert_eq!(world.desk().add_task(&filed.id, &task).await.unwrap(), one);
+    let (_, tasks) = world.fake.mail_of(ACCOUNT);
+    assert_eq!((tasks.len(), &tasks[0]["title"]), (1, &json!("E-mail without a subject")));
+    assert_eq!((&tasks[0]["due_on"], &tasks[0]["customer"]["id"]), (&json!("2026-01-06"), &json!(at[0].id)));
+}
+
+#[tokio::test]
+async fn an_address_is_asked_for_once_a_run_and_found_at_contacts_and_companies() {
+    let world = World::new();
+    let all = [world.contact("One", "Jan@X.example"), world.company("Firm", "jan@x.example")];
+    world.contact("Other", "other@x.example");
+    let desk = world.desk();
+    world.fake.forget_calls();
+    for _ in 0..3 {
+        let known = desk.known(&[address("jan@x.example"), address("nobody@x.example")]).await.unwrap();
+        assert_eq!(known, BTreeMap::from([(address("jan@x.example"), all.to_vec())]));
+    }
+    assert_eq!(world.fake.calls().len(), 4, "two lists an address");
+    assert_eq!(desk.names(&all).await.unwrap(), [Some("One".to_owned()), Some("Firm".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_stranger_is_added_once_also_after_a_lost_answer() {
+    let world = World::new();
+    let person = NewPerson::of(&Mailbox::read("Piet Jans", "piet@new.example").unwrap());
+    world.fake.inject_on(Fault::LoseAnswer, &["contacts.add"]);
+    assert!(world.desk().add_person(&person).await.is_err());
+    let desk = world.desk();
+    assert_eq!(desk.known(std::slice::from_ref(&person.address)).await.unwrap().len(), 1);
+    let one = desk.add_person(&person).await.unwrap();
+    assert_eq!(world.desk().add_person(&person).await.unwrap(), one);
+    assert_eq!(desk.names(&[one]).await.unwrap(), [Some("Piet Jans".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_teamleader_refuses_is_said() {
+    let world = World::new();
+    let gone = Subject { kind: SubjectKind::Contact, id: RemoteId::new("gone") };
+    let refused = world.desk().file(&mail("1@x", &[gone], "me@acme.example")).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::NotFound);
+    world.fake.inject_on(Fault::Forbidden, &["emailTracking.create"]);
+    let at = [world.contact("One", "jan@x.example")];
+    let refused = world.desk().file(&mail("1@x", &at, "me@acme.example")).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    assert!(refused.detail.contains("e-mail tracking"), "{}", refused.detail);
+    let filed = world.desk().file(&mail("1@x", &at, "me@acme.example")).await.unwrap();
+    let refused = world.desk().remove(&filed.id, &address("me@acme.example")).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Permanent);
+}
+
+/// Passes requests on and holds each to `facts/api.json`.
+struct Checked {
+    inner: Arc<dyn HttpTransport>,
+    seen: Mutex<BTreeSet<String>>,
+}
+
+#[async_trait]
+impl HttpTransport for Checked {
+    async fn send(&self, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, TransportError> {
+        let method = request.uri().path().trim_start_matches('/').to_owned();
+        // Our excerpt of the specification does not have it.
+        if method != "workTypes.list" {
+            let facts: Value = serde_json::from_str(include_str!("../facts/api.json")).unwrap();
+            check(&facts[&method], &serde_json::from_slice(request.body()).unwrap(), &method);
+        }
+        self.seen.lock().unwrap().insert(method);
+        self.inner.send(request).await
+    }
+}
+
+/// Checks a value against `{"key": shape}`, `[shape]`, the words under `"enum"`, or a plain one.
+fn check(shape: &Value, value: &Value, at: &str) {
+    match (shape, value) {
+        (Value::Object(shape), _) if shape.contains_key("enum") => {
+            assert!(shape["enum"].as_array().unwrap().contains(value), "{at} may not be {value}");
+        }
+        (Value::Object(shape), Value::Object(members)) => {
+            for (name, member) in members {
+                let at = format!("{at}.{name}");
+                check(shape.get(name).unwrap_or_else(|| panic!("{at} is not in the specification")), member, &at);
+            }
+        }
+        (Value::Array(shape), Value::Array(items)) => items.iter().for_each(|item| check(&shape[0], item, at)),
+        (Value::String(_), _) => {}
+        _ => panic!("{at} has another shape: {value}"),
+    }
+}
+
+#[tokio::test]
+async fn whatever_we_ask_is_in_teamleaders_own_list() {
+    let world = World::new();
+    let checked = Arc::new(Checked { inner: world.fake.authorised(ACCOUNT), seen: Mutex::default() });
+    let (clock, ledger) = (world.clock.clone(), world.ledger.clone());
+    let desk = TeamleaderMail::new(checked.clone(), clock, TeamleaderConfig::default(), ledger);
+    let one = desk.add_person(&NewPerson::of(&Mailbox::read("Piet Jans", "piet@new.example").unwrap())).await.unwrap();
+    desk.names(std::slice::from_ref(&one)).await.unwrap();
+    let message = mail("1@x", std::slice::from_ref(&one), "me@acme.example");
+    let task = MailTask { title: "x".to_owned(), link: String::new(), due_on: jiff::civil::date(2026, 1, 6) };
+    world.fake.inject_on(Fault::LoseAnswer, &["emailTracking.create"]);
+    desk.file(&message).await.unwrap_err();
+    let filed = desk.file(&message).await.unwrap();
+    world.fake.inject_on(Fault::LoseAnswer, &["tasks.create"]);
+    desk.add_task(&filed.id, &task).await.unwrap_err();
+    desk.add_task(&filed.id, &task).await.unwrap();
+    let asked = checked.seen.lock().unwrap().clone();
+    let wanted = [
+        "companies.list",
+        "contacts.add",
+        "contacts.list",
+        "emailTracking.create",
+        "emailTracking.list",
+        "tasks.create",
+        "tasks.list",
+        "workTypes.list",
+    ];
+    assert!(asked.iter().eq(wanted), "{asked:?}");
+}
