@@ -1,5 +1,4 @@
 //! The bar under a mail, from Google's request to its answer: the real engine, the built-in CRM and Gmail in memory.
-#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 mod cards;
 mod shape;
 mod tokens;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::users::{NewUser, Role, User, Users};
 use tandem_builtin::{BuiltinCalendar, BuiltinMail, Crm, Kind as CrmKind};
+use tandem_core::calendar::CalendarSettings;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, MailPorts, Opening, RecordQuery, RecordView};
