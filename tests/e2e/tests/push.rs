@@ -10,37 +10,68 @@ const CHANGES: usize = 50;
 const LATENCY_MS: u64 = 50;
 /// The 95th percentile of the time from a change at the provider to the CRM must be below this.
 const FILES_MOST: Duration = Duration::from_secs(3);
+const APPOINTMENTS_MOST: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
 const NEVER: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_file_put_into_dropbox_or_drive_is_at_its_record_within_seconds() {
+fn what_happens_at_google_or_dropbox_is_in_the_crm_within_seconds() {
     let world = Setup::named("push").start(&["--seed", "empty", "--fresh"]);
     let crm = id(&world.must("POST", "/v1/connections", &json!({"provider": "builtin"})));
+    files(&world, &crm);
+    appointments(&world, &crm);
+}
+
+/// A sync that runs, rests and listens; from then on the provider takes its time.
+fn listening(world: &World, provider: &str, wanted: &Value) {
+    let sync = id(&world.must("POST", "/v1/syncs", wanted));
+    at_rest(world, &sync);
+    let shown = world.must("GET", &format!("/v1/syncs/{sync}"), &json!({}));
+    assert_eq!(shown["push"]["state"], "on", "{shown}");
+    control(world, provider, "settings", &json!({"latency_ms": LATENCY_MS}));
+}
+
+fn appointments(world: &World, crm: &str) {
+    let (account, google) = connect(world, "google");
+    let wanted = json!({"profile": "teamleader-google-calendar", "crm": crm, "remote": google, "settings": {},
+        "enabled": true});
+    listening(world, "google", &wanted);
+    let times: Vec<Duration> = (0..CHANGES)
+        .map(|number| {
+            let title = format!("Meeting {number}");
+            let (start, end) = ("2027-02-02T09:00:00Z", "2027-02-02T10:00:00Z");
+            let event = json!({"summary": title, "start": {"dateTime": start}, "end": {"dateTime": end}});
+            let order = json!({"account": account, "body": {"event": event}});
+            control(world, "google", "calendar/insert", &order);
+            arrives(world, "/crm/v1/blocks?", "title", &title)
+        })
+        .collect();
+    report("google calendar", &times, APPOINTMENTS_MOST);
+    control(world, "google", "settings", &json!({"latency_ms": 0}));
+}
+
+fn files(world: &World, crm: &str) {
     for (provider, profile, root) in
         [("dropbox", "teamleader-dropbox", ""), ("google", "teamleader-google-drive", "Teamleader/")]
     {
         let company = world.must("POST", "/crm/v1/companies", &json!({"name": format!("Acme {provider}")}));
-        let account = connect(&world, provider);
+        let account = connect(world, provider);
         let records = json!([{"type": "company", "id": company["id"]}]);
         let settings = json!({"modules": ["companies"], "records": records});
         let wanted =
             json!({"profile": profile, "crm": crm, "remote": account.1, "settings": settings, "enabled": true});
-        let sync = id(&world.must("POST", "/v1/syncs", &wanted));
-        at_rest(&world, &sync);
-        let shown = world.must("GET", &format!("/v1/syncs/{sync}"), &json!({}));
-        assert_eq!(shown["push"]["state"], "on", "{shown}");
-        control(&world, provider, "settings", &json!({"latency_ms": LATENCY_MS}));
+        listening(world, provider, &wanted);
+        let record = id(&company);
         let folder = format!("{root}Companies/Acme {provider} ({})", company["number"]);
         let times: Vec<Duration> = (0..CHANGES)
             .map(|number| {
                 let name = format!("note {number}.txt");
-                put(&world, provider, &account.0, &format!("{folder}/{name}"));
-                arrives(&world, &company, &name)
+                put(world, provider, &account.0, &format!("{folder}/{name}"));
+                arrives(world, &format!("/crm/v1/files?subject={record}&folder="), "name", &name)
             })
             .collect();
         report(provider, &times, FILES_MOST);
-        control(&world, provider, "settings", &json!({"latency_ms": 0}));
+        control(world, provider, "settings", &json!({"latency_ms": 0}));
     }
 }
 
@@ -92,15 +123,14 @@ fn at_rest(world: &World, sync: &str) {
     panic!("the run did not come to rest");
 }
 
-/// How long it takes until the record has the file.
+/// How long it takes until a list of the CRM has something with this name.
 #[expect(clippy::disallowed_methods, reason = "a real world on a real clock: how long it took is what is asked")]
-fn arrives(world: &World, record: &Value, name: &str) -> Duration {
+fn arrives(world: &World, path: &str, field: &str, name: &str) -> Duration {
     let begun = Instant::now();
-    let path = format!("/crm/v1/files?subject={}&folder=", record["id"].as_str().expect("an id"));
     while begun.elapsed() < NEVER {
-        let mut page = world.must("GET", &path, &json!({}));
+        let mut page = world.must("GET", path, &json!({}));
         loop {
-            if page["items"].as_array().expect("files").iter().any(|file| file["name"] == name) {
+            if page["items"].as_array().expect("a list").iter().any(|item| item[field] == name) {
                 return begun.elapsed();
             }
             let Some(next) = page["next"].as_str() else { break };

@@ -37,8 +37,10 @@ fn two_users_can_sign_in_and_a_stranger_cannot() {
 
 #[test]
 fn a_notification_reaches_its_function_and_an_unverified_one_is_refused() {
-    let answer = world().get("/webhooks/dropbox?challenge=x", None);
-    assert_eq!((answer.0, answer.1["error"]["code"].as_str()), (404, Some("not_found")));
+    assert_eq!(world().get("/webhooks/dropbox?challenge=x", None).0, 200);
+    let forged = r#"{"list_folder":{"accounts":["dbid:x"]}}"#.to_owned();
+    assert_eq!(world().send("POST", "/webhooks/dropbox", "application/json", forged).0, 403);
+    assert_eq!(world().send("POST", "/webhooks/google/drive", "application/json", String::new()).0, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

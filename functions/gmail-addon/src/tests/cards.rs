@@ -116,6 +116,7 @@ async fn a_mail_that_was_asked_for_while_it_was_written_is_tracked_once_it_is_se
     world.settle().await;
     world.mail(JAN, "else@x.example", "To another", &["SENT"]);
     world.mail(JAN, "piet@x.example", "Sent", &["SENT"]);
+    world.mail(JAN, "piet@x.example", "Sent later", &["SENT"]);
     let sync = world.store.sync(&SyncId::new("jan")).await.unwrap().unwrap();
     world.engine.start_run(&sync, tandem_ports::infra::Trigger::Push).await.unwrap();
     world.settle().await;

@@ -3,7 +3,7 @@
 use super::judge::{Consent, Known, Round};
 use crate::Engine;
 use crate::session::Stop;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_core::mail::{Address, Envelope, Place, Wish};
 use tandem_core::record::{RemoteId, Side};
 use tandem_store::link::RowState;
@@ -16,8 +16,8 @@ const CLOCKS_DIFFER: i64 = 300;
 /// All that was asked and is not done.
 pub(super) struct Asks {
     all: Vec<MailAsk>,
-    /// Those for a sent message that has come by.
-    met: BTreeSet<String>,
+    /// Those for a sent message that has come by, and which one it was: the next one, and no further one.
+    met: BTreeMap<String, RemoteId>,
 }
 
 /// What stands for an address in an ask.
@@ -29,12 +29,12 @@ impl Asks {
     /// Reads them: one request.
     pub(super) async fn read(engine: &Engine, sync: &Sync) -> Result<Asks, Stop> {
         let all = engine.store.mail_asks(&sync.id, engine.clock.now()).await?;
-        Ok(Asks { all, met: BTreeSet::new() })
+        Ok(Asks { all, met: BTreeMap::new() })
     }
 
     /// Whether a message is waited for that has no label.
     pub(super) fn await_a_sent_one(&self) -> bool {
-        self.all.iter().any(|ask| matches!(&ask.what, Asked::Sent { to } if !self.met.contains(to)))
+        self.all.iter().any(|ask| matches!(&ask.what, Asked::Sent { to } if !self.met.contains_key(to)))
     }
 
     /// What is asked of this message.
@@ -50,8 +50,10 @@ impl Asks {
                     wishes.insert(*wish);
                 }
                 Asked::Sent { to } if late_enough && sent.contains(to) => {
-                    wishes.insert(Wish::Track);
-                    self.met.insert(to.clone());
+                    let met = self.met.entry(to.clone()).or_insert_with(|| id.clone());
+                    if met == id {
+                        wishes.insert(Wish::Track);
+                    }
                 }
                 Asked::Message { .. } | Asked::Sent { .. } => {}
             }
@@ -93,7 +95,7 @@ impl Round<'_, '_> {
                 self.engine.store.save_mail_ask(&self.sync.id, &MailAsk { taken_up: true, ..ask }).await?;
             }
         }
-        let met = |ask: &&MailAsk| matches!(&ask.what, Asked::Sent { to } if self.asks.met.contains(to));
+        let met = |ask: &&MailAsk| matches!(&ask.what, Asked::Sent { to } if self.asks.met.contains_key(to));
         done.extend(self.asks.all.iter().filter(met).cloned());
         Ok(self.engine.store.drop_mail_asks(&self.sync.id, &done).await?)
     }

@@ -1,6 +1,7 @@
 //! Whose an appointment is. It is one record for all users who have it in their calendars: the owner and those whose
 //! syncs found it there too. What a calendar keeps for each of them (reminder, visibility) is kept apart.
 use super::{list, part};
+use crate::error::PROVIDER;
 use crate::record::{Body, Record, text};
 use crate::schema::Kind;
 use serde_json::{Map, Value, json};
@@ -59,7 +60,8 @@ pub(super) fn markers(body: &Body) -> Vec<String> {
 
 /// The name that the copies of a meeting have which a sync makes in calendars.
 pub(super) fn copy_of(account: &str, record: &Record) -> Option<String> {
-    let origin = Marker::new(format!("{account}:{}", record.id));
+    // As the engine marks a copy of a record of ours: provider, account, id.
+    let origin = Marker::new(format!("{PROVIDER}:{account}:{}", record.id));
     (record.kind == Kind::Meeting).then(|| copy_name(&origin))
 }
 

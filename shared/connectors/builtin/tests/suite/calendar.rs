@@ -193,7 +193,7 @@ async fn a_meeting_of_the_crm_is_known_in_a_guests_calendar_by_the_name_of_its_c
     let meeting = json!({"title": "Offer", "start": "2026-12-01T09:00:00Z", "end": "2026-12-01T10:00:00Z"});
     let made = world.make(Kind::Meeting, meeting).await;
     let uid = read(&first, &RemoteId::new(&made.id)).await.unwrap().fields.text(&field::UID).to_owned();
-    let copy = tandem_core::event::copy_name(&Marker::new(format!("acme:{}", made.id)));
+    let copy = tandem_core::event::copy_name(&Marker::new(format!("builtin:acme:{}", made.id)));
     assert_eq!(uid, format!("{copy}@google.com"));
     let by_copy = make(&second, draft("b:1", &uid, &event("Offer"))).await;
     assert_eq!((by_copy.id.as_str(), count(&world).await), (made.id.as_str(), (1, 0)));
