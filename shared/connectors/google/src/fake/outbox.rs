@@ -11,9 +11,10 @@ impl super::FakeGoogle {
     /// Takes the notifications that wait: those of channels on calendars and on Drive, and Gmail's where a subscription
     /// pushes them (`gmail/settings`).
     pub fn outbox(&self) -> Vec<Request<Bytes>> {
-        let calendars =
-            self.take_notifications().into_iter().map(|told| post(&told.address, told.headers, Bytes::new()));
-        let drives = self.take_drive_notifications().into_iter().map(|told| {
+        let near = self.now().calendars.take_near();
+        let calendars = near.into_iter().map(|told| post(&told.address, told.headers, Bytes::new()));
+        let drives = self.take_drive_notifications().into_iter();
+        let drives = drives.filter(|told| told.address.starts_with("http://127.0.0.1:")).map(|told| {
             let headers = told.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
             post(&told.address, headers, Bytes::new())
         });

@@ -198,6 +198,10 @@ impl World {
     pub(in super::super) fn take_notifications(&mut self) -> Vec<Notification> {
         std::mem::take(&mut self.outbox)
     }
+    /// Those for this machine; a simulator sends nothing anywhere else, and the others go on waiting.
+    pub(in super::super) fn take_near(&mut self) -> Vec<Notification> {
+        self.outbox.extract_if(.., |told| told.address.starts_with("http://127.0.0.1:")).collect()
+    }
     pub(super) fn notifications(&self) -> &[Notification] {
         &self.outbox
     }
