@@ -189,7 +189,8 @@ fn serve(state: &mut State, asked: &Asked) -> super::Answer {
     let grant = state.grant(asked.bearer())?.clone();
     let path = asked.path.trim_start_matches("/upload").trim_start_matches("/gmail/v1/users/");
     let (user, rest) = path.split_once('/').ok_or_else(Refusal::missing)?;
-    if user != "me" && user != grant.account {
+    // Clients escape the @ of an address in a path.
+    if user != "me" && user.replace("%40", "@") != grant.account {
         return Err(Refusal::new(403, "PERMISSION_DENIED", format!("Delegation denied for {}", grant.account)));
     }
     let parts: Vec<&str> = rest.split('/').collect();
@@ -207,7 +208,8 @@ fn serve(state: &mut State, asked: &Asked) -> super::Answer {
     charge(state, &grant.account, units)?;
     let body = if asked.path.starts_with("/upload/") { json!({}) } else { asked.json()? };
     let account = grant.account.as_str();
-    let only_metadata = !scopes.iter().any(|scope| *scope != SCOPE_METADATA && has(scope));
+    let whole = |scope: &&str| *scope != SCOPE_METADATA && has(scope);
+    let only_metadata = !scopes.iter().chain([&SCOPE_ALL, &SCOPE_MODIFY]).any(whole);
     match (asked.method.as_str(), parts.as_slice()) {
         ("GET", ["profile"]) => Ok(profile(state, account)),
         ("POST", ["watch"]) => watch(state, account, &body),
