@@ -9,16 +9,16 @@ use tandem_builtin::users::{NewUser, Role, User, Users};
 use tandem_builtin::{BuiltinCalendar, BuiltinMail, Crm, Kind as CrmKind};
 use tandem_core::calendar::CalendarSettings;
 use tandem_core::fingerprint::FingerprintKey;
-use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
+use tandem_core::record::{ConnectionId, ContainerId, Side, SyncId, UserId};
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, MailPorts, Opening, RecordQuery, RecordView};
 use tandem_google::fake::{Edit, FakePeople};
-use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleConfig, GoogleContacts, GoogleMail};
+use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleConfig, GoogleContacts, GoogleMail, GoogleTasks};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_ports::table::Table;
 use tandem_sell::fake::FakeSell;
-use tandem_sell::{SellConfig, SellContacts};
+use tandem_sell::{SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::run::Run;
@@ -30,8 +30,8 @@ use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::queue::MemoryQueue;
 use tandem_testkit::secrets::MemorySecrets;
-use tandem_zoho::ZohoContacts;
 use tandem_zoho::fake::FakeZoho;
+use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// The Google account of every story.
 pub const GOOGLE: &str = "jan@example.com";
@@ -81,6 +81,9 @@ impl Connectors for Open {
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let container = ask.container.cloned();
         let region = ask.settings.region();
+        if ask.profile.carries_tasks() {
+            return Ok(self.open_tasks(ask));
+        }
         if let Some(calendar) = &ask.settings.calendar {
             return self.open_calendar(ask, calendar).await;
         }
@@ -122,6 +125,17 @@ impl Connectors for Open {
 }
 
 impl Open {
+    fn open_tasks(&self, ask: Opening<'_>) -> Arc<dyn Connector> {
+        let clock = self.clock.clone();
+        if ask.side == Side::Right {
+            let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
+            let transport = self.google.authorised(&ask.connection.account.id);
+            return Arc::new(GoogleTasks::new(transport, clock, GoogleConfig::default(), ContainerId::new(list)));
+        }
+        let (transport, device) = (self.sell.authorised(VENDOR), format!("device of {}", ask.sync));
+        Arc::new(SellTasks::new(transport, clock, SellConfig::default(), device))
+    }
+
     async fn open_calendar(
         &self,
         ask: Opening<'_>,
@@ -132,6 +146,10 @@ impl Open {
             let chosen = ChosenCalendars::chosen(calendar, account);
             let transport = self.google.authorised(account);
             return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
+        }
+        if ask.connection.provider == "zoho" {
+            let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
+            return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
         }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))

@@ -80,7 +80,7 @@ impl Files {
         let name = checked_name("name", text_of(input, "name")?)?;
         let parent = self.folder_at(actor, &subject.id, text_of(input, "folder")?).await?;
         if ledger.named(&parent, &name).await?.is_some() {
-            return Err(CrmError::invalid("name", "there is already a file or folder of this name"));
+            return Err(CrmError::invalid("name", write::NAME_TAKEN));
         }
         let given = text_of(input, "content_type")?;
         let content_type = if given.is_empty() { name::content_type(&name) } else { given };

@@ -1,6 +1,6 @@
 //! The files of the built-in CRM as one side of a sync.
 use super::access;
-use super::write::{self, Content, NewFile};
+use super::write::{self, Content, NAME_TAKEN, NewFile};
 use super::{blob_key, file_of, hash, hashes_of, settle};
 use crate::crm::read_filter;
 use crate::error::{CrmError, PROVIDER, classify};
@@ -386,7 +386,7 @@ fn flow(session: &UploadSession) -> Result<Flow, CrmError> {
 /// A name that is taken is a conflict for a sync: it looks again.
 fn judge(operation: &'static str, error: CrmError) -> ConnectorError {
     if let CrmError::Refused { message } = &error
-        && message.starts_with("there is already")
+        && message == NAME_TAKEN
     {
         return ConnectorError::new(PROVIDER, operation, ErrorKind::Conflict, message);
     }

@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 use tandem_core::files::entry::{HashKind, Hashes};
 use tandem_ports::blobs::BlobKey;
 
+/// What a name is refused with that something else in the folder has. For a sync it is a conflict: it looks again.
+pub(crate) const NAME_TAKEN: &str = "there is already a file or folder of this name";
+
 /// Bytes that are in the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
@@ -52,7 +55,7 @@ async fn can_hold(ledger: &Ledger, parent: &str) -> Result<(), CrmError> {
 }
 
 fn taken() -> CrmError {
-    CrmError::refused("there is already a file or folder of this name")
+    CrmError::refused(NAME_TAKEN)
 }
 
 /// Makes files, all or none. One that is there already with its id is answered as it is.
