@@ -91,7 +91,8 @@ fn starts(meeting: &Stored) -> Timestamp {
 /// A meeting as `info` shows it.
 pub(super) fn info(meeting: &Stored) -> Value {
     let mut shown = meeting.data.clone();
-    for name in ["customer", "project", "milestone", "location", "deal", "online_meeting_room", "recurrence", "workOrder"]
+    for name in
+        ["customer", "project", "milestone", "location", "deal", "online_meeting_room", "recurrence", "workOrder"]
     {
         shown.entry(name).or_insert(Value::Null);
     }
@@ -140,7 +141,11 @@ fn set(state: &mut State, account: &str, id: &str, name: &str, value: Value) {
 }
 
 /// The members after a request.
-fn merged(held: &Account, before: &Map<String, Value>, body: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+fn merged(
+    held: &Account,
+    before: &Map<String, Value>,
+    body: &Map<String, Value>,
+) -> Result<Map<String, Value>, Refusal> {
     let mut data = before.clone();
     if let Some(title) = body.get("title") {
         let title = title.as_str().filter(|title| !title.trim().is_empty());
@@ -264,7 +269,11 @@ fn shown_user(held: &Account, id: &str, name: &str, email: &str) -> Value {
         "email": email, "telephones": [], "language": "nl", "function": "Sales", "status": "active", "teams": []})
 }
 
-pub(super) fn user_schedules(state: &mut State, account: &str, meeting: &Map<String, Value>) -> Result<String, Refusal> {
+pub(super) fn user_schedules(
+    state: &mut State,
+    account: &str,
+    meeting: &Map<String, Value>,
+) -> Result<String, Refusal> {
     let mut meeting = meeting.clone();
     let me = state.account(account).user_id.clone();
     meeting.entry("attendees").or_insert_with(|| json!([{"type": "user", "id": me}]));

@@ -81,28 +81,29 @@ impl TeamleaderMeetings {
         (today.saturating_sub(days(self.options.past_days)), today.saturating_add(days(self.options.future_days)))
     }
 
-    /// One page of the user's meetings, and whether more may follow.
-    async fn page(&self, page: Page) -> Result<(Vec<Row>, bool)> {
+    /// One page of the user's meetings, and how many rows it had.
+    async fn page(&self, page: Page) -> Result<(Vec<Row>, usize)> {
         let me = self.me().await?;
         let (first, last) = self.window();
         // In whose zone Teamleader counts the days is documented nowhere: a day more on each side, and judged here.
         let days = (first.saturating_sub(1.day()), last.saturating_add(1.day()));
         let answer = self.api.read::<Data<Vec<Map<String, Value>>>>(of_user(&me.id, days, page)).await?;
         let meetings = answer.body.data;
-        let more = meetings.len() >= SMALLEST_PAGE.min(usize::try_from(page.size).unwrap_or(SMALLEST_PAGE));
         let row = |meeting: &Map<String, Value>| {
             // A time that cannot be read is told of once the meeting is read.
             let day = map::start(meeting).map_or(first, day_of);
             let ours = is_at(meeting, &me) && (first..=last).contains(&day);
             ours.then(|| Row { id: text(meeting.get("id")).to_owned(), digest: map::digest(meeting), day })
         };
-        Ok((meetings.iter().filter_map(row).collect(), more))
+        Ok((meetings.iter().filter_map(row).collect(), meetings.len()))
     }
 
     /// One page of the listing. A meeting that pages hide, as another one is deleted meanwhile, is new to the delta.
     async fn listing(&self, mut position: Position) -> Result<ChangePage> {
         let number = position.page.unwrap_or(1);
-        let (rows, more) = self.page(Page { size: self.page_size.min(LISTED), number }).await?;
+        let size = self.page_size.min(LISTED);
+        let (rows, many) = self.page(Page { size, number }).await?;
+        let more = many >= smallest_full(size);
         for row in &rows {
             position.know(row);
         }
@@ -116,12 +117,15 @@ impl TeamleaderMeetings {
     /// What is not as the cursor has it, some of it at a time.
     async fn delta(&self, mut position: Position) -> Result<ChangePage> {
         let mut live = BTreeMap::new();
+        // The first page shows how many rows Teamleader gives at most.
+        let mut full = smallest_full(self.page_size);
         for number in 1.. {
-            let (rows, more) = self.page(Page { size: self.page_size, number }).await?;
+            let (rows, many) = self.page(Page { size: self.page_size, number }).await?;
             live.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
-            if !more {
+            if many < full {
                 break;
             }
+            full = many;
             if live.len() > MOST_KNOWN {
                 return Err(too_many());
             }
@@ -146,6 +150,11 @@ impl TeamleaderMeetings {
         let next = if more { Next::More(position.cursor()) } else { Next::CaughtUp(position.cursor()) };
         Ok(ChangePage { changes, next, total: None })
     }
+}
+
+/// Fewer rows than this, and a page is the last one, whatever most Teamleader gives.
+fn smallest_full(size: u64) -> usize {
+    SMALLEST_PAGE.min(usize::try_from(size).unwrap_or(SMALLEST_PAGE))
 }
 
 /// The version of a meeting that is not listed any more; no digest looks like it.

@@ -2,8 +2,8 @@
 use super::TeamleaderMeetings;
 use super::map;
 use crate::api::meetings::{self as requests, reference};
-use crate::contacts::{MOST_PAGES, SIDE_PAGE, SMALLEST_PAGE};
 use crate::api::requests::Page;
+use crate::contacts::{MOST_PAGES, SIDE_PAGE, SMALLEST_PAGE};
 use crate::wire::{Data, text};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -133,9 +133,8 @@ impl TeamleaderMeetings {
         let mut found = Vec::new();
         for number in 1..=MOST_PAGES {
             let rows: Vec<Map<String, Value>> = self.list(requests::users(Page { size: SIDE_PAGE, number })).await?;
-            let address = |row: &Map<String, Value>| {
-                (key("user", text(row.get("id"))), normalise::email(text(row.get("email"))))
-            };
+            let address =
+                |row: &Map<String, Value>| (key("user", text(row.get("id"))), normalise::email(text(row.get("email"))));
             found.extend(rows.iter().map(address));
             if rows.len() < SMALLEST_PAGE {
                 break;
