@@ -1,8 +1,10 @@
 //! What is known of a record, both copies and the row, becomes a planned item.
+use crate::blocks;
 use crate::occurrences::Occurrences;
 use crate::prepare::{Item, MAX_ATTEMPTS, News};
 use crate::session::{ReadFailure, Session};
 use std::borrow::Cow;
+use tandem_core::calendar::ImportedAs;
 use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
 use tandem_core::policy::{Direction, Policy};
 use tandem_core::record::{Field, Fields, Scope, Side};
@@ -60,7 +62,13 @@ impl Draft {
 
 impl Session<'_> {
     /// A changed record, unless nothing about it is news.
-    pub fn changed_draft(&self, side: Side, fetched: Fetched, row: Option<Row>, listing: Option<Purpose>) -> Option<Draft> {
+    pub fn changed_draft(
+        &self,
+        side: Side,
+        fetched: Fetched,
+        row: Option<Row>,
+        listing: Option<Purpose>,
+    ) -> Option<Draft> {
         let Some(row) = row else {
             // Somebody's private remote contacts are none of our business unless they are in our group or carry our mark.
             let ours = side == Side::Left || fetched.scope == Scope::Inside || fetched.marker.is_some();
@@ -139,6 +147,7 @@ impl Session<'_> {
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
             // A copy that we made, outside the group: a candidate all the same.
             let waits = step.outcome == Outcome::Ignore && right.as_ref().is_some_and(|copy| self.is_ours(copy));
+            let verdict = verdict.or_else(|| self.block(&step, &row));
             if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
@@ -163,6 +172,13 @@ impl Session<'_> {
             items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
         }
         items
+    }
+
+    /// What a calendar brings to a CRM that keeps no blocks stays one, here, until a person makes it a meeting.
+    fn block(&self, step: &Step, row: &Row) -> Option<Reason> {
+        let as_blocks = self.settings.calendar.as_ref().is_some_and(|some| some.imported_as == ImportedAs::Block);
+        let imported = matches!(step.left, Some(Act::Create { .. })) && row.base.is_none();
+        (as_blocks && imported && !row.converted && !self.left.keeps_blocks()).then(blocks::grey)
     }
 
     /// The policy for one record: what its side does not let us write flows one way.

@@ -202,6 +202,10 @@ impl Connector for BuiltinCalendar {
         Ok(event::schema(&field::ALL).into_iter().chain(uid).map(limited).collect())
     }
 
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
         Ok(Vec::new())
     }
