@@ -362,7 +362,8 @@ async fn a_meeting_that_two_users_are_at_is_one_event_in_each_calendar() {
     done(&jan).await;
     let there = event(&jan, "Plan");
     assert_eq!(there["attendees"][0]["email"], BO);
-    let shared = json!({ "summary": "Plan", "start": there["start"], "end": there["end"], "attendees": there["attendees"] });
+    let shared =
+        json!({ "summary": "Plan", "start": there["start"], "end": there["end"], "attendees": there["attendees"] });
     invited(&jan, id(&there), &shared);
     for _ in 0..3 {
         done(&bo).await;
