@@ -147,7 +147,7 @@ impl Session<'_> {
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
             // A copy that we made, outside the group: a candidate all the same.
             let waits = step.outcome == Outcome::Ignore && right.as_ref().is_some_and(|copy| self.is_ours(copy));
-            let verdict = verdict.or_else(|| self.block(&step, &row));
+            let verdict = verdict.or_else(|| self.not_imported(&step, &row, right.as_ref()));
             if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
@@ -174,11 +174,18 @@ impl Session<'_> {
         items
     }
 
-    /// What a calendar brings to a CRM that keeps no blocks stays one, here, until a person makes it a meeting.
-    fn block(&self, step: &Step, row: &Row) -> Option<Reason> {
-        let as_blocks = self.settings.calendar.as_ref().is_some_and(|some| some.imported_as == ImportedAs::Block);
-        let imported = matches!(step.left, Some(Act::Create { .. })) && row.base.is_none();
-        (as_blocks && imported && !row.converted && !self.left.keeps_blocks()).then(blocks::grey)
+    /// Why what a calendar brings is not made a record of the CRM's. To a CRM with a window of days nothing is carried that
+    /// was over before it: years of somebody's calendar are nobody's meetings. Where the CRM keeps no grey blocks, the rest
+    /// stay ones here until a person makes meetings of them.
+    fn not_imported(&self, step: &Step, row: &Row, right: Option<&Fetched>) -> Option<Reason> {
+        let imported = matches!(step.left, Some(Act::Create { .. })) && row.base.is_none() && !row.converted;
+        let calendar = self.settings.calendar.as_ref().filter(|_| imported)?;
+        let is_over = |series: &Occurrences| right.is_some_and(|copy| series.is_over(&copy.fields));
+        if self.series.as_deref().is_some_and(is_over) {
+            let message = "It was over before the days that this sync looks back.";
+            return Some(Reason::new("before_window", message));
+        }
+        (calendar.imported_as == ImportedAs::Block && !self.left.keeps_blocks()).then(blocks::grey)
     }
 
     /// The policy for one record: what its side does not let us write flows one way.

@@ -196,6 +196,25 @@ async fn blocks_become_meetings_when_the_setting_says_so() {
 }
 
 #[tokio::test]
+async fn what_was_over_before_the_window_is_not_carried_to_teamleader() {
+    let story = both_ways().await;
+    let old = insert(&story, timed("Old", day(&story, -40)));
+    insert(&story, timed("Lately", day(&story, -10)));
+    let run = done(&story).await;
+    assert_eq!(run.counts.crm.created, 1, "{run:?}");
+    meeting(&story, "Lately");
+    let left = story.records("excluded").await;
+    assert_eq!(left[0].reason.as_ref().map(|reason| reason.code.as_str()), Some("before_window"));
+    quiet(&story).await;
+    // It is planned anew for next week.
+    let moved = timed("Old", day(&story, 7));
+    in_app(&story, "patch", json!({ "id": old, "event": { "start": moved["start"], "end": moved["end"] } }));
+    done(&story).await;
+    meeting(&story, "Old");
+    quiet(&story).await;
+}
+
+#[tokio::test]
 async fn what_teamleader_cannot_hold_is_spared_in_google() {
     let story = both_ways().await;
     let mut lunch = timed("Lunch", day(&story, 6));
@@ -424,7 +443,11 @@ async fn a_day_in_google_is_from_midnight_to_midnight_and_stays_that_day() {
 #[tokio::test]
 async fn what_was_edited_while_the_sync_was_off_flows_once_when_it_is_on_again() {
     let story = both_ways().await;
-    let visit = schedule(&story, "Visit", day(&story, 5), json!({}));
+    let fields = json!({ "last_name": "An", "emails": [{ "type": "primary", "email": "an@example.com" }] });
+    let an = story.teamleader.user_creates(VENDOR, Edit { fields: object(fields), ..Edit::default() });
+    let me = story.teamleader.user_of(VENDOR);
+    let guests = json!([{ "type": "user", "id": me }, { "type": "contact", "id": an }]);
+    let visit = schedule(&story, "Visit", day(&story, 9), json!({ "attendees": guests }));
     let lunch = insert(&story, timed("Lunch", day(&story, 6)));
     done(&story).await;
     let mut sync = story.sync().await;
@@ -443,6 +466,7 @@ async fn what_was_edited_while_the_sync_was_off_flows_once_when_it_is_on_again()
     story.store.configure_sync(&sync, Some(story.clock.now())).await.expect("nobody else configures it");
     let run = done(&story).await;
     assert_eq!((run.counts.crm.updated, run.counts.remote.updated), (1, 1), "{run:?}");
+    no_mails(&story);
     quiet(&story).await;
 }
 
