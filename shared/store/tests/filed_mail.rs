@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tandem_core::record::RemoteId;
 use tandem_ports::mail::{Entered, MailLedger};
 use tandem_store::Store;
-use tandem_store::mail::FiledMail;
+use tandem_store::filed::FiledMail;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::memory::MemoryTable;
 

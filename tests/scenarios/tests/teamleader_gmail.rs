@@ -4,6 +4,7 @@ use scenarios::{GOOGLE, Story, contact};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_builtin::{Kind, Query, Record};
+use tandem_ports::infra::Clock as _;
 use tandem_store::run::RunState;
 
 async fn begins(settings: Value) -> Story {
@@ -197,6 +198,28 @@ async fn a_run_cut_off_anywhere_goes_on_and_files_each_message_once() {
         story.run().await;
     }
     assert_eq!(records(&story, Kind::Email).await.len(), 130);
+}
+
+#[tokio::test]
+async fn s2_13_one_press_tracks_one_sent_mail_although_the_run_is_cut_off_before_the_second_one() {
+    use tandem_google::fake::Fault::{Pass, ServerError};
+    let story = begins(json!({})).await;
+    story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+    story.run().await;
+    let ask = tandem_engine::BarAsk::NextTo(tandem_core::mail::Address::read("jan@x.example").unwrap());
+    story.engine.bar_ask(&story.sync().await, ask).await.unwrap();
+    story.settle().await;
+    story.google.mail_arrives(GOOGLE, &mail("first@x", GOOGLE, "jan@x.example", "First"), &["SENT"]);
+    for n in 0..60 {
+        story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), "else@y.example", GOOGLE, "Hello"), &["INBOX"]);
+    }
+    story.google.mail_arrives(GOOGLE, &mail("second@x", GOOGLE, "jan@x.example", "Second"), &["SENT"]);
+    // The history, the first fifty heads, the first mail; the heads of the second one are not served.
+    story.google.inject(&[Pass, Pass, Pass, ServerError]);
+    story.run().await;
+    let emails = records(&story, Kind::Email).await;
+    assert_eq!((emails.len(), &emails[0]["subject"]), (1, &json!("First")));
+    assert_eq!(story.store.mail_asks(&story.sync().await.id, story.clock.now()).await.unwrap(), [], "it is done");
 }
 
 #[tokio::test]

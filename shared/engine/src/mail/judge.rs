@@ -110,6 +110,7 @@ impl Round<'_, '_> {
                 Screened::Look(look) => looks.push((head, envelope, look)),
             }
         }
+        self.keep_met_asks().await?;
         let addresses: BTreeSet<Address> = looks.iter().flat_map(|(_, _, look)| look.addresses(self.rules)).collect();
         let addresses: Vec<Address> = addresses.into_iter().collect();
         let mut known = BTreeMap::new();
