@@ -235,8 +235,7 @@ impl AddressBook for KnownAddresses {
 
     async fn known(&self, addresses: &[Address]) -> Result<Vec<Option<Vec<Subject>>>, ConnectorError> {
         let Some(book) = self.kept() else { return Ok(vec![None; addresses.len()]) };
-        let keys: Vec<Key> =
-            addresses.iter().map(|address| self.address(&book.key.hash(address.as_str()))).collect();
+        let keys: Vec<Key> = addresses.iter().map(|address| self.address(&book.key.hash(address.as_str()))).collect();
         let found = self.account.store.table.get(&keys).await.map_err(|error| self.account.lost(error))?;
         let now = self.account.now();
         let holders = |found: Option<_>| match found.map(|item| read::<Holders>("known address", item)).transpose() {

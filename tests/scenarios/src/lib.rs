@@ -20,8 +20,8 @@ use tandem_ports::table::Table;
 use tandem_sell::fake::FakeSell;
 use tandem_sell::{SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
-use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::connection::{Account, Connection, ConnectionState};
+use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
@@ -565,4 +565,14 @@ pub fn object(value: Value) -> Map<String, Value> {
 /// A complete contact for the CRM.
 pub fn contact(first: &str, last: &str, email: &str) -> Value {
     json!({ "first_name": first, "last_name": last, "emails": [{ "type": "work", "value": email }] })
+}
+
+/// A message as a mail server has it: with a script, a tracking pixel and the message that it answers.
+pub fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
+    format!(
+        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
+         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
+         <div class=\"gmail_quote\">the old message</div>\r\n"
+    )
+    .into_bytes()
 }

@@ -1,6 +1,6 @@
 //! Mail is tracked to the right contact: the M rows, and what each costs at Gmail.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
-use scenarios::{GOOGLE, Story, contact};
+use scenarios::{GOOGLE, Story, contact, mail};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_builtin::{Kind, Query, Record};
@@ -9,15 +9,6 @@ use tandem_store::run::RunState;
 
 async fn begins(settings: Value) -> Story {
     Story::begins("teamleader-gmail", settings).await
-}
-
-fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
-    format!(
-        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
-         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
-         <div class=\"gmail_quote\">the old message</div>\r\n"
-    )
-    .into_bytes()
 }
 
 async fn records(story: &Story, kind: Kind) -> Vec<Value> {

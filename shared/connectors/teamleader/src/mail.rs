@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use tandem_core::mail::{Address, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
+use tandem_core::mail::{Address, Direction, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
 use tandem_core::record::RemoteId;
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::infra::{Clock, HttpTransport};
@@ -92,7 +92,12 @@ fn content(mail: &TrackedMail) -> String {
     let all = |people: &[Mailbox]| people.iter().map(Mailbox::shown).collect::<Vec<_>>().join(", ");
     let at = envelope.sent_at.map(|at| at.to_string()).unwrap_or_default();
     let attached: Vec<&str> = mail.body.attachments.iter().map(|attached| attached.name.as_str()).collect();
+    let direction = match mail.direction {
+        Direction::In => "incoming",
+        Direction::Out => "outgoing",
+    };
     let lines = [
+        ("Direction", direction.to_owned()),
         ("From", all(&envelope.from)),
         ("To", all(&envelope.to)),
         ("Cc", all(&envelope.cc)),
