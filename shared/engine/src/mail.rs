@@ -13,7 +13,7 @@ pub use bar::{BarAsk, BarMessage, BarPerson};
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, MailPorts, Opening};
 use asks::Asks;
-use judge::{Consent, Round};
+use judge::{Consent, Known, Round};
 use std::time::Duration;
 use tandem_core::mail::track::Owner;
 use tandem_core::mail::{Address, MailRules, TrackMode};
@@ -21,7 +21,7 @@ use tandem_core::profile::{Profile, Settings};
 use tandem_core::record::{RemoteId, Side};
 use tandem_ports::connector::{Cursor, Next};
 use tandem_ports::error::{ConnectorError, ErrorKind};
-use tandem_ports::mail::{Listing, MailChange};
+use tandem_ports::mail::{Listing, MailChange, MailRecord};
 use tandem_store::checkpoint::{Hold, MailProgress, Walk};
 use tandem_store::connection::Connection;
 use tandem_store::link::{Row, RowState};
@@ -74,6 +74,11 @@ impl Engine {
             None => Ok(ports.source.account().await.map_err(|error| mailbox_stop(&error))?.address),
         }
     }
+}
+
+/// These messages, all in one way.
+fn looks(ids: impl IntoIterator<Item = RemoteId>, known: Known) -> Vec<(RemoteId, Known)> {
+    ids.into_iter().map(|id| (id, known)).collect()
 }
 
 fn side_of(error: &ConnectorError, crm: &Connection) -> Side {
@@ -171,7 +176,7 @@ impl Round<'_, '_> {
             if let (Some(run), Some(about), None) = (self.progress.checkpoint.run.as_mut(), listed.about, &page) {
                 run.progress.total = run.progress.total.max(run.progress.done + about);
             }
-            self.judge(&listed.ids, Consent::None, judge::Known::Skip).await?;
+            self.judge(&looks(listed.ids, Known::Skip), Consent::None).await?;
             self.mail().listing = Some(listed.next.map_or((at + 1, None), |next| (at, Some(next))));
             self.keep().await?;
         }
@@ -187,8 +192,7 @@ impl Round<'_, '_> {
                 Err(error) if error.kind == ErrorKind::CursorExpired => return self.recover().await,
                 Err(error) => return Err(mailbox_stop(&error)),
             };
-            let ids = self.worth_a_look(page.changes);
-            self.judge(&ids, Consent::None, judge::Known::Again).await?;
+            self.take_in(page.records).await?;
             let (next, done) = match page.next {
                 Next::More(next) => (Some(next), false),
                 Next::CaughtUp(next) => (Some(next), true),
@@ -200,6 +204,22 @@ impl Round<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The records of a page of the feed. The cursor follows batch by batch: a page may hold more than the mailbox serves
+    /// in one go, and what is done is not read again.
+    async fn take_in(&mut self, records: Vec<MailRecord>) -> Result<(), Stop> {
+        let size = self.ports.source.head_batch().max(1);
+        let mut looks: Vec<(RemoteId, Known)> = Vec::new();
+        for record in records {
+            self.worth_a_look(record.changes, &mut looks);
+            if looks.len() >= size {
+                self.judge(&looks, Consent::None).await?;
+                looks.clear();
+                self.advance(Some(record.after)).await?;
+            }
+        }
+        self.judge(&looks, Consent::None).await
     }
 
     /// Moves the cursor, when that is any news.
@@ -221,25 +241,30 @@ impl Round<'_, '_> {
         Err(Stop::Again)
     }
 
-    /// The messages of a page of the feed that may be tracked, each once.
-    fn worth_a_look(&mut self, changes: Vec<MailChange>) -> Vec<RemoteId> {
+    /// Adds those messages of a record of the feed that may be tracked, each once.
+    fn worth_a_look(&mut self, changes: Vec<MailChange>, looks: &mut Vec<(RemoteId, Known)>) {
         let ours = self.mail().labels.clone();
         // A message that was asked for while it was written carries no label.
         let all = self.rules.track == TrackMode::AllKnown || self.asks.await_a_sent_one();
-        let mut ids: Vec<RemoteId> = Vec::new();
         for change in changes {
-            let id = match change {
+            let look = match change {
                 MailChange::Appeared(id, labels) => {
                     let asked = labels.is_none_or(|labels| ours.iter().any(|ours| labels.contains(ours)));
-                    (all || asked).then_some(id)
+                    (all || asked).then_some((id, Known::Skip))
                 }
-                MailChange::Labelled(id, labels) => ours.iter().any(|ours| labels.contains(ours)).then_some(id),
+                MailChange::Labelled(id, labels) => {
+                    ours.iter().any(|ours| labels.contains(ours)).then_some((id, Known::Again))
+                }
                 // What was filed of it stays filed.
                 MailChange::Gone(_) => None,
             };
-            ids.extend(id.filter(|id| !ids.contains(id)));
+            let Some((id, known)) = look else { continue };
+            match looks.iter_mut().find(|(look, _)| *look == id) {
+                Some((_, before)) if known == Known::Again => *before = known,
+                Some(_) => {}
+                None => looks.push((id, known)),
+            }
         }
-        ids
     }
 
     /// Takes out what a block list has come to forbid.
@@ -273,8 +298,8 @@ impl Round<'_, '_> {
         self.in_time()?;
         let (rows, next) = self.engine.store.rows_in_state(&self.sync.id, state, walk.after.as_ref(), WALK).await?;
         let due = |row: &Row| state != RowState::Failing || row.attempts < TRIES;
-        let ids: Vec<RemoteId> = rows.into_iter().filter(due).filter_map(|row| row.right).collect();
-        self.judge(&ids, consent, judge::Known::Again).await?;
+        let ids = rows.into_iter().filter(due).filter_map(|row| row.right);
+        self.judge(&looks(ids, Known::Again), consent).await?;
         Ok(next.map(|after| Walk { after: Some(after) }))
     }
 

@@ -35,11 +35,20 @@ pub enum MailChange {
     Gone(RemoteId),
 }
 
+/// What happened to a mailbox at once.
+#[derive(Clone, Debug)]
+pub struct MailRecord {
+    /// To which messages, and what.
+    pub changes: Vec<MailChange>,
+    /// Where to go on after it: a long page may be left in the middle.
+    pub after: Cursor,
+}
+
 /// A slice of the mailbox's feed.
 #[derive(Clone, Debug)]
 pub struct MailPage {
     /// What happened, in the mailbox's order.
-    pub changes: Vec<MailChange>,
+    pub records: Vec<MailRecord>,
     /// Where to go on.
     pub next: crate::connector::Next,
 }

@@ -145,6 +145,48 @@ async fn m07_five_thousand_messages_are_read_within_gmails_units_and_bodies_only
 }
 
 #[tokio::test]
+async fn m07_more_mail_than_gmail_serves_in_a_minute_is_taken_in_bit_by_bit_and_each_is_read_once() {
+    // Of a batch in which Gmail refused, labelled ones are judged again, as something happened to them.
+    for (settings, by_label, repeats) in [(json!({"track": "all_known"}), false, 20), (json!({}), true, 250)] {
+        let story = begins(settings).await;
+        story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+        story.run().await;
+        // One page of the feed: 450 messages are 18,000 units, and a minute has 6,000.
+        let arrives = |n| {
+            story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), "jan@x.example", GOOGLE, "Hello"), &["INBOX"])
+        };
+        let ids: Vec<String> = (0..450).map(arrives).collect();
+        let before = gmail_calls(&story);
+        if by_label {
+            story.run().await;
+            ids.iter().for_each(|id| story.google.mail_labelled(GOOGLE, id, &["Tandem/Track"]));
+        }
+        let run = story.run().await;
+        assert_eq!((run.state, records(&story, Kind::Email).await.len()), (RunState::Done, 450));
+        let after = gmail_calls(&story);
+        let (batches, bodies) = (after.0 - before.0, after.1 - before.1);
+        assert!(bodies <= 450 + repeats, "{bodies} bodies, with every refusal");
+        assert!(batches <= 30, "{batches} batches for 450 heads, with every refusal");
+    }
+}
+
+#[tokio::test]
+async fn m07_how_far_a_first_run_is_can_be_seen_while_it_waits_for_gmail() {
+    let story = begins(json!({"track": "all_known"})).await;
+    for n in 0..1_000 {
+        let from = format!("n{n}@other.example");
+        story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), &from, GOOGLE, "Hello"), &["INBOX"]);
+    }
+    story.engine.start_run(&story.sync().await, tandem_ports::infra::Trigger::Manual).await.unwrap();
+    story.work_once().await;
+    let sync = story.sync().await;
+    let run = story.store.run(&sync.current_run.unwrap()).await.unwrap().unwrap();
+    assert!(run.progress.done >= 200 && run.progress.done < run.progress.total, "{:?}", run.progress);
+    assert_eq!(run.progress.total, 1_000);
+    assert!(sync.reason.unwrap().contains("Waiting for google"));
+}
+
+#[tokio::test]
 async fn nothing_to_do_is_one_history_call() {
     let story = begins(json!({"track": "all_known"})).await;
     story.run().await;

@@ -1,6 +1,7 @@
 //! What people asked for from inside their mailbox: this message, or the next one sent to somebody. It counts as the
 //! label would; nothing is written into the mailbox for it.
 use super::judge::{Consent, Known, Round};
+use super::looks;
 use crate::Engine;
 use crate::session::Stop;
 use std::collections::BTreeSet;
@@ -83,8 +84,7 @@ impl Round<'_, '_> {
     pub(super) async fn take_up_asks(&mut self) -> Result<(), Stop> {
         let ids: BTreeSet<RemoteId> =
             self.asks.messages().filter(|(ask, _)| !ask.taken_up).map(|(_, id)| id.clone()).collect();
-        let ids: Vec<RemoteId> = ids.into_iter().collect();
-        self.judge(&ids, Consent::None, Known::Again).await
+        self.judge(&looks(ids, Known::Again), Consent::None).await
     }
 
     /// Makes durable which message an ask was for, before anything of that message is written: a run that is cut off here
