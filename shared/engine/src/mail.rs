@@ -14,7 +14,6 @@ use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, MailPorts, Opening};
 use asks::Asks;
 use judge::{Consent, Known, Round};
-use std::time::Duration;
 use tandem_core::mail::track::Owner;
 use tandem_core::mail::{Address, MailRules, TrackMode};
 use tandem_core::profile::{Profile, Settings};
@@ -32,8 +31,6 @@ use tandem_store::sync::Sync;
 const WALK: usize = 100;
 /// Refused messages are tried this often as they are.
 const TRIES: u32 = 3;
-/// A watch lasts seven days; renewed daily, six renewals may fail.
-const WATCH_EVERY: Duration = Duration::from_secs(86_400);
 
 /// A failed call to the mailbox.
 pub(super) fn mailbox_stop(error: &ConnectorError) -> Stop {
@@ -95,7 +92,7 @@ impl Round<'_, '_> {
         self.progress.checkpoint.mail.get_or_insert_default()
     }
 
-    /// Labels, watch, and a fresh listing where the rules are other ones than before.
+    /// Labels, and a fresh listing where the rules are other ones than before.
     async fn prepare(&mut self) -> Result<(), Stop> {
         let digest = self.digest.clone();
         let others = self.mail().rules != digest;
@@ -126,24 +123,6 @@ impl Round<'_, '_> {
         }
         if self.progress.checkpoint.confirmed.take().is_some() {
             self.mail().confirming = Some(Walk::default());
-        }
-        self.watch().await
-    }
-
-    /// Renews the watch once a day. Without one the schedule still looks.
-    async fn watch(&mut self) -> Result<(), Stop> {
-        let Some(topic) = self.engine.config.mail_topic.clone() else { return Ok(()) };
-        let now = self.engine.clock.now();
-        if self.mail().watch_again_at.is_some_and(|at| at > now) {
-            return Ok(());
-        }
-        match self.ports.source.watch(&topic).await {
-            Ok(watch) => self.mail().watch_again_at = Some((now + WATCH_EVERY).min(watch.expires_at)),
-            Err(error) if [ErrorKind::Permanent, ErrorKind::Forbidden].contains(&error.kind) => {
-                tracing::warn!(error = %error, "no watch on this mailbox; it is asked by the schedule");
-                self.mail().watch_again_at = Some(now + WATCH_EVERY);
-            }
-            Err(error) => return Err(mailbox_stop(&error)),
         }
         Ok(())
     }
