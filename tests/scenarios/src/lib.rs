@@ -21,10 +21,12 @@ use tandem_sell::fake::FakeSell;
 use tandem_sell::{SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
+use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
-use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts};
+use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts, TeamleaderMail};
+use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
@@ -74,6 +76,7 @@ struct Open {
     teamleader: Arc<FakeTeamleader>,
     zoho: Arc<FakeZoho>,
     sell: Arc<FakeSell>,
+    blobs: Arc<MemoryBlobs>,
 }
 
 #[async_trait]
@@ -117,14 +120,25 @@ impl Connectors for Open {
 
     async fn open_mail(&self, crm: Opening<'_>, remote: Opening<'_>) -> Result<MailPorts, ConnectorError> {
         let account = &remote.connection.account.id;
-        let source = GoogleMail::new(self.google.authorised(account), GoogleConfig::default(), account);
+        let source = Arc::new(GoogleMail::new(self.google.authorised(account), GoogleConfig::default(), account));
+        if crm.connection.provider == "teamleader" {
+            return Ok(MailPorts { desk: self.teamleader_mail(), source });
+        }
         let (account, user) = (&crm.connection.account.id, crm.connection.user.as_str());
         let desk = BuiltinMail::open(self.table.clone(), self.clock.clone(), account, user).await?;
-        Ok(MailPorts { desk: Arc::new(desk), source: Arc::new(source) })
+        Ok(MailPorts { desk: Arc::new(desk.with_files(self.blobs.clone())), source })
     }
 }
 
 impl Open {
+    fn teamleader_mail(&self) -> Arc<TeamleaderMail> {
+        let (store, clock) = (Store::new(self.table.clone()), self.clock.clone());
+        let ledger = Arc::new(FiledMail::of(store.clone(), clock.clone(), "teamleader", ACCOUNT));
+        let book = Arc::new(KnownAddresses::of(store, clock.clone(), "teamleader", ACCOUNT));
+        let (transport, config) = (self.teamleader.authorised(VENDOR), TeamleaderConfig::default());
+        Arc::new(TeamleaderMail::new(transport, clock, config, (ledger, book)))
+    }
+
     fn open_tasks(&self, ask: Opening<'_>) -> Arc<dyn Connector> {
         let clock = self.clock.clone();
         if ask.side == Side::Right {
@@ -188,6 +202,7 @@ impl Story {
             teamleader: teamleader.clone(),
             zoho: zoho.clone(),
             sell: sell.clone(),
+            blobs: Arc::default(),
         };
         let engine = Engine::new(
             store.clone(),
@@ -550,4 +565,14 @@ pub fn object(value: Value) -> Map<String, Value> {
 /// A complete contact for the CRM.
 pub fn contact(first: &str, last: &str, email: &str) -> Value {
     json!({ "first_name": first, "last_name": last, "emails": [{ "type": "work", "value": email }] })
+}
+
+/// A message as a mail server has it: with a script, a tracking pixel and the message that it answers.
+pub fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
+    format!(
+        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
+         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
+         <div class=\"gmail_quote\">the old message</div>\r\n"
+    )
+    .into_bytes()
 }
