@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+use tandem_core::{contact, event};
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_core::schema::FieldSchema;
 
@@ -225,6 +226,13 @@ pub trait Connector: Send + Sync {
     /// Reads records by id, in that order; `None` is proof that the record does not exist.
     /// At most [`Capabilities::get_batch`].
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>>;
+
+    /// What people call these records, in that order; `None` where one is not there. It names also what [`get`](Self::get)
+    /// cannot say because it cannot be read. At most [`Capabilities::get_batch`].
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let title = |copy: Fetched| event::title(&copy.fields).unwrap_or_else(|| contact::title(&copy.fields));
+        Ok(self.get(ids).await?.into_iter().map(|copy| copy.map(title)).collect())
+    }
 
     /// Creates records, inside the container. At most [`Capabilities::create_batch`].
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>>;
