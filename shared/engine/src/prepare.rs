@@ -529,6 +529,8 @@ impl Session<'_> {
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
             // A copy that we made, outside the group: a candidate all the same.
             let waits = step.outcome == Outcome::Ignore && right.as_ref().is_some_and(|copy| self.is_ours(copy));
+            let only_shown = left.as_ref().filter(|copy| self.left.only_shows(copy)).is_some();
+            let verdict = verdict.or_else(|| (only_shown && row.right.is_none()).then(shown_only));
             if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
@@ -664,6 +666,10 @@ impl Session<'_> {
             counts.side(Side::Right).paired += 1;
         }
     }
+}
+
+fn shown_only() -> Reason {
+    Reason::new("shown_only", "It came from another calendar; made a meeting, it is carried across.")
 }
 
 fn change_id(change: &Change) -> &RemoteId {

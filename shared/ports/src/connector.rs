@@ -269,6 +269,13 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether a record is only shown here and is not this side's to hand on: an appointment that came from somebody's
+    /// other calendar, before a person has made it a meeting.
+    fn only_shows(&self, copy: &Fetched) -> bool {
+        let _ = copy;
+        false
+    }
+
     /// Whether it can say that an appointment repeats. To one that cannot, the engine shows a series as its occurrences.
     fn keeps_recurrence(&self) -> bool {
         true

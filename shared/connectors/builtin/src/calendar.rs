@@ -78,8 +78,8 @@ impl BuiltinCalendar {
             marker: appointment::marker_of(&record.body, &self.actor.id).map(Marker::new),
             fields: self.fields(record),
             modified_at: Some(record.updated_at),
-            // Writes read the record again; nothing needs to travel with the engine.
-            raw: Value::Null,
+            // Writes read the record again; but what kind it is, nothing else says.
+            raw: Value::from(record.kind.word()),
         }
     }
 
@@ -200,6 +200,10 @@ impl Connector for BuiltinCalendar {
         };
         let uid = event::schema(&[field::UID, field::CALENDAR]);
         Ok(event::schema(&field::ALL).into_iter().chain(uid).map(limited).collect())
+    }
+
+    fn only_shows(&self, copy: &Fetched) -> bool {
+        copy.raw == Kind::Block.word()
     }
 
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
