@@ -39,8 +39,8 @@ const PROFILE: &str = "teamleader-google-calendar";
 /// Time of one job.
 const JOB: Duration = Duration::from_secs(50);
 
-/// One occurrence as people see it: start, end, place, guests with their answers.
-pub type Seen = BTreeSet<(String, String, String, String)>;
+/// Occurrences as people see them, in order: start, end, place, guests with their answers. Two may look alike.
+pub type Seen = Vec<(String, String, String, String)>;
 
 /// The CRM.
 pub enum Left {
@@ -301,17 +301,15 @@ impl CalendarWorld {
 
     /// The CRM's appointments of a person by id: version and fields.
     pub async fn held(&self, person: &str) -> BTreeMap<String, (String, Fields)> {
-        let (connector, _users): (Arc<dyn Connector>, ()) = match &self.crm {
+        let user = match &self.crm {
             Left::Plain(plain) => {
                 let all = plain.all().into_iter();
                 return all.map(|(id, fields)| (id.to_string(), (String::new(), fields))).collect();
             }
-            Left::Builtin(_, users) => {
-                let user = &users[PEOPLE.iter().position(|one| *one == person).expect("one of them")];
-                let opened = BuiltinCalendar::open(self.table.clone(), self.clock.clone(), ACCOUNT, &user.id).await;
-                (Arc::new(opened.expect("a quiet table")), ())
-            }
+            Left::Builtin(_, users) => &users[PEOPLE.iter().position(|one| *one == person).expect("one of them")],
         };
+        let opened = BuiltinCalendar::open(self.table.clone(), self.clock.clone(), ACCOUNT, &user.id).await;
+        let connector = opened.expect("a quiet table");
         let (mut all, mut at) = (BTreeMap::new(), None);
         loop {
             let page = connector.changes(at.as_ref()).await.expect("a quiet table");
@@ -341,15 +339,15 @@ impl CalendarWorld {
             let seen = all.entry(event.title.clone()).or_default();
             for one in expand(&event, window, 10_000).expect("a rule") {
                 let shown = event.occurrence(&one.original).expect("it takes place").to_fields();
-                let fresh = seen.insert((
+                seen.push((
                     shown.text(&field::START).to_owned(),
                     shown.text(&field::END).to_owned(),
                     shown.text(&field::LOCATION).to_owned(),
                     guests_of(&shown),
                 ));
-                assert!(fresh, "{} is in the CRM twice", event.title);
             }
         }
+        all.values_mut().for_each(|seen| seen.sort());
         all
     }
 
@@ -367,9 +365,9 @@ impl CalendarWorld {
                 .collect();
             let guests = guests.into_iter().collect::<Vec<_>>().join(" ");
             let seen = all.entry(text("summary")).or_default();
-            let fresh = seen.insert((moment(&one["start"]), moment(&one["end"]), text("location"), guests));
-            assert!(fresh, "{} is in Google twice", text("summary"));
+            seen.push((moment(&one["start"]), moment(&one["end"]), text("location"), guests));
         }
+        all.values_mut().for_each(|seen| seen.sort());
         all
     }
 

@@ -42,8 +42,8 @@ struct Machine {
     story: Vec<String>,
 }
 
-/// Plays one world to its end; panics, telling its story, where a promise is broken.
-pub async fn play(seed: u64) {
+/// Plays one world to its end and answers its story; panics, telling it, where a promise is broken.
+pub async fn play(seed: u64) -> Vec<String> {
     let recurrence = if seed.is_multiple_of(2) { Recurrence::Kept } else { Recurrence::Unknown };
     let settings = json!({"max_delete_percent": 100, "window_past_days": 5, "window_future_days": 40});
     let world = CalendarWorld::begins(recurrence, &settings).await;
@@ -60,7 +60,10 @@ pub async fn play(seed: u64) {
     };
     for round in 0..2 + machine.roll(2) {
         machine.tell(format!("round {round}"));
-        for _ in 0..2 + machine.roll(6) {
+        for _ in 0..if round == 0 { 3 } else { 0 } {
+            machine.somebody_new().await;
+        }
+        for _ in 0..2 + machine.roll(8) {
             machine.somebody_does_something().await;
         }
         let first = round == 0;
@@ -69,6 +72,7 @@ pub async fn play(seed: u64) {
     machine.tell("begun anew".to_owned());
     machine.world.start_over().await;
     machine.comes_into_step(true).await;
+    machine.story
 }
 
 impl Machine {
@@ -104,9 +108,9 @@ impl Machine {
 
     async fn somebody_does_something(&mut self) {
         match self.roll(9) {
-            0 | 1 => self.somebody_new().await,
-            2 => self.it_goes().await,
-            3 => self.it_is_elsewhere().await,
+            0 => self.somebody_new().await,
+            1 => self.it_goes().await,
+            2 | 3 => self.it_is_elsewhere().await,
             4 => self.one_is_cancelled().await,
             5 => self.one_is_moved_or_elsewhere().await,
             6 => self.the_whole_moves().await,
