@@ -142,6 +142,8 @@ pub struct Policy {
     pub delete_only_own_copies: bool,
     /// The mapped fields; no other field is ever written.
     pub fields: Vec<FieldRule>,
+    /// Of these, those whose change is nobody's edit (guests answer, calendars give names): none holds back a deletion.
+    pub passive: Vec<Field>,
     /// Which records may be created on the remote side.
     pub eligibility: Eligibility,
     /// How records are recognised.

@@ -269,8 +269,8 @@ pub trait Connector: Send + Sync {
         true
     }
 
-    /// Whether a record is only shown here and is not this side's to hand on: an appointment that came from somebody's
-    /// other calendar, before a person has made it a meeting.
+    /// Whether a record is only shown here and is not this side's to hand on: an appointment that came from a calendar and
+    /// that no person has made a meeting, or a colleague's that the user takes part in.
     fn only_shows(&self, copy: &Fetched) -> bool {
         let _ = copy;
         false
