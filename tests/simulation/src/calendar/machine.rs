@@ -481,7 +481,10 @@ impl Machine {
         assert_eq!(self.world.writes().await, writes, "{story}\nthree rounds of rest write");
         self.touched.clear();
         self.agreed = self.seen(Side::Right, self.wide()).await;
-        self.owners.retain(|name, _| self.agreed.contains_key(name));
+        // An occurrence that was edited here while its series lost it there is an appointment of its own by now.
+        let alone = |name: &str, owner: &str| self.world.google.events(owner, owner).iter().filter(|event| event["summary"] == name && event["recurringEventId"].is_null()).count() == 1;
+        let known: BTreeSet<String> = self.owners.iter().filter(|(name, owner)| alone(name, owner)).map(|(name, _)| name.clone()).collect();
+        self.owners.retain(|name, _| self.agreed.contains_key(name) && known.contains(name));
     }
 
     async fn check(&self, before: &[BTreeMap<String, Seen>; 2]) {
