@@ -60,7 +60,13 @@ impl Draft {
 
 impl Session<'_> {
     /// A changed record, unless nothing about it is news.
-    pub fn changed_draft(&self, side: Side, fetched: Fetched, row: Option<Row>, listing: Option<Purpose>) -> Option<Draft> {
+    pub fn changed_draft(
+        &self,
+        side: Side,
+        fetched: Fetched,
+        row: Option<Row>,
+        listing: Option<Purpose>,
+    ) -> Option<Draft> {
         let Some(row) = row else {
             // Somebody's private remote contacts are none of our business unless they are in our group or carry our mark.
             let ours = side == Side::Left || fetched.scope == Scope::Inside || fetched.marker.is_some();
@@ -170,7 +176,8 @@ impl Session<'_> {
     fn kept_here(&self, step: Step, left: Option<&Fetched>) -> Step {
         let creates = matches!(step.right, Some(Act::Create { .. }));
         let Some(copy) = left.filter(|copy| creates && self.left.only_shows(copy)) else { return step };
-        let reason = || Reason::new("shown_only", "It came from another calendar; made a meeting, it is carried across.");
+        let reason =
+            || Reason::new("shown_only", "It came from another calendar; made a meeting, it is carried across.");
         let step = Step { right: None, ..step };
         match (step.why, self.policy.on_remote_delete) {
             (Why::Restored, OnDelete::Propagate) => {

@@ -418,7 +418,8 @@ impl Connector for Occurrences {
         let of = |copy: Option<Fetched>| copy.and_then(|copy| event::title(&copy.fields));
         let mut titles: Vec<Option<String>> = self.get(ids).await?.into_iter().map(of).collect();
         // A series that cannot be worked out has a name all the same.
-        let nameless: Vec<usize> = (0..ids.len()).filter(|at| titles[*at].is_none() && !Self::is_one(&ids[*at])).collect();
+        let nameless: Vec<usize> =
+            (0..ids.len()).filter(|at| titles[*at].is_none() && !Self::is_one(&ids[*at])).collect();
         let some: Vec<RemoteId> = nameless.iter().map(|at| ids[*at].clone()).collect();
         if !some.is_empty() {
             nameless.into_iter().zip(self.inner.titles(&some).await?).for_each(|(at, title)| titles[at] = title);

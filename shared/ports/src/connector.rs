@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
-use tandem_core::{contact, event};
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_core::schema::FieldSchema;
+use tandem_core::{contact, event};
 
 /// The provider's opaque mark in its change feed. Stored as it came, never looked into outside its connector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -386,7 +386,8 @@ pub(crate) fn range(sync: &SyncId, prefix: String, after: Option<String>, limit:
 /// Keys of rows that take the place of others (paired, or found under a new id), each with those it replaces: a row that
 /// goes while another one comes to have one of its ids.
 fn replacing(sync: &SyncId, changes: &[RowChange]) -> Vec<Vec<Key>> {
-    let stays: HashSet<&RowKey> = changes.iter().filter_map(|change| change.after.as_ref()).map(|row| &row.key).collect();
+    let stays: HashSet<&RowKey> =
+        changes.iter().filter_map(|change| change.after.as_ref()).map(|row| &row.key).collect();
     let gone = changes.iter().filter_map(|change| change.before.as_ref()).filter(|row| !stays.contains(&row.key));
     let ids = |row: &Row| [(Side::Left, row.left.clone()), (Side::Right, row.right.clone())];
     let held = |row: &Row| ids(row).into_iter().filter_map(|(side, id)| Some((side, id?))).collect::<Vec<_>>();

@@ -6,8 +6,8 @@
 //! master is read first for its iCalUID. So a page costs at most one request a fifty series, twice.
 use super::wire::{Events, Item, Record};
 use super::{GoogleCalendar, LIST, map};
-use crate::api::calendar;
 use crate::api;
+use crate::api::calendar;
 use bytes::Bytes;
 use http::Response;
 use std::collections::{BTreeMap, BTreeSet};

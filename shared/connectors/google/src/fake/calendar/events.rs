@@ -140,7 +140,8 @@ pub(super) fn insert(state: &mut State, account: &str, calendar: &str, request: 
     }
     let id = wanted.map_or_else(|| format!("g{}", state.next()), str::to_owned);
     let uid = body.get("iCalUID").and_then(Value::as_str).map_or_else(|| format!("{id}@google.com"), str::to_owned);
-    let shown = put(state, account, calendar, fresh(id.clone(), uid, account, data), Some((request, Mail::Invitation)))?;
+    let shown =
+        put(state, account, calendar, fresh(id.clone(), uid, account, data), Some((request, Mail::Invitation)))?;
     guests::carry(state, World::name(account, calendar), &id, &BTreeSet::new());
     Ok(shown)
 }
