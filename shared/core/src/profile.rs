@@ -467,6 +467,7 @@ impl Profile {
             on_remote_leave: self.on_remote_leave,
             delete_only_own_copies: self.delete_only_own_copies,
             fields: settings.field_map.clone(),
+            passive: settings.calendar.as_ref().map(|_| crate::calendar::passive()).unwrap_or_default(),
             eligibility: settings.eligibility,
             match_on: settings.match_on.clone(),
             max_delete_percent: settings.max_delete_percent,

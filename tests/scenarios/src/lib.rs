@@ -1,5 +1,7 @@
 //! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
 //! What the provider was asked is part of what is proved.
+pub mod calendar;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -233,7 +235,7 @@ impl Story {
         story
     }
 
-    /// A colleague with a Google account and a sync of their own, in the same company and world.
+    /// A colleague with a Google account and a sync of their own, in the same company and world. The rule runs both.
     pub async fn colleague(&self, google_account: &'static str, profile: &str, settings: Value) -> Story {
         let users = Users::new(self.table.clone(), self.clock.clone());
         let new = NewUser { account: ACCOUNT, email: google_account, name: "Eva", role: Role::Member };
@@ -254,6 +256,8 @@ impl Story {
             crm_provider: self.crm_provider,
             google_account,
         };
+        // Google's calendars are there before anybody looks into them.
+        story.google.user_does(google_account, "events", &json!({}));
         story.connect(profile, settings).await;
         story
     }
@@ -318,6 +322,18 @@ impl Story {
         self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
     }
 
+    /// A person switches the sync off.
+    pub async fn switch_off(&self) {
+        let sync = Sync { enabled: false, ..self.sync().await };
+        self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
+    }
+
+    /// A person switches it on again.
+    pub async fn switch_on(&self) {
+        let sync = Sync { enabled: true, ..self.sync().await };
+        self.store.configure_sync(&sync, Some(self.clock.now())).await.expect("nobody else configures it");
+    }
+
     /// The rule fires an hour later, and everything it sets off comes to rest.
     pub async fn run(&self) -> Run {
         self.clock.advance(Duration::from_secs(3_700));
@@ -351,33 +367,6 @@ impl Story {
         self.engine.start_run(&self.sync().await, Trigger::Manual).await?;
         self.settle().await;
         Ok(())
-    }
-
-    /// A colleague with a Google account and a sync of the same profile; it runs when the story's does.
-    pub async fn neighbour(&self, google: &str) -> User {
-        let new = NewUser { account: ACCOUNT, email: "bo@acme.example", name: "Bo", role: Role::Administrator };
-        let user = Users::new(self.table.clone(), self.clock.clone()).create(new).await.expect("a new user");
-        for (id, provider, account) in [("builtin-2", "builtin", ACCOUNT), ("google-2", "google", google)] {
-            let connection = Connection {
-                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
-                state: ConnectionState::Connected,
-                ..Connection::new(ConnectionId::new(id), UserId::new(&user.id), provider, self.clock.now())
-            };
-            self.store.create_connection(&connection).await.expect("a new connection");
-        }
-        let first = self.sync().await;
-        let second = Sync {
-            id: SyncId::new("sync-2"),
-            user: UserId::new(&user.id),
-            crm: ConnectionId::new("builtin-2"),
-            remote: ConnectionId::new("google-2"),
-            current_run: None,
-            last_run: None,
-            next_due_at: Some(self.clock.now()),
-            ..first
-        };
-        self.store.create_sync(&second).await.expect("a new sync");
-        user
     }
 
     /// A colleague makes a contact in the CRM; answers its id.
