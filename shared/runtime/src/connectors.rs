@@ -24,7 +24,7 @@ use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
 use tandem_sell::{SellContacts, SellTasks};
 use tandem_store::connection::Connection;
-use tandem_store::mail::FiledMail;
+use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
 use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderMail, TeamleaderMeetings};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
@@ -189,11 +189,9 @@ impl OpenConnectors {
         calendar: &CalendarSettings,
     ) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
-        let id = &ask.connection.account.id;
         // `<account>/<user>`: what one user's calendar has named, all know.
-        let account = id.split('/').next().unwrap_or_default();
+        let account = ask.connection.account.id.split('/').next().unwrap_or_default();
         let options = MeetingOptions {
-            account: id.clone(),
             past_days: calendar.window_past_days,
             future_days: calendar.window_future_days,
             names: Arc::new(AppointmentNames::of(store, Arc::clone(&clock), "teamleader", account)),
@@ -242,9 +240,10 @@ impl OpenConnectors {
                 let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
                 // `<account>/<user>`: what one user has filed, all see.
                 let account = ask.connection.account.id.split('/').next().unwrap_or_default();
-                let ledger = Arc::new(FiledMail::of(store, Arc::clone(&clock), "teamleader", account));
+                let ledger = Arc::new(FiledMail::of(store.clone(), Arc::clone(&clock), "teamleader", account));
+                let book = Arc::new(KnownAddresses::of(store, Arc::clone(&clock), "teamleader", account));
                 let config = self.ports.config.teamleader.clone();
-                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, ledger)))
+                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, (ledger, book))))
             }
             other => Err(no_mail(other)),
         }

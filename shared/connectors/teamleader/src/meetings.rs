@@ -17,7 +17,7 @@ use people::{Me, Met, People};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use tandem_core::event::{self, copy_name, field};
+use tandem_core::event::{self, field};
 use tandem_core::record::{ContainerId, Field, Marker, RemoteId, Scope, Value as Said, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
@@ -52,8 +52,6 @@ const FIELDS: [Field; 8] = [
 /// How one sync sees a user's meetings.
 #[derive(Clone)]
 pub struct MeetingOptions {
-    /// The connected account's id, as the engine's marks name it.
-    pub account: String,
     /// How far back meetings are looked at, in days.
     pub past_days: u32,
     /// How far ahead.
@@ -151,33 +149,16 @@ impl TeamleaderMeetings {
         since.filter(|since| self.clock.now().duration_since(*since) > LONG_PAUSE)
     }
 
-    /// Under which names calendars know these meetings. One that nobody has named is known by the copy that this user's
-    /// sync makes of it: a colleague who is at it finds that copy in their own calendar as an invitation.
+    /// Under which names calendars know these meetings, where a calendar has brought them. One that was made here has none:
+    /// the engine recognises it by its title and start.
     async fn names(&self, meetings: &[&Map<String, Value>]) -> Result<BTreeMap<String, String>> {
         if meetings.is_empty() {
             return Ok(BTreeMap::new());
         }
         let ids: Vec<RemoteId> = meetings.iter().map(|meeting| RemoteId::new(text(meeting.get("id")))).collect();
         let noted = self.options.names.of(&ids).await?;
-        let mut names = BTreeMap::new();
-        for (id, noted) in ids.iter().zip(noted) {
-            let name = match noted {
-                Some(name) => name,
-                None => {
-                    let name = self.copy_of(id);
-                    self.options.names.note(id, &name).await?;
-                    name
-                }
-            };
-            names.insert(id.as_str().to_owned(), name);
-        }
-        Ok(names)
-    }
-
-    /// The iCalUID of the copy that this user's sync makes in a Google calendar: its id there is made of the engine's mark.
-    fn copy_of(&self, id: &RemoteId) -> String {
-        let mark = Marker::new(format!("{PROVIDER}:{}:{id}", self.options.account));
-        format!("{}@google.com", copy_name(&mark))
+        let named = ids.iter().zip(noted).filter_map(|(id, name)| Some((id.as_str().to_owned(), name?)));
+        Ok(named.collect())
     }
 }
 
