@@ -487,6 +487,24 @@ async fn a_lost_answer_and_a_lost_history_make_nothing_twice() {
 }
 
 #[tokio::test]
+async fn what_both_sides_have_already_is_paired_by_title_and_start() {
+    for settings in [json!({}), json!({ "imported_as": "meeting" })] {
+        let story = story(settings).await;
+        let on = day(&story, 5);
+        let visit = schedule(&story, "Visit", on, json!({}));
+        let at = |time: &str| json!({ "dateTime": format!("{on}T{time}:00Z"), "timeZone": "Europe/Brussels" });
+        let there = insert(&story, json!({ "summary": "Visit", "start": at("13:00"), "end": at("14:30") }));
+        let run = done(&story).await;
+        assert_eq!((run.counts.crm.created, run.counts.remote.created), (0, 0), "{run:?}");
+        assert_eq!(event(&story, "Visit")["description"], "Bring bread");
+        quiet(&story).await;
+        story.teamleader.user_reschedules(VENDOR, &visit, &object(json!({ "title": "Visit II" })));
+        done(&story).await;
+        assert_eq!(event(&story, "Visit II")["id"], json!(there));
+    }
+}
+
+#[tokio::test]
 async fn a_used_up_quota_is_waited_for_and_nothing_is_lost() {
     let story = both_ways().await;
     for after in 1..6 {

@@ -60,8 +60,7 @@ impl Agenda {
         let clock = Arc::new(ManualClock::default());
         let fake = FakeTeamleader::new(Arc::clone(&clock) as Arc<_>).shared();
         fake.set(|settings| settings.strictness = Strictness::Refuse);
-        let options =
-            MeetingOptions { account: "acme/jan".to_owned(), past_days: 30, future_days: 365, names: Arc::new(names) };
+        let options = MeetingOptions { past_days: 30, future_days: 365, names: Arc::new(Noted::default()) };
         let (transport, clocked) = (fake.authorised(ACCOUNT), Arc::clone(&clock) as Arc<_>);
         let connector =
             TeamleaderMeetings::new(transport, clocked, TeamleaderConfig::default(), options).with_page_size(page_size);
