@@ -10,7 +10,7 @@ use tandem_core::policy::{Direction, Policy};
 use tandem_core::record::{ContainerId, Field, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
 use tandem_core::schema::check;
-use tandem_ports::connector::{Change, ChangePage, Cursor, Fetched, Next};
+use tandem_ports::connector::{Change, ChangePage, Cursor, Fetched, Known, Next};
 use tandem_store::checkpoint::{Checkpoint, Purpose, Stage, Walk, seen_hash};
 use tandem_store::link::{Row, RowState};
 
@@ -140,6 +140,8 @@ pub(crate) struct Draft {
     pub(crate) left: Option<Fetched>,
     pub(crate) right: Option<Fetched>,
     gone: Option<Side>,
+    /// The side that tells nothing of it.
+    untold: Option<Side>,
     /// Why it must not be created on the other side, if it must not.
     pub(crate) verdict: Option<Reason>,
 }
@@ -188,7 +190,7 @@ impl Session<'_> {
         let advance = match page.next {
             Next::More(cursor) if listing => at(Stage::Listing { page: Some(cursor) }, false),
             Next::More(cursor) => at(Stage::Following { cursor }, false),
-            Next::CaughtUp(cursor) if relisting => at(Stage::Sweeping { after: None, then: cursor }, false),
+            Next::CaughtUp(cursor) if relisting && self.connector(side).tells_only_changes().is_none() => at(Stage::Sweeping { after: None, then: cursor }, false),
             Next::CaughtUp(cursor) => at(Stage::Following { cursor }, true),
             Next::Relist => Advance::FindLosses { side },
         };
@@ -213,7 +215,7 @@ impl Session<'_> {
         let purpose = listing.then_some(purpose);
         let container = checkpoint.container.as_ref().filter(|_| side == Side::Right && !listing);
         let mut items = self.items(side, (changes, heirs), (purpose, container), number, &mut counts).await?;
-        if side == Side::Left && !listing && checkpoint.first_done {
+        if side == Side::Left && !listing && checkpoint.first_done && !self.left.invites_guests() {
             self.heed_news(&mut items);
         }
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
@@ -498,21 +500,23 @@ impl Session<'_> {
     /// Reads the copies of a side that the drafts know by id but do not have yet.
     async fn read_copies(&self, side: Side, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
         let wanted = |draft: &Draft| {
-            let missing = draft.copy(side).is_none() && draft.gone != Some(side);
+            let missing = draft.copy(side).is_none() && draft.gone != Some(side) && draft.untold != Some(side);
             draft.row.id(side).filter(|_| missing).cloned()
         };
         let ids: Vec<RemoteId> = drafts.iter().filter_map(wanted).collect();
         if ids.is_empty() {
             return Ok(());
         }
-        let mut found = self.fetch(side, &ids).await?.into_iter();
+        let mut found = self.look_up(side, &ids).await?.into_iter();
         for draft in drafts.iter_mut() {
             if wanted(draft).is_none() {
                 continue;
             }
-            match found.next().flatten() {
-                Some(copy) => draft.set(side, copy),
-                None => draft.lose(side),
+            match found.next() {
+                Some(Known::There(copy)) => draft.set(side, *copy),
+                // Told to be gone when its deletion began to wait, and not told to be there since.
+                Some(Known::Untold) if draft.row.state != RowState::Held => draft.untold = Some(side),
+                Some(Known::Untold | Known::Gone) | None => draft.lose(side),
             }
         }
         Ok(())
@@ -523,7 +527,7 @@ impl Session<'_> {
         for draft in drafts {
             let observation = self.observe(&draft);
             let policy = self.policy_for(&draft);
-            let mut steps = plan(&policy, &self.sync.fingerprint_key, vec![observation]);
+            let mut steps = plan(policy.as_deref().unwrap_or(&self.policy), &self.sync.fingerprint_key, vec![observation]);
             let Some(mut step) = steps.pop() else { continue };
             let Draft { before, row, left, right, verdict, .. } = draft;
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
@@ -532,7 +536,7 @@ impl Session<'_> {
             if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
-            if policy.direction.may_write(Side::Right) {
+            if policy.as_ref().is_some_and(|policy| policy.direction.may_write(Side::Right)) {
                 self.mark_origin(&mut step, right.as_ref());
             }
             let item = Item {
@@ -550,18 +554,28 @@ impl Session<'_> {
             // Each side went its own way, and stays so until both are there again.
             let unlinked = item.row.state == RowState::Excluded && item.row.base.is_some();
             let unlinked = unlinked && (item.row.left.is_none() || item.row.right.is_none());
-            items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
+            let alone = unlinked || policy.is_none() || self.is_given_up(&item);
+            items.push(if alone { item.left_alone() } else { item });
         }
         items
     }
 
-    /// The policy for one record: what its side does not let us write flows one way.
-    fn policy_for(&self, draft: &Draft) -> Cow<'_, Policy> {
-        let id = draft.right.as_ref().map(|copy| &copy.id).or(draft.row.right.as_ref());
-        if self.policy.direction != Direction::Both || id.is_none_or(|id| self.right.takes_writes_to(id)) {
-            return Cow::Borrowed(&self.policy);
+    /// The policy for one record: what its side does not let us write flows one way. `None` where neither may be written.
+    fn policy_for(&self, draft: &Draft) -> Option<Cow<'_, Policy>> {
+        let may_write = |side: Side| {
+            let copy = draft.copy(side).map(|copy| &copy.id).or_else(|| draft.row.id(side));
+            self.policy.direction.may_write(side) && copy.is_none_or(|id| self.connector(side).takes_writes_to(id))
+        };
+        let direction = match (may_write(Side::Left), may_write(Side::Right)) {
+            (true, true) => Direction::Both,
+            (false, true) => Direction::CrmToRemote,
+            (true, false) => Direction::RemoteToCrm,
+            (false, false) => return None,
+        };
+        if direction == self.policy.direction {
+            return Some(Cow::Borrowed(&self.policy));
         }
-        Cow::Owned(Policy { direction: Direction::RemoteToCrm, ..self.policy.clone() })
+        Some(Cow::Owned(Policy { direction, ..self.policy.clone() }))
     }
 
     fn is_ours(&self, copy: &Fetched) -> bool {
@@ -615,6 +629,7 @@ impl Session<'_> {
                 modified_at: copy.modified_at,
             }),
             (None, true) => Replica::Gone,
+            (None, false) if draft.untold == Some(side) => Replica::Untold,
             (None, false) => Replica::Absent,
         };
         Observation {
@@ -675,10 +690,10 @@ fn change_id(change: &Change) -> &RemoteId {
 
 impl Draft {
     fn of_row(row: Row) -> Draft {
-        Draft { before: vec![row.clone()], row, left: None, right: None, gone: None, verdict: None }
+        Draft { before: vec![row.clone()], row, left: None, right: None, gone: None, untold: None, verdict: None }
     }
     fn seen(row: Row, side: Side, fetched: Fetched, before: Vec<Row>) -> Draft {
-        let mut draft = Draft { before, row, left: None, right: None, gone: None, verdict: None };
+        let mut draft = Draft { before, row, left: None, right: None, gone: None, untold: None, verdict: None };
         draft.set(side, fetched);
         draft
     }
