@@ -196,7 +196,12 @@ pub const PROFILES: &[Profile] = &[
     },
     CALENDAR,
     Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", crm: &["builtin", "zoho"], ..CALENDAR },
-    Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", ..CALENDAR },
+    Profile {
+        id: "sell-google-calendar",
+        name: "Zendesk Sell ↔ Google Calendar",
+        crm: &["builtin", "sell"],
+        ..CALENDAR
+    },
     Profile {
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",

@@ -21,7 +21,7 @@ use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
-use tandem_sell::{SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::mail::FiledMail;
 use tandem_teamleader::{TeamleaderContacts, TeamleaderMail};
@@ -196,12 +196,12 @@ impl OpenConnectors {
     }
 
     fn sell(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
         if ask.settings.calendar.is_some() {
-            return Err(no_appointments("sell"));
+            return Ok(Arc::new(SellAppointments::new(self.transport(ask)?, clock, config)));
         }
         let (container, carry, region) = (ask.container.cloned(), carry(ask), region(ask));
         let options = tandem_sell::Options { container, carry, region, device: device(ask) };
-        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
         Ok(Arc::new(SellContacts::new(self.transport(ask)?, clock, config, options)))
     }
 

@@ -18,7 +18,7 @@ use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_ports::table::Table;
 use tandem_sell::fake::FakeSell;
-use tandem_sell::{SellConfig, SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::run::Run;
@@ -150,6 +150,10 @@ impl Open {
         if ask.connection.provider == "zoho" {
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
             return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
+        }
+        if ask.connection.provider == "sell" {
+            let transport = self.sell.authorised(VENDOR);
+            return Ok(Arc::new(SellAppointments::new(transport, self.clock.clone(), SellConfig::default())));
         }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))

@@ -35,6 +35,16 @@ pub struct SellAppointments {
     clock: Arc<dyn Clock>,
     whose: Whose,
     held: Mutex<Held>,
+    page: PageSize,
+}
+
+/// How much is read at once.
+#[derive(Clone, Copy)]
+struct PageSize {
+    /// Events of a page of the stream.
+    events: usize,
+    /// Pages of the stream in one of ours.
+    pages: usize,
 }
 
 /// What the stream has told this sync since it was opened.
@@ -52,7 +62,13 @@ impl SellAppointments {
     /// `transport` adds the access token; `clock` paces the requests and tells whether the stream still reaches back.
     pub fn new(transport: Arc<dyn HttpTransport>, clock: Arc<dyn Clock>, config: SellConfig) -> Self {
         let client = Client::new(transport, Arc::clone(&clock), config);
-        Self { client, clock, whose: Whose::default(), held: Mutex::default() }
+        Self { client, clock, whose: Whose::default(), held: Mutex::default(), page: PageSize { events: PAGE, pages: PAGES } }
+    }
+
+    /// Reads this many events (1 to 100) a page, one page of the stream in each of ours. For tests.
+    pub fn with_page_size(mut self, events: usize) -> Self {
+        self.page = PageSize { events: events.clamp(1, PAGE), pages: 1 };
+        self
     }
 
     async fn me(&self) -> Result<Me> {

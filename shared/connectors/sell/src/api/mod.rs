@@ -64,8 +64,8 @@ impl Call {
         Self::new("tasks.delete", Method::DELETE, format!("/v2/tasks/{id}"))
     }
     /// A page of the stream of appointments behind `position`: `tail` is the oldest event that Sell still keeps.
-    pub(crate) fn appointments(position: &str) -> Self {
-        let query = vec![("position", position.to_owned()), ("limit", PAGE.to_string())];
+    pub(crate) fn appointments(position: &str, limit: usize) -> Self {
+        let query = vec![("position", position.to_owned()), ("limit", limit.to_string())];
         Self { query, ..Self::new("appointments.stream", Method::GET, "/v3/appointments/stream") }
     }
     /// Lists leads, by these filters.

@@ -144,7 +144,7 @@ impl SellAppointments {
             None => Position { form: CURSOR_FORM, at: TAIL.to_owned(), read_at: 0, counts: BTreeMap::new() },
         };
         let (mut told, mut ends) = (AllTold::new(), false);
-        for _ in 0..PAGES {
+        for _ in 0..self.page.pages {
             let page = self.ask(&at, now).await?;
             // Nothing and no further: whatever it is about to tell, it tells another time.
             ends = page.meta.top || (page.items.is_empty() && page.meta.position == at.at);
@@ -190,7 +190,7 @@ impl SellAppointments {
     /// How Sell refuses a position that it does not know any more is not documented, so any refusal of one is taken for
     /// that: a stored position must not stop the feed for ever. Of `tail` it is an error.
     async fn ask(&self, at: &Position, now: Timestamp) -> Result<Page> {
-        match self.client.send(Call::appointments(&at.at)).await {
+        match self.client.send(Call::appointments(&at.at, self.page.events)).await {
             Ok(response) => api::parse("appointments.stream", &response),
             Err(refused)
                 if at.at != TAIL && matches!(refused.kind, ErrorKind::NotFound | ErrorKind::Permanent) =>

@@ -57,6 +57,8 @@ fn of_account(state: &mut State, asked: &Asked, rest: &str, body: &Json) -> Answ
         }
         ("POST", "custom-fields") => state.account(&who.account).custom.push(body["field"].clone()),
         ("POST", "expire-sessions") => state.account(&who.account).sessions.clear(),
+        // The events are numbered anew: no position of before is one.
+        ("POST", "renumber-stream") => state.account(&who.account).forgotten += 1_000_000,
         ("POST", "revoke") => {
             state.access.retain(|_, grant| grant.email != email);
             state.refresh.retain(|_, grant| grant.email != email);
