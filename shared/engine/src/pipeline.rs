@@ -127,6 +127,8 @@ impl Session<'_> {
             progress.checkpoint.side_mut(side).list_again(Purpose::Read);
             if self.connector(side).tells_only_changes().is_some() {
                 progress.checkpoint.missed = Some(Missed { message, lasts: true });
+                // Deletions that were held for so long are not told again; the rows know of them.
+                progress.checkpoint.pending_deletes = true;
             }
             self.keep(progress, vec![]).await?;
         } else if flow.stop.is_none() && !progress.checkpoint.first_done && progress.checkpoint.missed.is_none() {

@@ -80,7 +80,7 @@ async fn s3_16_what_is_made_edited_and_deleted_in_sell_is_so_in_google() {
     let run = done(&story).await;
     assert_eq!((run.counts.remote.created, run.counts.crm.read), (2, 2), "{run:?}");
     let there = copy(&story, "Visit");
-    assert_eq!((&there["location"], &there["start"]["dateTime"]), (&json!("Ghent"), &json!("2026-12-01T08:00:00Z")));
+    assert_eq!((&there["location"], &there["start"]["dateTime"]), (&json!("Ghent"), &json!("2026-12-01T09:00:00+01:00")));
     assert_eq!(there["reminders"]["overrides"][0]["minutes"], json!(20));
     quiet(&story).await;
     order(&story, "PATCH", &kept, json!({"name": "Moved", "start_at": "2026-12-01T08:30:00Z"}));
