@@ -205,7 +205,7 @@ pub const PROFILES: &[Profile] = &[
     Profile {
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",
-        crm: &["sell"],
+        crm: &["builtin", "sell"],
         directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
         match_on: &[MatchKey::Task],
         ..CALENDAR

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
-use tandem_builtin::{BuiltinCalendar, BuiltinMail};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks};
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
 use tandem_core::record::ContainerId;
@@ -43,7 +43,7 @@ impl Connectors for OpenConnectors {
 
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         if ask.profile.carries_tasks() {
-            return self.tasks(ask);
+            return self.tasks(ask).await;
         }
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin(ask).await,
@@ -155,9 +155,13 @@ impl OpenConnectors {
     }
 
     /// Tasks, on either side.
-    fn tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+    async fn tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let clock = Arc::clone(&self.ports.clock);
         match ask.connection.provider.as_str() {
+            "builtin" => {
+                let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+                Ok(Arc::new(BuiltinTasks::open(Arc::clone(&self.ports.table), clock, account, user).await?))
+            }
             "google" => {
                 let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
                 let (config, list) = (self.ports.config.google.clone(), ContainerId::new(list));
