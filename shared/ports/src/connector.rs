@@ -282,6 +282,18 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether what people change on this one record goes to the other side.
+    fn gives_changes_of(&self, id: &RemoteId) -> bool {
+        let _ = id;
+        true
+    }
+
+    /// Why it would not take such records as new ones at all, in one sentence for people, in their order; `None`: it would.
+    /// They are excluded, not failing. What [`schema`](Self::schema) says is judged besides.
+    async fn refuses(&self, fields: &[Fields]) -> Result<Vec<Option<String>>> {
+        Ok(vec![None; fields.len()])
+    }
+
     /// Where the provider tells what changes and shows no record besides, what people miss by that, in one sentence;
     /// `None`: everything there is can be listed and read. Of such a side a record that a listing does not show proves
     /// nothing, [`look_up`](Self::look_up) may answer [`Known::Untold`], and a cursor that expired means that changes are
