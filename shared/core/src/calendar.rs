@@ -12,14 +12,15 @@ use std::collections::BTreeSet;
 pub const PRIMARY: &str = "primary";
 /// In the place of a calendar's id: the CRM keeps its appointments, and nothing is written at the remote.
 pub const CRM: &str = "crm";
-/// The names of these settings.
-pub(crate) const SETTINGS: [&str; 6] = [
+/// The names of these settings. The last one is the Sell profile's own.
+const SETTINGS: [&str; 7] = [
     "source_calendars",
     "target_calendar",
     "read_only_calendars",
     "default_calendar",
     "window_past_days",
     "window_future_days",
+    "remote_events",
 ];
 /// Most calendars of a sync: each one is a call in every run.
 const MOST: usize = 50;
@@ -41,14 +42,21 @@ pub(crate) struct CalendarRules {
     others: Others,
     /// The default of `default_calendar`.
     default: Option<&'static str>,
+    /// How many of the [`SETTINGS`] it has.
+    settings: usize,
+}
+
+/// The names of a profile's calendar settings.
+pub(crate) fn names(profile: &str) -> &'static [&'static str] {
+    &SETTINGS[..rules(profile).settings]
 }
 
 /// The rules of a calendar profile.
 pub(crate) fn rules(profile: &str) -> CalendarRules {
     match profile {
         // Nothing is written before a person has chosen the default calendar, and the others are for display (S3-11, S3-20).
-        "sell-google-calendar" => CalendarRules { others: Others::Display, default: Some(CRM) },
-        _ => CalendarRules { others: Others::BothWays, default: None },
+        "sell-google-calendar" => CalendarRules { others: Others::Display, default: Some(CRM), settings: 7 },
+        _ => CalendarRules { others: Others::BothWays, default: None, settings: 6 },
     }
 }
 
@@ -68,8 +76,28 @@ pub struct CalendarSettings {
     pub window_past_days: u32,
     /// How far ahead: days, 1 to 3650.
     pub window_future_days: u32,
+    /// What the remote's appointments become in a CRM that takes none.
+    #[serde(skip_serializing_if = "RemoteEvents::is_off")]
+    pub remote_events: RemoteEvents,
     #[serde(skip)]
     others_are_for_display: Display,
+}
+
+/// What the remote's appointments become in a CRM that takes none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemoteEvents {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A task at each lead and contact who is invited.
+    Tasks,
+}
+
+impl RemoteEvents {
+    fn is_off(&self) -> bool {
+        *self == RemoteEvents::Off
+    }
 }
 
 /// Whether the calendars besides the target are for display alone.
@@ -89,6 +117,7 @@ impl Default for CalendarSettings {
             default_calendar: None,
             window_past_days: 30,
             window_future_days: 365,
+            remote_events: RemoteEvents::Off,
             others_are_for_display: Display::No,
         }
     }
@@ -99,7 +128,7 @@ impl CalendarSettings {
     pub(crate) fn read(given: &Map<String, Value>, rules: CalendarRules) -> Result<CalendarSettings, Invalid> {
         let mut own: Map<String, Value> = given
             .iter()
-            .filter(|(name, value)| SETTINGS.contains(&name.as_str()) && !value.is_null())
+            .filter(|(name, value)| SETTINGS[..rules.settings].contains(&name.as_str()) && !value.is_null())
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         if let Some(default) = rules.default.filter(|_| !own.contains_key("default_calendar")) {
@@ -182,7 +211,8 @@ impl CalendarSettings {
     /// What bounds the remote side.
     pub(crate) fn bounds(&self) -> String {
         let sources: Vec<(&str, Access)> = self.sources().collect();
-        format!("{sources:?} {:?} {} {}", self.target(), self.window_past_days, self.window_future_days)
+        let events = if self.remote_events.is_off() { "" } else { " events" };
+        format!("{sources:?} {:?} {} {}{events}", self.target(), self.window_past_days, self.window_future_days)
     }
 
     /// JSON Schema of these settings.
@@ -200,6 +230,10 @@ impl CalendarSettings {
                 "description": "`crm`: nothing is written at the remote; or the calendar that appointments go to." },
             "window_past_days": days("Occurrences of a series, back.", 0, default.window_past_days),
             "window_future_days": days("Occurrences of a series, ahead.", 1, default.window_future_days),
+            "remote_events": { "type": "string", "enum": ["off", "tasks"], "default": default.remote_events,
+                "description": "Zendesk Sell's API takes no appointments: those of Google stay in Google (`off`), or each \
+                    becomes a task at every lead and contact in Sell who is invited (`tasks`), never the other way. The \
+                    built-in CRM takes appointments, whatever is chosen here." },
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -239,6 +273,7 @@ fn expected(name: &str) -> String {
         }
         "window_past_days" => "Must be a whole number from 0 to 3650.".to_owned(),
         "window_future_days" => "Must be a whole number from 1 to 3650.".to_owned(),
+        "remote_events" => "Must be `off` or `tasks`.".to_owned(),
         "default_calendar" => format!("Must be `{CRM}`, or the id of a calendar from choices, or `{PRIMARY}`."),
         _ => format!("Must be the id of a calendar from choices, or `{PRIMARY}`."),
     }
@@ -271,6 +306,16 @@ mod tests {
         let settings = read("zoho-google-calendar", given).unwrap();
         let sources: Vec<_> = settings.sources().collect();
         assert_eq!(sources, [("a", Access::Both), ("b", Access::ReadOnly), ("c", Access::ReadOnly)]);
+    }
+
+    #[test]
+    fn what_becomes_of_googles_appointments_is_a_setting_of_sells_profile_alone() {
+        let read = |given: Value| read("sell-google-calendar", given);
+        let (off, tasks) = (read(json!({})).unwrap(), read(json!({"remote_events": "tasks"})).unwrap());
+        assert_eq!((off.remote_events, tasks.remote_events), (RemoteEvents::Off, RemoteEvents::Tasks));
+        assert_ne!(off.bounds(), tasks.bounds(), "what was left alone is looked at again");
+        assert_eq!(read(json!({"remote_events": "notes"})).unwrap_err().field, "settings.remote_events");
+        assert!(!names("zoho-google-calendar").contains(&"remote_events"));
     }
 
     #[test]

@@ -201,8 +201,9 @@ impl OpenConnectors {
 
     fn sell(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
-        if ask.settings.calendar.is_some() {
-            return Ok(Arc::new(SellAppointments::new(self.transport(ask)?, clock, config)));
+        if let Some(calendar) = &ask.settings.calendar {
+            let events = calendar.remote_events;
+            return Ok(Arc::new(SellAppointments::new(self.transport(ask)?, clock, config, events)));
         }
         let (container, carry, region) = (ask.container.cloned(), carry(ask), region(ask));
         let options = tandem_sell::Options { container, carry, region, device: device(ask) };

@@ -157,7 +157,12 @@ impl Open {
         }
         if ask.connection.provider == "sell" {
             let transport = self.sell.authorised(VENDOR);
-            return Ok(Arc::new(SellAppointments::new(transport, self.clock.clone(), SellConfig::default())));
+            return Ok(Arc::new(SellAppointments::new(
+                transport,
+                self.clock.clone(),
+                SellConfig::default(),
+                calendar.remote_events,
+            )));
         }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))

@@ -1,12 +1,14 @@
-//! The appointments of one user of a Sell account as a [`Connector`] that is only read.
+//! The appointments of one user of a Sell account as a [`Connector`] that is only read; if people want it, the other
+//! side's appointments become tasks.
 //!
 //! Sell has no list of appointments, shows none by its id and takes none: all there is is a stream of what happened in the
 //! last 72 hours. Tandem keeps none of it, so what the stream tells no more is not known, and never taken for deleted.
+mod events;
 mod map;
 mod stream;
 
 use crate::api::{self, Call, PAGE};
-use crate::client::{Client, number};
+use crate::client::{Client, few_at_once, number};
 use crate::config::SellConfig;
 use crate::error::{self, PROVIDER};
 use crate::me::{Me, Whose};
@@ -14,13 +16,16 @@ use crate::pace::PACE;
 use crate::wire::{Contact, Many};
 use async_trait::async_trait;
 use map::{Addresses, Guest};
-use std::collections::BTreeSet;
+use events::Resource;
+use futures::future::FutureExt;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stream::{AllTold, PAGES, State, Told};
+use tandem_core::calendar::RemoteEvents;
 use tandem_core::event::{self, Attendee};
 use tandem_core::normalise;
-use tandem_core::record::{ContainerId, Marker, RemoteId, Version};
+use tandem_core::record::{ContainerId, Fields, Marker, RemoteId, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, Change, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Known, Outcomes, Patch,
@@ -36,7 +41,11 @@ pub struct SellAppointments {
     whose: Whose,
     held: Mutex<Held>,
     page: PageSize,
+    remote_events: RemoteEvents,
 }
+
+/// The other side's appointments of one batch: each is a few requests.
+const WRITES: usize = 5;
 
 /// How much is read at once.
 #[derive(Clone, Copy)]
@@ -56,13 +65,21 @@ struct Held {
     addresses: Addresses,
     /// Guests that were asked for, also those without an address.
     asked: BTreeSet<Guest>,
+    /// The leads and contacts with an address.
+    with_address: HashMap<String, Vec<Resource>>,
 }
 
 impl SellAppointments {
-    /// `transport` adds the access token; `clock` paces the requests and tells whether the stream still reaches back.
-    pub fn new(transport: Arc<dyn HttpTransport>, clock: Arc<dyn Clock>, config: SellConfig) -> Self {
+    /// `transport` adds the access token; `clock` paces the requests and tells whether the stream still reaches back;
+    /// `remote_events` says whether the other side's appointments become tasks.
+    pub fn new(
+        transport: Arc<dyn HttpTransport>,
+        clock: Arc<dyn Clock>,
+        config: SellConfig,
+        remote_events: RemoteEvents,
+    ) -> Self {
         let client = Client::new(transport, Arc::clone(&clock), config);
-        Self { client, clock, whose: Whose::default(), held: Mutex::default(), page: PageSize { events: PAGE, pages: PAGES } }
+        Self { client, clock, whose: Whose::default(), held: Mutex::default(), page: PageSize { events: PAGE, pages: PAGES }, remote_events }
     }
 
     /// Reads this many events (1 to 100) a page, one page of the stream in each of ours. For tests.
@@ -166,21 +183,41 @@ impl Connector for SellAppointments {
     }
 
     fn capabilities(&self) -> Capabilities {
+        // What is written are tasks, found again by the mark in their text.
+        let writable = self.remote_events == RemoteEvents::Tasks;
         Capabilities {
-            writable: false,
+            writable,
             reports_tombstones: true,
             conditional_updates: false,
             conditional_deletes: false,
-            idempotent_creates: false,
-            keeps_markers: false,
+            idempotent_creates: writable,
+            keeps_markers: writable,
             cursors_expire: true,
             delta_lags: false,
             sequential_writes: false,
             get_batch: PAGE,
-            create_batch: PAGE,
-            update_batch: PAGE,
-            delete_batch: PAGE,
+            create_batch: WRITES,
+            update_batch: WRITES,
+            delete_batch: WRITES,
         }
+    }
+
+    /// Of the other side's series each occurrence becomes a task; where none does, a series is one record.
+    fn keeps_recurrence(&self) -> bool {
+        self.remote_events == RemoteEvents::Off
+    }
+
+    fn takes_writes_to(&self, id: &RemoteId) -> bool {
+        events::is_one(id)
+    }
+
+    /// What people do to the tasks is theirs.
+    fn gives_changes_of(&self, id: &RemoteId) -> bool {
+        !events::is_one(id)
+    }
+
+    async fn refuses(&self, fields: &[Fields]) -> Result<Vec<Option<String>>> {
+        self.without_guests_in_sell(fields).await
     }
 
     fn longest_pause(&self) -> Duration {
@@ -214,6 +251,58 @@ impl Connector for SellAppointments {
 
     /// From what was told since this was opened, else from the whole stream, which is looked through once.
     async fn look_up(&self, ids: &[RemoteId]) -> Result<Vec<Known>> {
+        let mut tasks = self.look_up_tasks(ids.iter().filter(|id| events::is_one(id))).await?.into_iter();
+        let own: Vec<RemoteId> = ids.iter().filter(|id| !events::is_one(id)).cloned().collect();
+        let mut own = self.look_up_appointments(&own).await?.into_iter();
+        let known = ids.iter().map(|id| if events::is_one(id) { tasks.next() } else { own.next() });
+        Ok(known.map(|one| one.unwrap_or(Known::Untold)).collect())
+    }
+
+    async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
+        self.check_write("appointments.create", drafts.len())?;
+        Ok(few_at_once(drafts.iter().map(|draft| self.make_tasks(draft).boxed()).collect()).await)
+    }
+
+    async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
+        self.check_write("appointments.update", patches.len())?;
+        Ok(few_at_once(patches.iter().map(|patch| self.change_tasks(patch).boxed()).collect()).await)
+    }
+
+    async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
+        self.check_write("appointments.delete", deletions.len())?;
+        Ok(few_at_once(deletions.iter().map(|deletion| self.delete_tasks(&deletion.id).boxed()).collect()).await)
+    }
+
+    /// A repeated create finds what was made by itself.
+    async fn find_made(&self, _: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
+        Ok(Vec::new())
+    }
+
+    /// All appointments of the user: there is no part of them to choose.
+    async fn ensure_container(&self, _: Option<&ContainerId>, _: &[&str]) -> Result<Option<ContainerId>> {
+        Ok(None)
+    }
+
+    async fn schema(&self) -> Result<Vec<FieldSchema>> {
+        let fields = event::schema(&map::FIELDS).into_iter();
+        Ok(fields.map(FieldSchema::locked).collect())
+    }
+
+    async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
+        Ok(Vec::new())
+    }
+}
+
+impl SellAppointments {
+    fn check_write(&self, operation: &'static str, items: usize) -> Result<()> {
+        match self.remote_events {
+            RemoteEvents::Off if items > 0 => Err(error::read_only(operation)),
+            RemoteEvents::Tasks if items > WRITES => Err(error::refused(operation, "too many appointments at once")),
+            RemoteEvents::Off | RemoteEvents::Tasks => Ok(()),
+        }
+    }
+
+    async fn look_up_appointments(&self, ids: &[RemoteId]) -> Result<Vec<Known>> {
         let numbers = ids.iter().map(|id| number("appointments.get", id)).collect::<Result<Vec<u64>>>()?;
         let is_known = |held: &Held| held.looked_through || numbers.iter().all(|id| held.told.contains_key(id));
         if !is_known(&self.held()) {
@@ -237,35 +326,5 @@ impl Connector for SellAppointments {
             });
         }
         Ok(known)
-    }
-
-    async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
-        if drafts.is_empty() { Ok(Vec::new()) } else { Err(error::read_only("appointments.create")) }
-    }
-
-    async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
-        if patches.is_empty() { Ok(Vec::new()) } else { Err(error::read_only("appointments.update")) }
-    }
-
-    async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
-        if deletions.is_empty() { Ok(Vec::new()) } else { Err(error::read_only("appointments.delete")) }
-    }
-
-    /// Nothing is ever made.
-    async fn find_made(&self, _: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
-        Ok(Vec::new())
-    }
-
-    /// All appointments of the user: there is no part of them to choose.
-    async fn ensure_container(&self, _: Option<&ContainerId>, _: &[&str]) -> Result<Option<ContainerId>> {
-        Ok(None)
-    }
-
-    async fn schema(&self) -> Result<Vec<FieldSchema>> {
-        Ok(event::schema(&map::FIELDS).into_iter().map(FieldSchema::locked).collect())
-    }
-
-    async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
-        Ok(Vec::new())
     }
 }

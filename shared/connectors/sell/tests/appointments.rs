@@ -3,6 +3,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_core::calendar::RemoteEvents;
 use tandem_core::event::{Event, Moment, Span, field};
 use tandem_core::record::{ContainerId, Field, Fields, RemoteId, Scope};
 use tandem_ports::connector::{Change, Connector, Cursor, Known, Next};
@@ -22,7 +23,7 @@ struct Appointments {
 }
 
 fn opened(fake: &Arc<FakeSell>, clock: &Arc<ManualClock>) -> SellAppointments {
-    SellAppointments::new(fake.authorised(ACCOUNT), Arc::clone(clock) as Arc<_>, SellConfig::default())
+    SellAppointments::new(fake.authorised(ACCOUNT), Arc::clone(clock) as Arc<_>, SellConfig::default(), RemoteEvents::Off)
 }
 
 fn appointments() -> Appointments {
