@@ -62,7 +62,13 @@ impl Draft {
 
 impl Session<'_> {
     /// A changed record, unless nothing about it is news.
-    pub fn changed_draft(&self, side: Side, fetched: Fetched, row: Option<Row>, listing: Option<Purpose>) -> Option<Draft> {
+    pub fn changed_draft(
+        &self,
+        side: Side,
+        fetched: Fetched,
+        row: Option<Row>,
+        listing: Option<Purpose>,
+    ) -> Option<Draft> {
         let Some(row) = row else {
             // Somebody's private remote contacts are none of our business unless they are in our group or carry our mark.
             let ours = side == Side::Left || fetched.scope == Scope::Inside || fetched.marker.is_some();
@@ -159,10 +165,12 @@ impl Session<'_> {
             let Draft { before, row, left, right, verdict, .. } = draft;
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
             // A copy of ours is no record of its own, though the CRM has not told of its origin.
-            let is_untold = self.left.tells_only_changes().is_some() && right.as_ref().is_some_and(|one| self.is_ours(one));
+            let is_untold =
+                self.left.tells_only_changes().is_some() && right.as_ref().is_some_and(|one| self.is_ours(one));
             if is_untold && matches!(step.left, Some(Act::Create { .. })) {
                 let why = "It is a copy of a record that the CRM has not told of since this sync was made.";
-                step = Step { left: None, right: None, outcome: Outcome::Exclude(Reason::new("not_told", why)), ..step };
+                step =
+                    Step { left: None, right: None, outcome: Outcome::Exclude(Reason::new("not_told", why)), ..step };
             }
             // A copy that we made, outside the group: a candidate all the same.
             let waits = step.outcome == Outcome::Ignore && right.as_ref().is_some_and(|copy| self.is_ours(copy));

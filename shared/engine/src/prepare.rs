@@ -175,7 +175,9 @@ impl Session<'_> {
         let advance = match page.next {
             Next::More(cursor) if listing => at(Stage::Listing { page: Some(cursor) }, false),
             Next::More(cursor) => at(Stage::Following { cursor }, false),
-            Next::CaughtUp(cursor) if relisting && self.connector(side).tells_only_changes().is_none() => at(Stage::Sweeping { after: None, then: cursor }, false),
+            Next::CaughtUp(cursor) if relisting && self.connector(side).tells_only_changes().is_none() => {
+                at(Stage::Sweeping { after: None, then: cursor }, false)
+            }
             Next::CaughtUp(cursor) => at(Stage::Following { cursor }, true),
             Next::Relist => Advance::FindLosses { side },
         };

@@ -80,7 +80,10 @@ async fn s3_16_what_is_made_edited_and_deleted_in_sell_is_so_in_google() {
     let run = done(&story).await;
     assert_eq!((run.counts.remote.created, run.counts.crm.read), (2, 2), "{run:?}");
     let there = copy(&story, "Visit");
-    assert_eq!((&there["location"], &there["start"]["dateTime"]), (&json!("Ghent"), &json!("2026-12-01T09:00:00+01:00")));
+    assert_eq!(
+        (&there["location"], &there["start"]["dateTime"]),
+        (&json!("Ghent"), &json!("2026-12-01T09:00:00+01:00"))
+    );
     assert_eq!(there["reminders"]["overrides"][0]["minutes"], json!(20));
     quiet(&story).await;
     order(&story, "PATCH", &kept, json!({"name": "Moved", "start_at": "2026-12-01T08:30:00Z"}));
@@ -94,7 +97,8 @@ async fn s3_16_what_is_made_edited_and_deleted_in_sell_is_so_in_google() {
 #[tokio::test]
 async fn an_appointment_that_lasts_all_day_is_that_day() {
     let story = story(json!({})).await;
-    let day = json!({"name": "Fair", "all_day": true, "start_at": "2027-01-14T23:00:00Z", "end_at": "2027-01-15T23:00:00Z"});
+    let day =
+        json!({"name": "Fair", "all_day": true, "start_at": "2027-01-14T23:00:00Z", "end_at": "2027-01-15T23:00:00Z"});
     order(&story, "POST", &Value::Null, day);
     done(&story).await;
     let fair = copy(&story, "Fair");
@@ -173,7 +177,10 @@ async fn made_anew_the_sync_knows_its_copies_by_their_mark_and_deletes_none() {
     story.starts_over(json!({"default_calendar": "primary"})).await;
     let run = done(&story).await;
     assert_eq!((run.counts.remote.created, run.counts.remote.deleted), (0, 0), "{run:?}");
-    assert_eq!((titles(&story), copy(&story, "New")["location"].clone()), (vec!["New".into(), "Old".into()], json!("Antwerp")));
+    assert_eq!(
+        (titles(&story), copy(&story, "New")["location"].clone()),
+        (vec!["New".into(), "Old".into()], json!("Antwerp"))
+    );
     // The other one is known again as soon as Sell tells of it.
     order(&story, "PATCH", &old, json!({"name": "Older"}));
     done(&story).await;
@@ -279,4 +286,205 @@ async fn guests_that_are_contacts_or_leads_go_along_and_google_mails_nobody_as_s
     let mails = story.google.mails();
     assert_eq!(mails.invitations + mails.updates + mails.cancellations, 0);
     quiet(&story).await;
+}
+
+async fn with_tasks(settings: Value) -> Story {
+    let mut all = json!({"remote_events": "tasks"});
+    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    story(all).await
+}
+
+fn person(story: &Story, kind: &str, name: &str, email: &str) -> Value {
+    let data = json!({"last_name": name, "email": email});
+    story.sell.order("POST", kind, &json!({"account": VENDOR, "data": data}))["data"]["id"].clone()
+}
+
+fn with_guests(title: &str, day: u32, emails: &[&str]) -> Value {
+    let mut event = google_event(title, day);
+    event["attendees"] = emails.iter().map(|email| json!({"email": email})).collect();
+    event
+}
+
+fn tasks(story: &Story) -> Vec<Value> {
+    let state = story.sell.order("GET", &format!("state?account={VENDOR}"), &json!({}));
+    let others = state["others"].as_array().expect("a list").iter();
+    others.filter(|one| one["kind"] == "task").map(|one| one["data"].clone()).collect()
+}
+
+fn on(tasks: &[Value]) -> Vec<(String, Value)> {
+    let mut on: Vec<(String, Value)> = tasks
+        .iter()
+        .map(|task| (task["resource_type"].as_str().unwrap_or_default().to_owned(), task["resource_id"].clone()))
+        .collect();
+    on.sort_by_key(|(kind, id)| (kind.clone(), id.as_u64()));
+    on
+}
+
+async fn resting(story: &Story) {
+    let before = (held(story), tasks(story));
+    for _ in 0..3 {
+        let run = done(story).await;
+        assert_eq!((run.counts.writes(), run.counts.crm.failing), (0, 0), "{run:?}");
+    }
+    assert!((held(story), tasks(story)) == before, "three rounds without growth");
+}
+
+#[tokio::test]
+async fn s3_13_s3_14_each_lead_and_contact_who_is_invited_gets_a_task_and_the_event_is_not_touched() {
+    let story = with_tasks(json!({})).await;
+    let (lead, contact) =
+        (person(&story, "leads", "Lead", "An@Example.com"), person(&story, "contacts", "Peeters", "an@example.com"));
+    let bo = person(&story, "contacts", "Claes", "bo@example.com");
+    let mut visit = with_guests("Visit", 1, &["AN@example.com", "bo@example.com", "nobody@example.com"]);
+    visit["location"] = json!("Ghent");
+    visit["reminders"] = json!({"useDefault": false, "overrides": [{"method": "popup", "minutes": 30}]});
+    google(&story, visit);
+    google(&story, with_guests("Internal", 2, &["colleague@example.com"]));
+    google(&story, google_event("Alone", 3));
+    let before = held(&story);
+    let run = done(&story).await;
+    assert_eq!((run.counts.crm.created, run.counts.crm.failing), (1, 0), "{run:?}");
+    let made = tasks(&story);
+    assert_eq!(on(&made), [("contact".to_owned(), contact), ("contact".to_owned(), bo), ("lead".to_owned(), lead)]);
+    for task in &made {
+        let text = task["content"].as_str().unwrap();
+        assert!(text.starts_with("📅 Visit, Ghent, 2026-12-01 10:00\n"), "{text}");
+        assert_eq!(
+            (&task["due_date"], &task["remind_at"]),
+            (&json!("2026-12-01T09:00:00Z"), &json!("2026-12-01T08:30:00Z"))
+        );
+    }
+    assert_eq!(held(&story), before);
+    resting(&story).await;
+}
+
+#[tokio::test]
+async fn s3_16_s3_17_a_task_follows_its_event_and_goes_with_it_and_what_people_do_to_it_stays() {
+    let story = with_tasks(json!({})).await;
+    let (an, bo) =
+        (person(&story, "contacts", "An", "an@example.com"), person(&story, "leads", "Bo", "bo@example.com"));
+    let event = google(&story, with_guests("Visit", 1, &["an@example.com"]));
+    done(&story).await;
+    let task = tasks(&story)[0].clone();
+    let edit =
+        |data: Value| story.sell.order("PATCH", "tasks", &json!({"account": VENDOR, "id": task["id"], "data": data}));
+    edit(json!({"completed": true}));
+    resting(&story).await;
+    let moved = with_guests("Moved", 4, &["an@example.com", "bo@example.com"]);
+    story.google.user_does(GOOGLE, "patch", &json!({"id": event, "event": moved}));
+    let run = done(&story).await;
+    assert_eq!((run.counts.crm.updated, run.counts.crm.created, run.counts.remote.updated), (1, 0, 0), "{run:?}");
+    let now = tasks(&story);
+    assert_eq!(on(&now), [("contact".to_owned(), an), ("lead".to_owned(), bo.clone())]);
+    assert!(now.iter().all(|task| task["content"].as_str().unwrap().starts_with("📅 Moved, 2026-12-04 10:00\n")));
+    let kept = now.iter().find(|one| one["id"] == task["id"]).unwrap();
+    assert_eq!(kept["completed"], json!(true));
+    resting(&story).await;
+    story.google.user_does(
+        GOOGLE,
+        "patch",
+        &json!({"id": event, "event": with_guests("Moved", 4, &["bo@example.com"])}),
+    );
+    done(&story).await;
+    assert_eq!(on(&tasks(&story)), [("lead".to_owned(), bo)], "who is no guest any more");
+    story.google.user_does(GOOGLE, "delete", &json!({"id": event}));
+    let run = done(&story).await;
+    assert_eq!((run.counts.crm.deleted, tasks(&story).len()), (1, 0), "{run:?}");
+    resting(&story).await;
+}
+
+#[tokio::test]
+async fn appointments_go_one_way_and_events_the_other_and_neither_comes_back() {
+    let story = with_tasks(json!({})).await;
+    let an = person(&story, "contacts", "An", "an@example.com");
+    let id = made(&story, "From Sell", 1);
+    let invited = json!([{"id": 1, "invitable_type": "Contact", "invitable_id": an}]);
+    order(&story, "PATCH", &id, json!({"invitations": invited}));
+    google(&story, with_guests("From Google", 2, &["an@example.com"]));
+    done(&story).await;
+    let texts: Vec<Value> = tasks(&story).iter().map(|task| task["content"].clone()).collect();
+    assert_eq!((texts.len(), titles(&story)), (1, vec!["From Google".to_owned(), "From Sell".to_owned()]), "{texts:?}");
+    resting(&story).await;
+    // Made anew, when Sell tells nothing of its appointment any more: the copy becomes no task, and no task is doubled.
+    story.clock.advance(Duration::from_secs(4 * DAY));
+    let before = (held(&story), tasks(&story).len());
+    story.starts_over(json!({"default_calendar": "primary", "remote_events": "tasks"})).await;
+    let run = done(&story).await;
+    assert_eq!((held(&story), tasks(&story).len()), before, "{run:?}");
+    resting(&story).await;
+}
+
+#[tokio::test]
+async fn each_occurrence_of_a_series_is_a_task_and_nothing_is_written_with_the_default_calendar_in_sell() {
+    let story = with_tasks(json!({"default_calendar": "crm"})).await;
+    person(&story, "contacts", "An", "an@example.com");
+    made(&story, "From Sell", 1);
+    let mut weekly = with_guests("Standup", 1, &["an@example.com"]);
+    let zoned =
+        |hour: u32| json!({"dateTime": format!("2026-12-01T{hour:02}:00:00+01:00"), "timeZone": "Europe/Brussels"});
+    weekly["start"] = zoned(9);
+    weekly["end"] = zoned(10);
+    weekly["recurrence"] = json!(["RRULE:FREQ=WEEKLY;COUNT=3"]);
+    google(&story, weekly);
+    let before = held(&story);
+    let run = done(&story).await;
+    let mut days: Vec<Value> = tasks(&story).iter().map(|task| task["due_date"].clone()).collect();
+    days.sort_by_key(Value::to_string);
+    assert_eq!(
+        days,
+        [json!("2026-12-01T08:00:00Z"), json!("2026-12-08T08:00:00Z"), json!("2026-12-15T08:00:00Z")],
+        "{run:?}"
+    );
+    assert_eq!((held(&story), run.counts.remote.created), (before, 0));
+    resting(&story).await;
+}
+
+#[tokio::test]
+async fn switched_on_later_what_is_in_google_already_is_looked_at_again() {
+    let story = story(json!({})).await;
+    person(&story, "contacts", "An", "an@example.com");
+    google(&story, with_guests("Visit", 1, &["an@example.com"]));
+    done(&story).await;
+    assert!(tasks(&story).is_empty());
+    story.set("remote_events", json!("tasks")).await;
+    done(&story).await;
+    assert_eq!(tasks(&story).len(), 1);
+    resting(&story).await;
+}
+
+#[tokio::test]
+async fn s3_21_an_emptied_default_calendar_leaves_sell_as_it_is_and_its_tasks_are_asked_for_first() {
+    let story = with_tasks(json!({"max_delete_percent": 20})).await;
+    person(&story, "contacts", "An", "an@example.com");
+    let events: Vec<String> =
+        (1..13).map(|day| google(&story, with_guests("Visit", day, &["an@example.com"]))).collect();
+    let appointments: Vec<Value> = (1..13).map(|day| made(&story, "From Sell", day)).collect();
+    done(&story).await;
+    assert_eq!((tasks(&story).len(), held(&story).len()), (12, 24));
+    for event in held(&story) {
+        story.google.user_does(GOOGLE, "delete", &json!({"id": event["id"]}));
+    }
+    let run = story.run().await;
+    assert_eq!((run.state, tasks(&story).len()), (RunState::Held, 12), "{run:?}");
+    story.engine.confirm(&story.sync().await).await.unwrap();
+    story.settle().await;
+    assert_eq!((tasks(&story).len(), held(&story).len(), events.len(), appointments.len()), (0, 0, 12, 12));
+    resting(&story).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_makes_no_second_task() {
+    let story = with_tasks(json!({})).await;
+    for name in ["an", "bo", "cas"] {
+        person(&story, "contacts", name, &format!("{name}@example.com"));
+    }
+    story.sell.inject(&[tandem_sell::fake::Fault::LoseAnswer]);
+    google(&story, with_guests("Visit", 1, &["an@example.com", "bo@example.com", "cas@example.com"]));
+    done(&story).await;
+    assert_eq!(tasks(&story).len(), 3);
+    let sent = |method: &str| {
+        story.sell.calls().iter().filter(|(m, path, _)| m == method && path.starts_with("/v2/tasks")).count()
+    };
+    assert_eq!((sent("POST"), sent("PUT") > 0), (3, true), "what was made before the answer was lost is found again");
+    resting(&story).await;
 }

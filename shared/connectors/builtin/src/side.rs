@@ -76,8 +76,7 @@ pub(crate) async fn page(
     let ours: Vec<Entry> = entries.into_iter().filter(|entry| is_ours(entry.kind) && !entry.became).collect();
     let live: Vec<&str> = ours.iter().filter(|entry| !entry.deleted).map(|entry| entry.id.as_str()).collect();
     let records = if live.is_empty() { Vec::new() } else { ledger.records(&live).await? };
-    let records: HashMap<&str, &Record> =
-        records.iter().flatten().map(|record| (record.id.as_str(), record)).collect();
+    let records: HashMap<&str, &Record> = records.iter().flatten().map(|record| (record.id.as_str(), record)).collect();
     let change = |entry: &Entry| {
         let told = if entry.seq > reached.skip { Told::News } else { Told::Listed };
         let gone = || (told == Told::News).then(|| Change::Tombstone { id: RemoteId::new(&entry.id) });

@@ -38,12 +38,7 @@ pub struct BuiltinTasks {
 
 impl BuiltinTasks {
     /// Opens the tasks of a user. One request. A user who is gone is `AuthRevoked`.
-    pub async fn open(
-        table: Arc<dyn Table>,
-        clock: Arc<dyn Clock>,
-        account: &str,
-        user: &str,
-    ) -> Result<BuiltinTasks> {
+    pub async fn open(table: Arc<dyn Table>, clock: Arc<dyn Clock>, account: &str, user: &str) -> Result<BuiltinTasks> {
         let (ledger, actor) = side::open("tasks.open", (table, clock), (account, user)).await?;
         Ok(BuiltinTasks { ledger, actor })
     }

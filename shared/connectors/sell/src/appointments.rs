@@ -15,9 +15,9 @@ use crate::me::{Me, Whose};
 use crate::pace::PACE;
 use crate::wire::{Contact, Many};
 use async_trait::async_trait;
-use map::{Addresses, Guest};
 use events::Resource;
 use futures::future::FutureExt;
+use map::{Addresses, Guest};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -79,7 +79,14 @@ impl SellAppointments {
         remote_events: RemoteEvents,
     ) -> Self {
         let client = Client::new(transport, Arc::clone(&clock), config);
-        Self { client, clock, whose: Whose::default(), held: Mutex::default(), page: PageSize { events: PAGE, pages: PAGES }, remote_events }
+        Self {
+            client,
+            clock,
+            whose: Whose::default(),
+            held: Mutex::default(),
+            page: PageSize { events: PAGE, pages: PAGES },
+            remote_events,
+        }
     }
 
     /// Reads this many events (1 to 100) a page, one page of the stream in each of ours. For tests.

@@ -23,7 +23,12 @@ struct Appointments {
 }
 
 fn opened(fake: &Arc<FakeSell>, clock: &Arc<ManualClock>) -> SellAppointments {
-    SellAppointments::new(fake.authorised(ACCOUNT), Arc::clone(clock) as Arc<_>, SellConfig::default(), RemoteEvents::Off)
+    SellAppointments::new(
+        fake.authorised(ACCOUNT),
+        Arc::clone(clock) as Arc<_>,
+        SellConfig::default(),
+        RemoteEvents::Off,
+    )
 }
 
 fn appointments() -> Appointments {

@@ -119,10 +119,14 @@ async fn a_colleagues_task_is_not_ours_one_that_nobody_has_is_and_one_given_away
     let ours = t.world.make(Kind::Task, json!({"title": "Ours", "owner": t.world.admin.id})).await;
     let nobodys = t.world.make(Kind::Task, json!({"title": "Nobody's"})).await;
     let page = t.side.changes(None).await.unwrap();
-    let ids: Vec<String> = page.changes.iter().map(|change| match change {
-        Change::Upsert(copy) if copy.scope == Scope::Inside => copy.id.to_string(),
-        other => panic!("{other:?}"),
-    }).collect();
+    let ids: Vec<String> = page
+        .changes
+        .iter()
+        .map(|change| match change {
+            Change::Upsert(copy) if copy.scope == Scope::Inside => copy.id.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
     assert_eq!(ids, [ours.id.clone(), nobodys.id]);
     let Next::CaughtUp(cursor) = page.next else { panic!("one page") };
     t.world.make(Kind::Task, json!({"title": "Theirs, too", "owner": bo.id})).await;
@@ -135,7 +139,9 @@ async fn a_colleagues_task_is_not_ours_one_that_nobody_has_is_and_one_given_away
 #[tokio::test]
 async fn a_right_that_is_missing_is_named() {
     let t = Tasks::open().await;
-    for (rights, verb) in [(json!({"export": false}), "export"), (json!({"modules": {"tasks": {"view": false}}}), "tasks.view")] {
+    for (rights, verb) in
+        [(json!({"export": false}), "export"), (json!({"modules": {"tasks": {"view": false}}}), "tasks.view")]
+    {
         let user = t.world.admin.id.clone();
         let input = object(json!({"rights": rights}));
         t.world.crm.update(&t.world.admin, Kind::User, &user, None, &input).await.unwrap();

@@ -53,7 +53,9 @@ fn id_of(tasks: &BTreeSet<u64>) -> RemoteId {
 
 fn tasks_of(id: &RemoteId) -> Result<BTreeSet<u64>> {
     let numbers = id.as_str().trim_start_matches(TASKS).split('+').map(str::parse);
-    numbers.collect::<std::result::Result<_, _>>().map_err(|_| error::refused("tasks.get", "these are no ids of Sell's"))
+    numbers
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| error::refused("tasks.get", "these are no ids of Sell's"))
 }
 
 fn resource_of(task: &Contact) -> Option<Resource> {
@@ -237,8 +239,13 @@ impl SellAppointments {
     /// An appointment is there as long as one of its tasks is.
     pub(super) async fn look_up_tasks(&self, ids: impl Iterator<Item = &RemoteId>) -> Result<Vec<Known>> {
         let groups = ids.map(|id| Ok((id, tasks_of(id)?))).collect::<Result<Vec<_>>>()?;
-        let wanted: Vec<String> =
-            groups.iter().flat_map(|(_, tasks)| tasks).collect::<BTreeSet<_>>().into_iter().map(u64::to_string).collect();
+        let wanted: Vec<String> = groups
+            .iter()
+            .flat_map(|(_, tasks)| tasks)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(u64::to_string)
+            .collect();
         let mut found: BTreeMap<u64, Contact> = BTreeMap::new();
         for some in wanted.chunks(PAGE) {
             let call = Call::tasks(vec![("ids", some.join(",")), ("per_page", PAGE.to_string())]);

@@ -133,7 +133,10 @@ mod tests {
         let an = Attendee { email: "an@example.com".into(), name: "An".into(), ..Attendee::default() };
         let addresses = Addresses::from([(Guest::Contact(7), an.clone())]);
         let read = event(&wire(said), Offset::UTC, &addresses).unwrap();
-        assert_eq!((read.title.as_str(), read.location.as_str(), read.reminder_minutes), ("Interview", "Ghent", Some(30)));
+        assert_eq!(
+            (read.title.as_str(), read.location.as_str(), read.reminder_minutes),
+            ("Interview", "Ghent", Some(30))
+        );
         assert!(read.attendees == [an], "who has no address is no guest at the other side");
         let broken = wire(json!({"start_at": "2026-11-09T13:00:00Z"}));
         assert_eq!(event(&broken, Offset::UTC, &addresses).unwrap_err().field, "end");

@@ -192,9 +192,7 @@ impl SellAppointments {
     async fn ask(&self, at: &Position, now: Timestamp) -> Result<Page> {
         match self.client.send(Call::appointments(&at.at, self.page.events)).await {
             Ok(response) => api::parse("appointments.stream", &response),
-            Err(refused)
-                if at.at != TAIL && matches!(refused.kind, ErrorKind::NotFound | ErrorKind::Permanent) =>
-            {
+            Err(refused) if at.at != TAIL && matches!(refused.kind, ErrorKind::NotFound | ErrorKind::Permanent) => {
                 Err(error::events_lost(at.loss(now)))
             }
             Err(other) => Err(other),

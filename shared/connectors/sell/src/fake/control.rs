@@ -67,8 +67,11 @@ fn of_account(state: &mut State, asked: &Asked, rest: &str, body: &Json) -> Answ
             let held = state.account(&who.account);
             let others = held.others.values().map(|other| json!({"kind": other.kind, "data": other.data}));
             let appointments = held.appointments.values().map(|one| json!(one.data));
-            return Ok((200, json!({"contacts": held.contacts, "others": others.collect::<Vec<_>>(),
-                "appointments": appointments.collect::<Vec<_>>()})));
+            return Ok((
+                200,
+                json!({"contacts": held.contacts, "others": others.collect::<Vec<_>>(),
+                "appointments": appointments.collect::<Vec<_>>()}),
+            ));
         }
         _ => return Err(Refusal::missing()),
     }

@@ -69,7 +69,10 @@ pub(super) fn read(state: &mut State, who: &Who, asked: &Asked) -> Answer {
         state.settings.empty_stream_pages -= 1;
     }
     let link = format!("{}/v3/appointments/stream?position={}", asked.host, position(next));
-    Ok((200, json!({"items": items, "meta": {"links": {"next": link}, "position": position(next), "top": next == top}})))
+    Ok((
+        200,
+        json!({"items": items, "meta": {"links": {"next": link}, "position": position(next), "top": next == top}}),
+    ))
 }
 
 /// People make, change and delete appointments on Sell's own pages.
