@@ -1,5 +1,5 @@
 //! `sell-google-calendar` on Zendesk Sell itself: rows S3-1 to S3-23 as far as Sell's API lets them be.
-use scenarios::{GOOGLE, Story, VENDOR};
+use scenarios::{GOOGLE, Story, VENDOR, object};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_store::run::{Run, RunState};
@@ -9,7 +9,7 @@ const DAY: u64 = 86_400;
 
 async fn story(settings: Value) -> Story {
     let mut all = json!({"default_calendar": "primary", "max_delete_percent": 100});
-    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    all.as_object_mut().expect("an object").extend(object(settings));
     Story::begins_on("sell", "sell-google-calendar", all).await
 }
 
@@ -33,7 +33,7 @@ fn google_event(title: &str, day: u32) -> Value {
 
 fn google(story: &Story, event: Value) -> String {
     let made = story.google.user_does(GOOGLE, "insert", &json!({"event": event}));
-    made["id"].as_str().unwrap().to_owned()
+    made["id"].as_str().expect("events have ids").to_owned()
 }
 
 fn held(story: &Story) -> Vec<Value> {
@@ -290,7 +290,7 @@ async fn guests_that_are_contacts_or_leads_go_along_and_google_mails_nobody_as_s
 
 async fn with_tasks(settings: Value) -> Story {
     let mut all = json!({"remote_events": "tasks"});
-    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    all.as_object_mut().expect("an object").extend(object(settings));
     story(all).await
 }
 

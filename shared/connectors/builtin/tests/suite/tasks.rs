@@ -119,14 +119,12 @@ async fn a_colleagues_task_is_not_ours_one_that_nobody_has_is_and_one_given_away
     let ours = t.world.make(Kind::Task, json!({"title": "Ours", "owner": t.world.admin.id})).await;
     let nobodys = t.world.make(Kind::Task, json!({"title": "Nobody's"})).await;
     let page = t.side.changes(None).await.unwrap();
-    let ids: Vec<String> = page
-        .changes
-        .iter()
-        .map(|change| match change {
-            Change::Upsert(copy) if copy.scope == Scope::Inside => copy.id.to_string(),
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let mut ids: Vec<String> = Vec::new();
+    for change in &page.changes {
+        let Change::Upsert(copy) = change else { panic!("{change:?}") };
+        assert_eq!(copy.scope, Scope::Inside);
+        ids.push(copy.id.to_string());
+    }
     assert_eq!(ids, [ours.id.clone(), nobodys.id]);
     let Next::CaughtUp(cursor) = page.next else { panic!("one page") };
     t.world.make(Kind::Task, json!({"title": "Theirs, too", "owner": bo.id})).await;
