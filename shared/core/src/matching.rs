@@ -48,10 +48,10 @@ fn name(fields: &Fields) -> Option<String> {
 /// a name each, title and time never make two appointments one, as people have several that look alike.
 fn appointment(side: Side, fields: &Fields) -> Vec<String> {
     use crate::event::field;
-    let text = |name| fields.text(name);
-    let uid = Some(text(&field::UID)).filter(|uid| !uid.is_empty());
-    let looks = (side == Side::Right || uid.is_none()) && !text(&field::TITLE).is_empty();
-    let looks = looks.then(|| format!("when:{} {}", text(&field::START), text(&field::TITLE).to_lowercase()));
+    let (title, start) = (fields.text(&field::TITLE), fields.text(&field::START));
+    let uid = Some(fields.text(&field::UID)).filter(|uid| !uid.is_empty());
+    let looks = (side == Side::Right || uid.is_none()) && !title.is_empty();
+    let looks = looks.then(|| format!("when:{start} {}", title.to_lowercase()));
     uid.map(|uid| format!("uid:{uid}")).into_iter().chain(looks).collect()
 }
 
