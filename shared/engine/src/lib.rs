@@ -117,6 +117,8 @@ pub struct EngineConfig {
     pub change_log_days: u32,
     /// The topic on which mailboxes tell us of new mail; `None`: they are only asked.
     pub mail_topic: Option<String>,
+    /// How often a files plan is made anew before what it would still do without a call is given up and said.
+    pub quiet_rounds: usize,
 }
 
 impl Default for EngineConfig {
@@ -126,6 +128,8 @@ impl Default for EngineConfig {
             watchdog: Duration::from_secs(300),
             change_log_days: 30,
             mail_topic: None,
+            // A round settles what the one before it uncovered: a few are enough.
+            quiet_rounds: 64,
         }
     }
 }

@@ -121,6 +121,13 @@ pub(crate) struct Departure {
     pub verifier: String,
 }
 
+/// Whether a sign-in at the provider came to nothing before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignIn {
+    First,
+    Again,
+}
+
 /// What the browser brought back to be exchanged.
 pub(crate) struct Code {
     pub code: String,
@@ -194,7 +201,7 @@ impl OAuthProvider {
     }
 
     /// Where to send the browser, with a fresh state, and PKCE (S256) where it is taken.
-    pub(crate) fn depart(&self, redirect_uri: &str) -> Result<Departure, OAuthError> {
+    pub(crate) fn depart(&self, redirect_uri: &str, sign_in: SignIn) -> Result<Departure, OAuthError> {
         let client = self.client(None)?.set_redirect_uri(self.redirect(redirect_uri)?);
         let mut request = client.authorize_url(|| CsrfToken::new_random_len(32));
         let mut secret = String::new();
@@ -207,7 +214,11 @@ impl OAuthProvider {
             // As one scope: oauth2 would put a space between several.
             request = request.add_scope(Scope::new(self.endpoints.scopes.join(self.endpoints.scope_separator)));
         }
-        for (name, value) in &self.endpoints.authorize_parameters {
+        let again = match sign_in {
+            SignIn::First => &[][..],
+            SignIn::Again => &self.endpoints.again_parameters,
+        };
+        for (name, value) in self.endpoints.authorize_parameters.iter().chain(again) {
             request = request.add_extra_param(name.clone(), value.clone());
         }
         let (url, state) = request.url();

@@ -12,7 +12,7 @@ use tandem_http::{
     ApiOrigins, Authority, Connect, ConnectError, Finished, OAuthClient, OAuthProvider, Returned, TokenSet,
 };
 use tandem_ports::infra::{HttpTransport, TransportError};
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
 use tandem_store::Store;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_testkit::clock::ManualClock;
@@ -152,6 +152,7 @@ fn teamleader() -> OAuthProvider {
             required_scopes: vec![],
             scope_separator: " ",
             authorize_parameters: vec![],
+            again_parameters: vec![],
             pkce: false,
             client_auth: ClientAuth::Body,
             token_scheme: "Bearer",
@@ -159,6 +160,7 @@ fn teamleader() -> OAuthProvider {
             api_url: "http://api.test".into(),
             identity,
             other_accounts_servers: vec![],
+            holders: Holders::Any,
         },
     )
 }

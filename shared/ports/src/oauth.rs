@@ -19,6 +19,17 @@ pub struct Identity {
     pub name: String,
     /// Address, where the provider has one.
     pub email: String,
+    /// The provider's word for the kind of account, where it says one (Dropbox: `basic`, `pro`, `business`).
+    pub plan: Option<String>,
+}
+
+/// By how many of our users one account at the provider may be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// By as many as can sign in to it.
+    Any,
+    /// By one: what we keep there is one user's own (Dropbox's app folder).
+    One,
 }
 
 /// The addresses and parameters of an authorisation-code flow.
@@ -38,6 +49,9 @@ pub struct OAuthEndpoints {
     pub scope_separator: &'static str,
     /// Further query parameters of the authorisation request.
     pub authorize_parameters: Vec<(String, String)>,
+    /// Further ones after a sign-in that came to nothing, or for an account that must be connected again: they make the
+    /// provider ask anew who the user is.
+    pub again_parameters: Vec<(String, String)>,
     /// Whether the provider takes a PKCE challenge (RFC 7636, S256).
     pub pkce: bool,
     /// How the client says who it is.
@@ -54,4 +68,6 @@ pub struct OAuthEndpoints {
     /// Accounts servers of other data centres that an authorisation may come back from (Zoho): each an origin that
     /// replaces `token_url`'s and `revoke_url`'s own.
     pub other_accounts_servers: Vec<String>,
+    /// By how many of our users an account may be connected.
+    pub holders: Holders,
 }

@@ -105,18 +105,9 @@ impl Story {
         let (user, now) = (UserId::new(&self.admin.id), self.opened.clock.now());
         for (id, provider, account) in [("crm", "builtin", "acme"), ("remote", self.remote, ACCOUNT)] {
             let connection = Connection {
-                id: ConnectionId::new(id),
-                user: user.clone(),
-                provider: provider.to_owned(),
-                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
+                account: Account { id: account.to_owned(), ..Account::default() },
                 state: ConnectionState::Connected,
-                scopes: vec![],
-                tokens: None,
-                tokens_version: 0,
-                rests_until: None,
-                api_origin: None,
-                refresh_in_doubt: false,
-                created_at: now,
+                ..Connection::new(ConnectionId::new(id), user.clone(), provider, now)
             };
             self.store.create_connection(&connection).await.unwrap();
         }

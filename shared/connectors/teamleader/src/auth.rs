@@ -4,7 +4,7 @@ use crate::config::TeamleaderConfig;
 use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
 
 /// The endpoints under these origins. Scopes are chosen on the integration's settings page at Teamleader, so none is
 /// asked for; neither PKCE nor a revoke address is documented.
@@ -17,6 +17,7 @@ pub fn endpoints(config: &TeamleaderConfig) -> OAuthEndpoints {
         required_scopes: Vec::new(),
         scope_separator: " ",
         authorize_parameters: Vec::new(),
+        again_parameters: Vec::new(),
         pkce: false,
         client_auth: ClientAuth::Body,
         token_scheme: "Bearer",
@@ -24,6 +25,7 @@ pub fn endpoints(config: &TeamleaderConfig) -> OAuthEndpoints {
         api_url: config.api_url.clone(),
         identity,
         other_accounts_servers: Vec::new(),
+        holders: Holders::Any,
     }
 }
 

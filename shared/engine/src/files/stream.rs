@@ -15,7 +15,8 @@ use tandem_store::StoreError;
 
 /// Chunks sent at once; as many are read meanwhile: 2 × 3 × 8 MiB are 48 MiB of buffers.
 const WINDOW: usize = 3;
-/// Bytes after which how far we are is made durable.
+/// Bytes after which how far we are is made durable, where the provider itself can say how far it is. Where pieces may come
+/// in any order it cannot (Dropbox): there every window is noted, and after a crash no more than one is sent again.
 const NOTED_EVERY: u64 = 4 * CHUNK;
 /// Times that an upload may be found at another offset than ours in one job.
 const MISSED: u32 = 3;
@@ -187,7 +188,7 @@ impl Files<'_> {
                 },
                 Err(error) => return Ok(End::Refused(flow.from, error)),
             };
-            if flow.offset >= noted + NOTED_EVERY {
+            if window > 1 || flow.offset >= noted + NOTED_EVERY {
                 noted = flow.offset;
                 self.note_flow(key, flow).await?;
                 self.keep(progress).await?;
