@@ -73,6 +73,7 @@ fn identity(body: &[u8]) -> Option<Identity> {
         id: format!("{}/{}", data.account.id, data.id),
         name: name.trim().to_owned(),
         email: data.email.unwrap_or_default(),
+        plan: None,
     })
 }
 
