@@ -344,7 +344,7 @@ impl Connect {
         }
         // Our copy is gone already; a provider that does not answer must not bring it back.
         let revoked = match TokenSet::open(secrets.as_ref(), connection).await {
-            Ok(Some(tokens)) => provider.revoke(transport, &tokens).await,
+            Ok(Some(tokens)) => provider.revoke(transport, &tokens, self.authority.clock.now()).await,
             Ok(None) | Err(_) => Ok(()),
         };
         if let Err(error) = revoked {

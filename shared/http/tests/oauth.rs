@@ -12,7 +12,7 @@ use tandem_http::{
     ApiOrigins, Authority, Connect, ConnectError, Finished, OAuthClient, OAuthProvider, Returned, TokenSet,
 };
 use tandem_ports::infra::{Clock, HttpTransport, TransportError};
-use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 use tandem_store::Store;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_testkit::clock::ManualClock;
@@ -148,7 +148,7 @@ fn google() -> OAuthProvider {
         endpoints: OAuthEndpoints {
             authorize_url: at("auth"),
             token_url: at("token"),
-            revoke_url: Some(at("revoke")),
+            revocation: Revocation::Form(at("revoke")),
             scopes: vec!["openid".into(), "contacts".into()],
             required_scopes: vec!["contacts".into()],
             scope_separator: " ",

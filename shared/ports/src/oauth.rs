@@ -23,6 +23,17 @@ pub struct Identity {
     pub plan: Option<String>,
 }
 
+/// How a grant is ended at the provider.
+#[derive(Clone, Debug)]
+pub enum Revocation {
+    /// It cannot be, but by its user.
+    ByUser,
+    /// By `POST` of the form field `token` to this address (RFC 7009).
+    Form(String),
+    /// By a call of the API with the access token, which is added to this request.
+    Call(fn(&OAuthEndpoints) -> http::Request<Bytes>),
+}
+
 /// By how many of our users one account at the provider may be connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holders {
@@ -39,8 +50,8 @@ pub struct OAuthEndpoints {
     pub authorize_url: String,
     /// Where codes and refresh tokens are exchanged (`application/x-www-form-urlencoded`).
     pub token_url: String,
-    /// `POST` with the form field `token` ends the grant; `None` where the provider has no such thing.
-    pub revoke_url: Option<String>,
+    /// How a grant is ended.
+    pub revocation: Revocation,
     /// What is asked for; empty where scopes are chosen at the provider.
     pub scopes: Vec<String>,
     /// What must be granted for anything to work.
@@ -66,7 +77,7 @@ pub struct OAuthEndpoints {
     /// Reads the answer to `whoami`.
     pub identity: fn(&[u8]) -> Option<Identity>,
     /// Accounts servers of other data centres that an authorisation may come back from (Zoho): each an origin that
-    /// replaces `token_url`'s and `revoke_url`'s own.
+    /// replaces `token_url`'s own and that of a form's `revocation`.
     pub other_accounts_servers: Vec<String>,
     /// By how many of our users an account may be connected.
     pub holders: Holders,

@@ -13,14 +13,38 @@ use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
-use tandem_store::run::Run;
+use tandem_store::run::{Run, RunState};
 use tandem_store::sync::{Sync, SyncState};
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
-use tandem_testkit::files::{FilesCharacter, MemoryFiles, State, like_a_crm_with_files};
+use tandem_testkit::files::{FilesCharacter, MemoryFiles, State, like_a_crm_with_files, like_drive, like_dropbox};
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::queue::MemoryQueue;
 use tandem_testkit::secrets::MemorySecrets;
+
+/// Both sorts of remote.
+pub const REMOTES: [fn() -> FilesCharacter; 2] = [like_dropbox, like_drive];
+
+/// A company with a file and a file in a folder, in sync; the company's id.
+pub async fn in_sync(remote: FilesCharacter, settings: Value) -> (FilesWorld, String) {
+    let world = FilesWorld::new(remote, settings).await;
+    let acme = world.in_crm(|crm| {
+        let acme = crm.record("companies", "17", "Acme");
+        crm.file(&acme, "offer.txt", b"offer");
+        let folder = crm.folder(Some(&acme), "Plans");
+        crm.file(&folder, "plan.txt", b"plan");
+        acme
+    });
+    let run = world.run().await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.error);
+    world.take_calls();
+    (world, acme)
+}
+
+/// There is this at this path.
+pub fn has(paths: &BTreeMap<String, String>, path: &str, what: &str) {
+    assert_eq!(paths.get(path).map(String::as_str), Some(what), "{path} in {paths:?}");
+}
 
 /// A world of files.
 pub struct FilesWorld {

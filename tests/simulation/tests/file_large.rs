@@ -5,7 +5,7 @@ use tandem_ports::files::CHUNK;
 use tandem_testkit::files::{like_drive, like_dropbox};
 
 /// `cargo run -p simulation --example large` has the same with 20 GB.
-const SIZE: u64 = 512 * 1024 * 1024 + 17;
+const SIZE: u64 = 256 * 1024 * 1024 + 17;
 /// Buffers of the engine. The doubles hold what comes early, which is the very same memory.
 const BUFFERS: u64 = 64 * 1024 * 1024;
 

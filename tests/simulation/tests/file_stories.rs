@@ -1,32 +1,10 @@
 //! The F rows of the scenarios, on both sorts of remote, with doubles in memory.
-use serde_json::{Value, json};
-use simulation::files::FilesWorld;
+use serde_json::json;
+use simulation::files::{FilesWorld, REMOTES, has, in_sync};
 use tandem_store::run::RunState;
 use tandem_testkit::files::{
     Content, FilesCharacter, NodeKind, SaysHashes, like_a_crm_with_files, like_drive, like_dropbox,
 };
-
-const REMOTES: [fn() -> FilesCharacter; 2] = [like_dropbox, like_drive];
-
-/// A company with a file and a file in a folder, in sync; the company's id.
-async fn in_sync(remote: FilesCharacter, settings: Value) -> (FilesWorld, String) {
-    let world = FilesWorld::new(remote, settings).await;
-    let acme = world.in_crm(|crm| {
-        let acme = crm.record("companies", "17", "Acme");
-        crm.file(&acme, "offer.txt", b"offer");
-        let folder = crm.folder(Some(&acme), "Plans");
-        crm.file(&folder, "plan.txt", b"plan");
-        acme
-    });
-    let run = world.run().await;
-    assert_eq!(run.state, RunState::Done, "{:?}", run.error);
-    world.take_calls();
-    (world, acme)
-}
-
-fn has(paths: &std::collections::BTreeMap<String, String>, path: &str, what: &str) {
-    assert_eq!(paths.get(path).map(String::as_str), Some(what), "{path} in {paths:?}");
-}
 
 #[tokio::test]
 async fn f01_a_record_without_files_has_an_empty_folder_with_its_number() {

@@ -3,20 +3,19 @@ use crate::config::DropboxConfig;
 use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// What a files sync asks for: names and bytes, both ways, in the app folder; and whose account it is. Folders, moves and
 /// deletions are `files.content.write` at Dropbox (the `scope` attribute of each route).
 pub const SCOPES: [&str; 4] = ["account_info.read", "files.metadata.read", "files.content.read", "files.content.write"];
 
 /// The endpoints under these origins. `token_access_type=offline` gives a refresh token; it does not rotate.
-///
-/// Ending a grant takes a call with its access token and no form ([`revocation`]), so `revoke_url` is `None`.
+/// Ending the grant of an access token ends its refresh token and all their access tokens.
 pub fn endpoints(config: &DropboxConfig) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/oauth2/authorize", config.www_url),
         token_url: format!("{}/oauth2/token", config.api_url),
-        revoke_url: None,
+        revocation: Revocation::Call(|endpoints| argumentless(&endpoints.api_url, "/2/auth/token/revoke")),
         scopes: SCOPES.map(str::to_owned).to_vec(),
         required_scopes: SCOPES.map(str::to_owned).to_vec(),
         scope_separator: " ",
@@ -38,11 +37,6 @@ pub fn endpoints(config: &DropboxConfig) -> OAuthEndpoints {
 /// Asks whose account it is, without `Authorization`. A call without an argument has the body `null`.
 fn current_account(api_url: &str) -> Request<Bytes> {
     argumentless(api_url, "/2/users/get_current_account")
-}
-
-/// Ends the grant of the access token that the transport adds: that token, its refresh token and all their access tokens.
-pub fn revocation(config: &DropboxConfig) -> Request<Bytes> {
-    argumentless(&config.api_url, "/2/auth/token/revoke")
 }
 
 fn argumentless(api_url: &str, path: &str) -> Request<Bytes> {

@@ -2,7 +2,7 @@
 use crate::config::GoogleConfig;
 use bytes::Bytes;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// See and change contacts.
 pub const SCOPE_CONTACTS: &str = "https://www.googleapis.com/auth/contacts";
@@ -77,7 +77,7 @@ pub fn endpoints(config: &GoogleConfig, kinds: &[&str]) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/o/oauth2/v2/auth", config.accounts_url),
         token_url: format!("{}/token", config.oauth_url),
-        revoke_url: Some(format!("{}/revoke", config.oauth_url)),
+        revocation: Revocation::Form(format!("{}/revoke", config.oauth_url)),
         scopes: scopes_for(kinds),
         required_scopes: Vec::new(),
         scope_separator: " ",

@@ -3,7 +3,7 @@ use crate::api::USER_AGENT;
 use crate::config::SellConfig;
 use bytes::Bytes;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// `sync` opens the Sync API, `profile` lets us ask whose account it is.
 pub const SCOPES: [&str; 4] = ["read", "write", "profile", "sync"];
@@ -23,7 +23,7 @@ pub fn endpoints(config: &SellConfig) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/oauth2/authorize", config.api_url),
         token_url: format!("{}/oauth2/token", config.api_url),
-        revoke_url: Some(format!("{}/oauth2/revoke", config.api_url)),
+        revocation: Revocation::Form(format!("{}/oauth2/revoke", config.api_url)),
         required_scopes: scopes.clone(),
         scopes,
         scope_separator: " ",

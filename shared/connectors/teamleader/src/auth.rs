@@ -4,7 +4,7 @@ use crate::config::TeamleaderConfig;
 use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// The endpoints under these origins. Scopes are chosen on the integration's settings page at Teamleader, so none is
 /// asked for; neither PKCE nor a revoke address is documented.
@@ -12,7 +12,7 @@ pub fn endpoints(config: &TeamleaderConfig) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/oauth2/authorize", config.auth_url),
         token_url: format!("{}/oauth2/access_token", config.auth_url),
-        revoke_url: None,
+        revocation: Revocation::ByUser,
         scopes: Vec::new(),
         required_scopes: Vec::new(),
         scope_separator: " ",

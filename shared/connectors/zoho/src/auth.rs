@@ -3,7 +3,7 @@ use crate::config::ZohoConfig;
 use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// What a contacts sync asks for. Accounts are read and made, never changed or deleted.
 pub const SCOPES_FOR_CONTACTS: [&str; 10] = [
@@ -53,7 +53,7 @@ pub fn endpoints(config: &ZohoConfig) -> OAuthEndpoints {
         authorize_url: format!("{accounts}/oauth/v2/auth"),
         token_url: format!("{accounts}/oauth/v2/token"),
         // https://www.zoho.com/crm/developer/docs/api/v8/revoke-tokens.html
-        revoke_url: Some(format!("{accounts}/oauth/v2/token/revoke")),
+        revocation: Revocation::Form(format!("{accounts}/oauth/v2/token/revoke")),
         scopes: SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_EVENTS).map(|scope| (*scope).to_owned()).collect(),
         required_scopes: vec![SCOPES_FOR_CONTACTS[0].to_owned()],
         scope_separator: ",",
