@@ -24,6 +24,7 @@ pub struct MemoryTable {
     rows: Mutex<Rows>,
     requests: AtomicU64,
     latency: Option<Duration>,
+    turns: bool,
     faults: Arc<Faults>,
 }
 
@@ -35,6 +36,11 @@ impl MemoryTable {
     /// Every request takes this long in real time.
     pub fn with_latency(mut self, latency: Duration) -> Self {
         self.latency = Some(latency);
+        self
+    }
+    /// Every request lets the other tasks have their turn first.
+    pub fn with_turns(mut self) -> Self {
+        self.turns = true;
         self
     }
     /// How many requests DynamoDB would have seen (split as its limits demand).
@@ -51,6 +57,9 @@ impl MemoryTable {
         self.requests.fetch_add(requests as u64, Ordering::SeqCst);
         if let Some(latency) = self.latency {
             tokio::time::sleep(latency).await;
+        }
+        if self.turns {
+            tokio::task::yield_now().await;
         }
         match self.faults.strike() {
             Verdict::Refuse => Err(unavailable()),
