@@ -260,12 +260,7 @@ impl Connect {
     }
 
     /// Refuses an account that serves one user while another one has it.
-    async fn may_hold(
-        &self,
-        user: &UserId,
-        provider: &OAuthProvider,
-        identity: &Identity,
-    ) -> Result<(), ConnectError> {
+    async fn may_hold(&self, user: &UserId, provider: &OAuthProvider, identity: &Identity) -> Result<(), ConnectError> {
         if provider.endpoints.holders == Holders::Any {
             return Ok(());
         }

@@ -343,7 +343,8 @@ async fn s2_33_other_folders_of_drive_stay_untouched_and_no_request_names_them()
     let story = Story::begins("google", json!({"on_remote_delete": "propagate"})).await;
     let google = &story.opened.google;
     // Also a folder that is called like ours, with what looks like a company's.
-    let paths = ["diary.txt", "Private/letter.txt", "Teamleader/Companies/Acme (1)/mine.txt", "Companies/Acme (1)/x.txt"];
+    let paths =
+        ["diary.txt", "Private/letter.txt", "Teamleader/Companies/Acme (1)/mine.txt", "Companies/Acme (1)/x.txt"];
     let files: Vec<Value> = paths.iter().map(|path| json!({"path": path, "text": format!("{path} is mine")})).collect();
     google.drive_does("files", &json!({"account": ACCOUNT, "files": files}));
     let known = google.drive_state(ACCOUNT)["files"].as_array().unwrap().clone();
@@ -458,8 +459,15 @@ async fn a_thousand_small_files_cost_dropbox_a_call_each_a_quiet_run_one_and_a_r
     assert_eq!(dropbox.calls().len(), 1, "{:?}", dropbox.calls());
     let plans = story.crm().await.len();
     assert!(plans >= 100);
-    let folder = story.files.make_folder(&story.admin, &object(json!({"subject": {"type": "company",
-        "id": story.company}, "path": "Plans"}))).await.unwrap();
+    let folder = story
+        .files
+        .make_folder(
+            &story.admin,
+            &object(json!({"subject": {"type": "company",
+        "id": story.company}, "path": "Plans"})),
+        )
+        .await
+        .unwrap();
     let renamed = object(json!({"name": "Old plans"}));
     story.files.change(&story.admin, folder["id"].as_str().unwrap(), None, &renamed).await.unwrap();
     dropbox.forget_calls();

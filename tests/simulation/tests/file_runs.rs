@@ -10,7 +10,9 @@ use tandem_ports::files::FileCapabilities;
 use tandem_store::link::RowState;
 use tandem_store::run::RunState;
 use tandem_testkit::fault::Fault;
-use tandem_testkit::files::{Content, FilesCharacter, NodeKind, State, like_a_crm_with_files, like_drive, like_dropbox};
+use tandem_testkit::files::{
+    Content, FilesCharacter, NodeKind, State, like_a_crm_with_files, like_drive, like_dropbox,
+};
 
 const MIB: u64 = 1024 * 1024;
 /// Calls of a side that change it.

@@ -4,6 +4,7 @@
 //! A file appears once its bytes are there: an upload by address is a pending entry until then ([`Files::settle`]).
 mod access;
 mod side;
+mod uploads;
 pub(crate) mod write;
 
 pub use side::{BuiltinFiles, FileOptions};

@@ -62,7 +62,8 @@ impl Content {
 /// copy, and none can take another one's place unnoticed.
 fn patterned(range: Range<u64>) -> Bytes {
     const PIECE: usize = 64 * 1024;
-    let mut piece: Vec<u8> = (0..PIECE as u64).map(|at| (at.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]).collect();
+    let mut piece: Vec<u8> =
+        (0..PIECE as u64).map(|at| (at.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]).collect();
     let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).expect("it fits into memory"));
     let mut at = range.start;
     while at < range.end {

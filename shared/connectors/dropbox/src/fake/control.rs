@@ -149,7 +149,6 @@ fn state_of(state: &State, account: &str) -> Value {
     json!({"entries": shown.collect::<Vec<Value>>()})
 }
 
-
 fn user_saves(state: &mut State, account: &str, file: &UserFile) -> Result<(), Refusal> {
     let content = if file.generate > 0 {
         state.blocks.made_up(file.generate, file.seed)
