@@ -114,8 +114,9 @@ fn run(world: &World, way: &Way) {
 /// Asks again where no answer comes in time: the local AWS does one thing at once, and putting a large object together is
 /// a long one.
 fn ask(world: &World, method: &str, path: &str) -> Value {
+    let body = if method == "GET" { "" } else { "{}" };
     for _ in 0..10 {
-        let (status, answer) = world.send(method, path, "application/json", String::new());
+        let (status, answer) = world.send(method, path, "application/json", body.to_owned());
         match status {
             200..300 => return answer,
             502..505 => sleep(LOOK),
