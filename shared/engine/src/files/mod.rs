@@ -3,6 +3,7 @@
 //! What was observed is durable in the rows before a feed's cursor moves on, so a crash loses no change; what was written is
 //! durable before it counts. The tree is held in memory, about 500 bytes an entry: 200,000 entries fit in a worker of 256 MB.
 mod carry;
+mod compare;
 mod note;
 mod observe;
 mod send;

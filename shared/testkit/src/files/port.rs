@@ -183,6 +183,10 @@ impl FileSide for MemoryFiles {
     }
 
     async fn read(&self, entry: &EntryRef, content: &Version, range: Range<u64>) -> Result<Bytes> {
+        let takes = self.as_person(|state| state.read_takes);
+        if !takes.is_zero() {
+            self.clock.sleep(takes).await;
+        }
         let verdict = self.enter("read")?;
         assert!(range.end - range.start <= CHUNK, "too much at once");
         let bytes = self.as_person(|state| {
