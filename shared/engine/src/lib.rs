@@ -117,8 +117,6 @@ pub struct EngineConfig {
     pub watchdog: Duration,
     /// How long change logs are kept, in days; 0 keeps none.
     pub change_log_days: u32,
-    /// The topic on which mailboxes tell us of new mail; `None`: they are only asked.
-    pub mail_topic: Option<String>,
     /// How often a files plan is made anew before what it would still do without a call is given up and said.
     pub quiet_rounds: usize,
 }
@@ -129,7 +127,6 @@ impl Default for EngineConfig {
             lease: Duration::from_secs(120),
             watchdog: Duration::from_secs(300),
             change_log_days: 30,
-            mail_topic: None,
             // A round settles what the one before it uncovered: a few are enough.
             quiet_rounds: 64,
         }
