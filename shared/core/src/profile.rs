@@ -166,6 +166,7 @@ pub const PROFILES: &[Profile] = &[
         remote: &["dropbox"],
         frequency_minutes: 60,
         vendor: VendorLimits { frequency_minutes: Some(60), ..FILES.vendor },
+        files: Some(FileRules { vendor_lacks: &[NO_PROFESSIONAL], ..FILE_RULES }),
         ..FILES
     },
     Profile {
@@ -264,13 +265,22 @@ const FILES: Profile = Profile {
         manual_start: true,
         frequency_minutes: Some(30),
     },
-    files: Some(FileRules {
-        modules: &["contacts", "companies", "projects", "meetings", "products"],
-        on_remote_rename: OnRename::Rename,
-        root: "Teamleader",
-        vendor_max_bytes: 50 * 1024 * 1024,
-    }),
+    files: Some(FILE_RULES),
 };
+/// The rules of files; Drive's own are the default.
+const FILE_RULES: FileRules = FileRules {
+    modules: &["contacts", "companies", "projects", "meetings", "products"],
+    on_remote_rename: OnRename::Rename,
+    root: "Teamleader",
+    vendor_max_bytes: 50 * 1024 * 1024,
+    vendor_lacks: &[],
+};
+/// Dropbox tells `pro` of Plus and Family as well as of Professional.
+const NO_PROFESSIONAL: (&str, &str) = (
+    "pro",
+    "Teamleader Focus itself cannot be linked with Dropbox Professional. This Dropbox account may be one; its files are \
+     synchronised all the same.",
+);
 /// The profile that keeps tasks in step. Tasks are worked on in the calendars' queue and at their hours.
 const TASKS: &str = "sell-google-tasks";
 /// The kind of the profiles that keep appointments in step.

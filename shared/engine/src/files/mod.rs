@@ -3,6 +3,7 @@
 //! What was observed is durable in the rows before a feed's cursor moves on, so a crash loses no change; what was written is
 //! durable before it counts. The tree is held in memory, about 500 bytes an entry: 200,000 entries fit in a worker of 256 MB.
 mod carry;
+mod compare;
 mod note;
 mod observe;
 mod send;
@@ -11,7 +12,7 @@ mod view;
 
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, Opening};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tandem_core::files::name::NameRules;
 use tandem_core::files::plan::{FilePolicy, NameMatch, Relocates, SideRules};
@@ -43,6 +44,8 @@ pub(crate) struct Files<'a> {
     listed: HashMap<RowKey, RowState>,
     /// Conflicts met by a row in this job.
     met: HashMap<RowKey, u32>,
+    /// Rows whose plan does not come to rest: left alone in this job.
+    unsettled: HashSet<RowKey>,
     /// Whether both roots were looked at in this job, before anything is removed.
     roots_checked: bool,
     /// Nothing is written anywhere (preview).
@@ -143,6 +146,7 @@ impl<'a> Files<'a> {
             tree: None,
             listed: HashMap::new(),
             met: HashMap::new(),
+            unsettled: HashSet::new(),
             roots_checked: false,
             dry: false,
         })
