@@ -74,7 +74,7 @@ async fn tree(side: &dyn FileSide) -> BTreeMap<String, Entry> {
             }
             match page.next {
                 FileNext::More(cursor) => from = Some(cursor),
-                FileNext::CaughtUp(_) => return found,
+                FileNext::CaughtUp(_) | FileNext::Paused(_) => return found,
             }
         }
     }
@@ -515,7 +515,7 @@ pub mod cases {
             changes.extend(page.changes);
             match page.next {
                 FileNext::More(cursor) => from = Some(cursor),
-                FileNext::CaughtUp(cursor) => return (changes, cursor),
+                FileNext::CaughtUp(cursor) | FileNext::Paused(cursor) => return (changes, cursor),
             }
         }
     }
