@@ -3,7 +3,8 @@
 //! A record that is on one side only becomes a *candidate*, listed under its match keys. The CRM's records are matched with
 //! the remote's candidates as they are read; remote records are carried to the CRM in a walk of their own at the end of the
 //! run ([`Task::Adopt`](crate::session::Task)), when everything that is in the CRM is known.
-use crate::prepare::{Draft, Item};
+use crate::observe::Draft;
+use crate::prepare::Item;
 use crate::session::{Candidates, ReadFailure, Session};
 use std::collections::HashSet;
 use tandem_core::matching::{self, Match};

@@ -1,47 +1,23 @@
 //! Pages flow through three stages at once: while one batch is being written at the provider, the next page is read and
 //! planned, and the batch before is committed. A page's cursor moves only when all its records are durable.
 use crate::Budget;
-use crate::changelog::Change;
 use crate::execute::{Batch, Executed, Verb};
+use crate::flow::{Finished, Flow, OpenPage};
 use crate::prepare::{Advance, Item, Page};
 use crate::session::{Progress, ReadFailure, Session, Stop, Task, next_task};
-use crate::settle::{Done, Ending, Settled};
-use std::collections::{HashMap, HashSet, VecDeque};
+use crate::settle::{Done, Ending};
+use std::collections::HashSet;
 use tandem_core::plan::{Act, Reason};
 use tandem_core::policy::OverFirst;
-use tandem_core::record::{ContainerId, RemoteId, RowKey, Scope, Side};
+use tandem_core::record::{ContainerId, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
-use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Purpose, Stage, Walk};
+use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Purpose, Walk};
 use tandem_store::link::{Row, RowChange};
 use tandem_store::run::{Run, RunState};
 
 /// Conflicts on one record within a page: read and planned again this often.
 const REPLANS: u8 = 3;
-
-/// A page whose records are not all durable yet.
-struct OpenPage {
-    number: u64,
-    records: usize,
-    open: usize,
-    advance: Advance,
-    counts: Counts,
-    done: u64,
-    total: Option<u64>,
-    seen: Option<(Side, Vec<RemoteId>)>,
-    waits: bool,
-    candidate: bool,
-    retry: bool,
-}
-
-/// Finished records that are not committed yet.
-#[derive(Default)]
-struct Finished {
-    rows: Vec<RowChange>,
-    changes: Vec<Change>,
-    intents: Vec<u64>,
-    identities: Vec<String>,
-}
 
 /// How much must wait before a batch is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,39 +28,6 @@ enum Fill {
     One,
     /// Two full batches.
     Two,
-}
-
-/// What is between reading and the last commit.
-struct Flow {
-    pages: VecDeque<OpenPage>,
-    ready: Vec<Item>,
-    finished: Finished,
-    /// Where reading goes on: the checkpoint as it will be when everything in flow is durable.
-    ahead: Checkpoint,
-    next_page: u64,
-    /// Where this session began.
-    first_page: u64,
-    /// No further page is read: there is time only for what is in flow.
-    winding_down: bool,
-    /// Records written on the CRM and on the remote side in this run, with those in flow: for the vendor's limits.
-    carried: [u64; 2],
-    /// What the vendor's limits leave for the next run.
-    put_off: Vec<Task>,
-    stop: Option<Stop>,
-    /// The next batch, its intent written.
-    staged: Option<Batch>,
-    /// Records of each open intent that are not finished yet.
-    open_intents: HashMap<u64, usize>,
-    /// Rows whose deletion was put off in this session.
-    waits: HashSet<RowKey>,
-    /// What is being read.
-    reading: Option<Task>,
-    /// A side whose cursor is dead.
-    relist: Option<Side>,
-    /// A container that takes the place of one that is gone.
-    container: Option<ContainerId>,
-    /// A page clashed with what is in flow: empty it before reading on.
-    drain_first: bool,
 }
 
 impl Session<'_> {
@@ -642,146 +585,3 @@ fn next_act(item: &Item) -> Option<(Side, &Act)> {
     let sides = [Side::Left, Side::Right];
     sides.into_iter().filter(undone).find_map(|side| Some((side, item.step.act(side)?)))
 }
-
-impl OpenPage {
-    fn of(number: u64, page: &Page) -> OpenPage {
-        OpenPage {
-            number,
-            records: page.items.len(),
-            open: page.items.len(),
-            advance: page.advance.clone(),
-            counts: page.counts,
-            done: page.done,
-            total: page.total,
-            seen: page.seen.clone(),
-            waits: false,
-            candidate: false,
-            retry: false,
-        }
-    }
-}
-
-impl OpenPage {
-    fn is_quiet(&self) -> bool {
-        self.records == 0
-            && self.seen.is_none()
-            && !matches!(self.advance, Advance::Side { stage: Stage::Listing { .. }, .. })
-    }
-}
-
-impl Flow {
-    fn new(checkpoint: &Checkpoint, carried: [u64; 2]) -> Flow {
-        Flow {
-            pages: VecDeque::new(),
-            ready: Vec::new(),
-            finished: Finished::default(),
-            ahead: checkpoint.clone(),
-            next_page: checkpoint.pages,
-            first_page: checkpoint.pages,
-            winding_down: false,
-            carried,
-            put_off: Vec::new(),
-            stop: None,
-            staged: None,
-            open_intents: HashMap::new(),
-            waits: HashSet::new(),
-            reading: None,
-            relist: None,
-            container: None,
-            drain_first: false,
-        }
-    }
-
-    /// Whether another page may be read: enough is in flow, or the flow must empty first, or it is to end.
-    fn wants_page(&self) -> bool {
-        let waiting = self.ready.len() + self.staged.as_ref().map_or(0, |batch| batch.items.len());
-        self.stop.is_none() && !self.drain_first && !self.winding_down && waiting < READ_AHEAD
-    }
-
-    /// After most stops no further write may happen; what was planned is planned again when its page is replayed.
-    fn drop_what_must_not_go_on(&mut self) {
-        match self.stop {
-            None | Some(Stop::FirstLimit { .. } | Stop::Held { .. }) => {}
-            // The batch that is ready still goes out; the rest would run into the function's time-out.
-            Some(Stop::OutOfBudget) => self.ready.clear(),
-            Some(Stop::Again) if self.relist.is_some() => {}
-            Some(Stop::Again | Stop::Barred { .. } | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => {
-                self.ready.clear();
-                // Its intent stays open, and is settled by the next session.
-                self.staged = None;
-            }
-        }
-    }
-
-    /// Takes out the pages whose records are all finished, in order.
-    fn closing(&mut self) -> Vec<OpenPage> {
-        let closable = self.pages.iter().take_while(|page| page.open == 0).count();
-        self.pages.drain(..closable).collect()
-    }
-
-    /// Nothing waits to be written or committed.
-    fn is_empty(&self) -> bool {
-        let closable = self.pages.front().is_some_and(|page| page.open == 0);
-        self.ready.is_empty() && self.staged.is_none() && self.finished.is_empty() && !closable
-    }
-
-    fn is_drained(&self) -> bool {
-        let empty = self.is_empty();
-        match &self.stop {
-            // Pages that cannot be finished stay open; they are read again.
-            Some(_) => empty,
-            None => empty && self.pages.is_empty() && next_task(&self.ahead, &self.put_off).is_none(),
-        }
-    }
-
-    /// The rest of this page is for the next run: its cursor stays where it is, and its task is not taken up again.
-    fn put_off(&mut self, number: u64, before: &Checkpoint) {
-        let Some(page) = self.pages.iter_mut().find(|open| open.number == number) else { return };
-        page.open -= 1;
-        if !matches!(page.advance, Advance::Nothing) {
-            page.advance = Advance::Nothing;
-            page.done = 0;
-            self.ahead.clone_from(before);
-            self.put_off.extend(self.reading.clone());
-        }
-    }
-
-    /// Everything by which a page could mean a record that is not durable yet while that page is read.
-    fn busy(&self, batches: [&Option<Batch>; 2], finished: &Finished) -> HashSet<String> {
-        let writing = batches.into_iter().flatten().flat_map(|batch| &batch.items);
-        let items = writing.chain(&self.ready).flat_map(Item::identities);
-        items.chain(finished.identities.iter().cloned()).collect()
-    }
-
-    fn finish(&mut self, settled: Settled) {
-        let Settled { identities, intents, page, rows, counts, changes, waits, candidate, retry } = settled;
-        for intent in intents {
-            if let Some(open) = self.open_intents.get_mut(&intent) {
-                *open -= 1;
-                if *open == 0 {
-                    self.open_intents.remove(&intent);
-                    self.finished.intents.push(intent);
-                }
-            }
-        }
-        self.finished.identities.extend(identities);
-        self.finished.rows.extend(rows);
-        self.finished.changes.extend(changes);
-        if let Some(page) = self.pages.iter_mut().find(|open| open.number == page) {
-            page.open -= 1;
-            page.counts.add(&counts);
-            page.waits |= waits;
-            page.candidate |= candidate;
-            page.retry |= retry;
-        }
-    }
-}
-
-impl Finished {
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.changes.is_empty() && self.intents.is_empty()
-    }
-}
-
-/// Records waiting to be written beyond which no further page is read: bounds the memory of a session.
-const READ_AHEAD: usize = 800;

@@ -63,6 +63,14 @@ pub fn account_connection(provider: &str, account: &str, id: &ConnectionId) -> K
 pub fn mail_entry(provider: &str, account: &str, hash: &str) -> Key {
     Key::new(account_pk(provider, account), format!("mail:{hash}"))
 }
+/// The name (iCalUID) of an appointment of a CRM account.
+pub fn name_of(provider: &str, account: &str, id: &RemoteId) -> Key {
+    Key::new(account_pk(provider, account), format!("name:{id}"))
+}
+/// The appointment of a CRM account that has a name.
+pub fn named(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("named:{hash}"))
+}
 /// A watch channel.
 pub fn channel(id: &str) -> Key {
     Key::new(format!("CHAN#{id}"), "channel")

@@ -48,6 +48,7 @@ fn missing_right(operation: &str) -> String {
         Some("meetings") => "meetings",
         Some("products") => "products",
         Some("projects" | "projects-v2/projects") => "projects",
+        Some("users") => "users",
         Some(_) | None => "contacts",
     };
     format!(
