@@ -60,7 +60,13 @@ impl Draft {
 
 impl Session<'_> {
     /// A changed record, unless nothing about it is news.
-    pub fn changed_draft(&self, side: Side, fetched: Fetched, row: Option<Row>, listing: Option<Purpose>) -> Option<Draft> {
+    pub fn changed_draft(
+        &self,
+        side: Side,
+        fetched: Fetched,
+        row: Option<Row>,
+        listing: Option<Purpose>,
+    ) -> Option<Draft> {
         let Some(row) = row else {
             // Somebody's private remote contacts are none of our business unless they are in our group or carry our mark.
             let ours = side == Side::Left || fetched.scope == Scope::Inside || fetched.marker.is_some();
