@@ -150,10 +150,22 @@ impl FileStory {
 
     /// One run by schedule to its end.
     pub async fn run(&self) -> Run {
+        self.run_with(&[]).await
+    }
+
+    /// The same while the remote goes on telling of changes: each of its jobs reads both sides again.
+    pub async fn run_with_pushes(&self) -> Run {
+        self.run_with(&[SyncId::new("sync-1")]).await
+    }
+
+    async fn run_with(&self, told: &[SyncId]) -> Run {
         self.clock.advance(Duration::from_secs(7_300));
         self.engine.fan_out_shards(Kind::Files).await.unwrap();
         for _ in 0..200 {
             while let Some(job) = self.queue.take(0) {
+                for sync in told {
+                    self.store.note_heard(sync).await.unwrap();
+                }
                 let budget = Budget::of(self.clock.clone(), Duration::from_secs(50));
                 self.engine.work(&job, &budget).await.unwrap();
                 self.clock.advance(Duration::from_secs(1));

@@ -202,8 +202,9 @@ async fn f19_whatever_answer_of_an_upload_is_lost_there_is_one_file() {
             for fault in [Fault::LoseAnswer, Fault::LoseRequest, Fault::LoseAnswer] {
                 story.teamleader.inject_on(fault, &[method]);
             }
-            story.run().await;
-            story.run().await;
+            // Between the tries both sides are read again, and show what is half done.
+            story.run_with_pushes().await;
+            story.run_with_pushes().await;
             story.rests().await;
             let crm = story.crm();
             assert_eq!((crm["new.txt"].as_str(), crm["offer.txt"].as_str()), ("new", "as edited"), "{remote} {method}");
