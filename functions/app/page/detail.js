@@ -1,5 +1,5 @@
 // What there is to see of a sync: what a run would do, its runs, what a run changed, its records.
-import { $, act, api, badge, button, el, humanise, say, show, sides, when, world } from './kit.js';
+import { $, act, api, badge, button, el, humanise, profileOf, say, show, sides, when, world } from './kit.js';
 
 let view = null;
 
@@ -166,6 +166,20 @@ export function showRecords(sync, state = '') {
     const asked = { state: $('record-state').value, q: $('record-q').value.trim() };
     return Object.fromEntries(Object.entries(asked).filter(([, value]) => value));
   };
-  return open({ kind: 'records', path: `/v1/syncs/${sync.id}/records`, row, query }, 'Records',
+  // Senders whom the CRM does not know: their mail waits until a person says that they belong there.
+  const add = () => button('Add these senders as contacts', () => api('POST', `/v1/syncs/${sync.id}/confirm`), 'main', 'They are being added, with their mail.');
+  const lead = profileOf(sync)?.kind === 'mail' && state === 'held' ? [add()] : [];
+  return open({ kind: 'records', path: `/v1/syncs/${sync.id}/records`, row, query, lead }, 'Records',
     [names.crm, names.remote, 'State', 'Why', 'Last in step'], 'No such records.');
+}
+
+// ---- what came from the calendar and is no meeting of the CRM
+
+export function showBlocks() {
+  const convert = (block) => button('Make it a meeting', () => api('POST', `/crm/v1/blocks/${block.id}/convert`), '',
+    'It is a meeting now, and is kept in step both ways.');
+  const row = (block) => el('tr', {}, el('td', {}, block.title || '—'), el('td', {}, block.all_day ? block.start : when(block.start)),
+    el('td', {}, block.calendar ?? ''), el('td', {}, convert(block)));
+  return open({ kind: 'blocks', path: '/crm/v1/blocks', row }, 'Grey blocks', ['Title', 'When', 'Calendar', ''],
+    'Nothing that is only in the calendar.');
 }

@@ -228,6 +228,12 @@ pub(crate) fn field_map(direction: Direction) -> Vec<FieldRule> {
     field::ALL.iter().filter(|name| **name != field::STATUS).chain([&field::UID, &field::CALENDAR]).map(rule).collect()
 }
 
+/// Fields that change without anybody's editing the appointment: who deletes it on one side while a guest answers on the
+/// other has deleted it.
+pub(crate) fn passive() -> Vec<Field> {
+    vec![field::ATTENDEES, field::UID, field::CALENDAR]
+}
+
 fn is_id(id: &str) -> bool {
     !id.trim().is_empty() && id.chars().count() <= LONGEST && !id.contains('/')
 }

@@ -117,18 +117,11 @@ pub struct EngineConfig {
     pub watchdog: Duration,
     /// How long change logs are kept, in days; 0 keeps none.
     pub change_log_days: u32,
-    /// The topic on which mailboxes tell us of new mail; `None`: they are only asked.
-    pub mail_topic: Option<String>,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(120),
-            watchdog: Duration::from_secs(300),
-            change_log_days: 30,
-            mail_topic: None,
-        }
+        Self { lease: Duration::from_secs(120), watchdog: Duration::from_secs(300), change_log_days: 30 }
     }
 }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tandem_core::event::Moment;
+use tandem_core::event::{self, Moment};
 use tandem_core::record::{ContainerId, Marker, RemoteId, Scope};
 use tandem_core::recurrence;
 use tandem_core::schema::FieldSchema;
@@ -412,6 +412,19 @@ impl Connector for Occurrences {
             (Some((Kind::Unreadable(_), _)), _) => Some(view::outside(id.clone())),
         };
         Ok(ids.iter().map(answer).collect())
+    }
+
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let of = |copy: Option<Fetched>| copy.and_then(|copy| event::title(&copy.fields));
+        let mut titles: Vec<Option<String>> = self.get(ids).await?.into_iter().map(of).collect();
+        // A series that cannot be worked out has a name all the same.
+        let nameless: Vec<usize> =
+            (0..ids.len()).filter(|at| titles[*at].is_none() && !Self::is_one(&ids[*at])).collect();
+        let some: Vec<RemoteId> = nameless.iter().map(|at| ids[*at].clone()).collect();
+        if !some.is_empty() {
+            nameless.into_iter().zip(self.inner.titles(&some).await?).for_each(|(at, title)| titles[at] = title);
+        }
+        Ok(titles)
     }
 
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {

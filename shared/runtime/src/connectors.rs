@@ -23,7 +23,7 @@ use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
 use tandem_sell::{SellContacts, SellTasks};
 use tandem_store::connection::Connection;
-use tandem_store::mail::FiledMail;
+use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_teamleader::{TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
@@ -233,9 +233,10 @@ impl OpenConnectors {
                 let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
                 // `<account>/<user>`: what one user has filed, all see.
                 let account = ask.connection.account.id.split('/').next().unwrap_or_default();
-                let ledger = Arc::new(FiledMail::of(store, Arc::clone(&clock), "teamleader", account));
+                let ledger = Arc::new(FiledMail::of(store.clone(), Arc::clone(&clock), "teamleader", account));
+                let book = Arc::new(KnownAddresses::of(store, Arc::clone(&clock), "teamleader", account));
                 let config = self.ports.config.teamleader.clone();
-                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, ledger)))
+                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, (ledger, book))))
             }
             other => Err(no_mail(other)),
         }

@@ -202,8 +202,6 @@ pub struct MailProgress {
     pub sweep: Option<Walk>,
     /// The walk over what waits for a person's word, once it is given.
     pub confirming: Option<Walk>,
-    /// When the watch is to be renewed.
-    pub watch_again_at: Option<Timestamp>,
 }
 
 /// How far a walk over rows of one state is.

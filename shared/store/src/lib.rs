@@ -8,6 +8,7 @@ pub mod connection;
 pub mod convert;
 pub mod error;
 pub mod file;
+pub mod filed;
 pub mod keys;
 pub mod lease;
 pub mod link;

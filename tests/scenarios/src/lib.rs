@@ -1,5 +1,6 @@
 //! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
 //! What the provider was asked is part of what is proved.
+pub mod calendar;
 pub mod vendor_files;
 
 use async_trait::async_trait;
@@ -23,10 +24,12 @@ use tandem_sell::fake::FakeSell;
 use tandem_sell::{SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
+use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
-use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts};
+use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts, TeamleaderMail};
+use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
@@ -76,6 +79,7 @@ struct Open {
     teamleader: Arc<FakeTeamleader>,
     zoho: Arc<FakeZoho>,
     sell: Arc<FakeSell>,
+    blobs: Arc<MemoryBlobs>,
 }
 
 #[async_trait]
@@ -119,14 +123,25 @@ impl Connectors for Open {
 
     async fn open_mail(&self, crm: Opening<'_>, remote: Opening<'_>) -> Result<MailPorts, ConnectorError> {
         let account = &remote.connection.account.id;
-        let source = GoogleMail::new(self.google.authorised(account), GoogleConfig::default(), account);
+        let source = Arc::new(GoogleMail::new(self.google.authorised(account), GoogleConfig::default(), account));
+        if crm.connection.provider == "teamleader" {
+            return Ok(MailPorts { desk: self.teamleader_mail(), source });
+        }
         let (account, user) = (&crm.connection.account.id, crm.connection.user.as_str());
         let desk = BuiltinMail::open(self.table.clone(), self.clock.clone(), account, user).await?;
-        Ok(MailPorts { desk: Arc::new(desk), source: Arc::new(source) })
+        Ok(MailPorts { desk: Arc::new(desk.with_files(self.blobs.clone())), source })
     }
 }
 
 impl Open {
+    fn teamleader_mail(&self) -> Arc<TeamleaderMail> {
+        let (store, clock) = (Store::new(self.table.clone()), self.clock.clone());
+        let ledger = Arc::new(FiledMail::of(store.clone(), clock.clone(), "teamleader", ACCOUNT));
+        let book = Arc::new(KnownAddresses::of(store, clock.clone(), "teamleader", ACCOUNT));
+        let (transport, config) = (self.teamleader.authorised(VENDOR), TeamleaderConfig::default());
+        Arc::new(TeamleaderMail::new(transport, clock, config, (ledger, book)))
+    }
+
     fn open_tasks(&self, ask: Opening<'_>) -> Arc<dyn Connector> {
         let clock = self.clock.clone();
         if ask.side == Side::Right {
@@ -190,6 +205,7 @@ impl Story {
             teamleader: teamleader.clone(),
             zoho: zoho.clone(),
             sell: sell.clone(),
+            blobs: Arc::default(),
         };
         let engine = Engine::new(
             store.clone(),
@@ -220,7 +236,7 @@ impl Story {
         story
     }
 
-    /// A colleague with a Google account and a sync of their own, in the same company and world.
+    /// A colleague with a Google account and a sync of their own, in the same company and world. The rule runs both.
     pub async fn colleague(&self, google_account: &'static str, profile: &str, settings: Value) -> Story {
         let users = Users::new(self.table.clone(), self.clock.clone());
         let new = NewUser { account: ACCOUNT, email: google_account, name: "Eva", role: Role::Member };
@@ -241,6 +257,8 @@ impl Story {
             crm_provider: self.crm_provider,
             google_account,
         };
+        // Google's calendars are there before anybody looks into them.
+        story.google.user_does(google_account, "events", &json!({}));
         story.connect(profile, settings).await;
         story
     }
@@ -305,6 +323,18 @@ impl Story {
         self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
     }
 
+    /// A person switches the sync off.
+    pub async fn switch_off(&self) {
+        let sync = Sync { enabled: false, ..self.sync().await };
+        self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
+    }
+
+    /// A person switches it on again.
+    pub async fn switch_on(&self) {
+        let sync = Sync { enabled: true, ..self.sync().await };
+        self.store.configure_sync(&sync, Some(self.clock.now())).await.expect("nobody else configures it");
+    }
+
     /// The rule fires an hour later, and everything it sets off comes to rest.
     pub async fn run(&self) -> Run {
         self.clock.advance(Duration::from_secs(3_700));
@@ -338,33 +368,6 @@ impl Story {
         self.engine.start_run(&self.sync().await, Trigger::Manual).await?;
         self.settle().await;
         Ok(())
-    }
-
-    /// A colleague with a Google account and a sync of the same profile; it runs when the story's does.
-    pub async fn neighbour(&self, google: &str) -> User {
-        let new = NewUser { account: ACCOUNT, email: "bo@acme.example", name: "Bo", role: Role::Administrator };
-        let user = Users::new(self.table.clone(), self.clock.clone()).create(new).await.expect("a new user");
-        for (id, provider, account) in [("builtin-2", "builtin", ACCOUNT), ("google-2", "google", google)] {
-            let connection = Connection {
-                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
-                state: ConnectionState::Connected,
-                ..Connection::new(ConnectionId::new(id), UserId::new(&user.id), provider, self.clock.now())
-            };
-            self.store.create_connection(&connection).await.expect("a new connection");
-        }
-        let first = self.sync().await;
-        let second = Sync {
-            id: SyncId::new("sync-2"),
-            user: UserId::new(&user.id),
-            crm: ConnectionId::new("builtin-2"),
-            remote: ConnectionId::new("google-2"),
-            current_run: None,
-            last_run: None,
-            next_due_at: Some(self.clock.now()),
-            ..first
-        };
-        self.store.create_sync(&second).await.expect("a new sync");
-        user
     }
 
     /// A colleague makes a contact in the CRM; answers its id.
@@ -552,4 +555,14 @@ pub fn object(value: Value) -> Map<String, Value> {
 /// A complete contact for the CRM.
 pub fn contact(first: &str, last: &str, email: &str) -> Value {
     json!({ "first_name": first, "last_name": last, "emails": [{ "type": "work", "value": email }] })
+}
+
+/// A message as a mail server has it: with a script, a tracking pixel and the message that it answers.
+pub fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
+    format!(
+        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
+         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
+         <div class=\"gmail_quote\">the old message</div>\r\n"
+    )
+    .into_bytes()
 }
