@@ -196,7 +196,7 @@ pub const PROFILES: &[Profile] = &[
     },
     CALENDAR,
     Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", crm: &["builtin", "zoho"], ..CALENDAR },
-    Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", ..CALENDAR },
+    Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", crm: &["builtin"], ..CALENDAR },
     Profile {
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",
@@ -212,7 +212,7 @@ const CALENDAR: Profile = Profile {
     id: "teamleader-google-calendar",
     name: "Teamleader Focus ↔ Google Calendar",
     kind: CALENDARS,
-    crm: &["builtin"],
+    crm: &["builtin", "teamleader"],
     remote: &["google"],
     directions: &[Direction::Both, Direction::RemoteToCrm],
     conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],

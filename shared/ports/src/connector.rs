@@ -281,6 +281,12 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether it tells what other calendars bring from its own appointments, as grey blocks. For one that does not, and
+    /// where the sync wants blocks, the engine keeps them.
+    fn keeps_blocks(&self) -> bool {
+        false
+    }
+
     /// The same account, whose writes tell the guests by mail. Without it, and unless the engine asks for it (a person's
     /// fresh edit), no write tells anybody.
     fn notifying(&self) -> Option<&dyn Connector> {

@@ -264,6 +264,11 @@ impl Connector for MemoryCalendar {
         self.recurrence == Recurrence::Kept
     }
 
+    /// What calendars bring is an appointment like any other here.
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+
     async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage> {
         self.strike(Call::Read)?;
         let mut state = self.state();

@@ -25,10 +25,11 @@ use tandem_sell::{SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::filed::{FiledMail, KnownAddresses};
+use tandem_store::names::AppointmentNames;
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
-use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts, TeamleaderMail};
+use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderContacts, TeamleaderMail, TeamleaderMeetings};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
@@ -164,12 +165,32 @@ impl Open {
             let transport = self.google.authorised(account);
             return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
         }
+        if ask.connection.provider == "teamleader" {
+            return Ok(Arc::new(self.meetings(account, calendar)));
+        }
         if ask.connection.provider == "zoho" {
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
             return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
         }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))
+    }
+}
+
+impl Open {
+    /// `account` is the user's; of `<account>/<user>` the user is one of Teamleader's colleagues.
+    fn meetings(&self, account: &str, calendar: &CalendarSettings) -> TeamleaderMeetings {
+        let transport = match account.split_once('/') {
+            Some((_, colleague)) => self.teamleader.authorised_as(VENDOR, colleague),
+            None => self.teamleader.authorised(VENDOR),
+        };
+        let names = AppointmentNames::of(Store::new(self.table.clone()), self.clock.clone(), "teamleader", VENDOR);
+        let options = MeetingOptions {
+            past_days: calendar.window_past_days,
+            future_days: calendar.window_future_days,
+            names: Arc::new(names),
+        };
+        TeamleaderMeetings::new(transport, self.clock.clone(), TeamleaderConfig::default(), options)
     }
 }
 
@@ -268,8 +289,15 @@ impl Story {
     }
 
     async fn connect(&self, profile: &str, settings: Value) {
-        let account = if self.crm_provider == "builtin" { ACCOUNT } else { VENDOR };
-        for (provider, account) in [(self.crm_provider, account), ("google", self.google_account)] {
+        let account = match self.crm_provider {
+            "builtin" => ACCOUNT.to_owned(),
+            // A colleague is another user of the same account.
+            "teamleader" if self.google_account != GOOGLE => {
+                format!("{VENDOR}/{}", self.teamleader.hire(VENDOR, self.google_account))
+            }
+            _ => VENDOR.to_owned(),
+        };
+        for (provider, account) in [(self.crm_provider, account.as_str()), ("google", self.google_account)] {
             let (id, user) = (self.connection(provider), UserId::new(&self.user.id));
             let connection = Connection {
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },

@@ -223,7 +223,8 @@ async fn a_calendars_notification_is_answered_within_50_ms_of_our_own_time() {
     drop(world.letters());
     let mut times: Vec<Duration> = Vec::new();
     for number in 0..200 {
-        let day = json!({"summary": format!("Day {number}"), "start": {"date": "2026-02-01"}, "end": {"date": "2026-02-02"}});
+        let day =
+            json!({"summary": format!("Day {number}"), "start": {"date": "2026-02-01"}, "end": {"date": "2026-02-02"}});
         world.google.user_does(ACCOUNT, "insert", &json!({"event": day}));
         for letter in world.letters() {
             let begun = std::time::Instant::now();

@@ -209,6 +209,10 @@ impl Connector for BuiltinCalendar {
         Ok(event::schema(&field::ALL).into_iter().chain(uid).map(limited).collect())
     }
 
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+
     fn only_shows(&self, copy: &Fetched) -> bool {
         copy.raw == SHOWN
     }
