@@ -379,7 +379,8 @@ impl Connector for MemoryCalendar {
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
         let repeats = [field::RECURRENCE, field::EXCEPTIONS];
         let kept = |name: &Field| self.keeps_recurrence() || !repeats.contains(name);
-        let uid = (self.names == Names::Kept).then_some(&field::UID);
+        let uid = field::UID;
+        let uid = (self.names == Names::Kept).then_some(&uid);
         let names: Vec<Field> = field::ALL.iter().chain(uid).filter(|name| kept(name)).cloned().collect();
         Ok(event::schema(&names))
     }
