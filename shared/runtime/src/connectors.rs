@@ -26,9 +26,7 @@ use tandem_sell::{SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
-use tandem_teamleader::{
-    MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings,
-};
+use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
