@@ -1,6 +1,7 @@
 //! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
 //! What the provider was asked is part of what is proved.
 pub mod calendar;
+pub mod vendor_files;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
