@@ -1,14 +1,20 @@
 //! The HTTP client: time-outs, a bound on what an answer may weigh, no redirects, no retries.
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use http::{Request, Response};
+use http_body_util::StreamBody;
+use http_body_util::combinators::BoxBody;
+use std::convert::Infallible;
 use std::time::Duration;
-use tandem_ports::infra::{HttpTransport, TransportError};
+use tandem_ports::infra::{HttpTransport, Pieces, TransportError};
 
 /// Until the connection stands.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Until the whole answer is there.
 const TOTAL: Duration = Duration::from_secs(30);
+/// Until an upload that comes in pieces is answered: 50 MB at 200 KB/s.
+const UPLOAD: Duration = Duration::from_secs(250);
 /// The most an answer may weigh. A People page of 1,000 contacts is about 3 MB; the rest is room for files in parts.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 /// A connection that rested longer is made anew: Lambda freezes the process between invocations, and the other end has
@@ -43,9 +49,8 @@ impl ReqwestTransport {
         Ok(Self { client, most_bytes: MOST_BYTES })
     }
 
-    async fn carry(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Cause> {
-        let mut answer =
-            self.client.execute(reqwest::Request::try_from(request).map_err(clean)?).await.map_err(clean)?;
+    async fn carry(&self, request: reqwest::Result<reqwest::Request>) -> Result<Response<Bytes>, Cause> {
+        let mut answer = self.client.execute(request.map_err(clean)?).await.map_err(clean)?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
@@ -83,6 +88,19 @@ pub(crate) fn host_of<T>(request: &Request<T>) -> String {
 impl HttpTransport for ReqwestTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let host = host_of(&request);
+        self.carry(reqwest::Request::try_from(request))
+            .await
+            .map_err(|source| TransportError::Lost { host, source: Some(source) })
+    }
+
+    async fn send_pieces(&self, request: Request<Pieces>) -> Result<Response<Bytes>, TransportError> {
+        let host = host_of(&request);
+        let frame = |piece: Bytes| Ok::<_, Infallible>(http_body::Frame::data(piece));
+        let body = |pieces: Pieces| reqwest::Body::wrap(BoxBody::new(StreamBody::new(pieces.map(frame))));
+        let mut request = reqwest::Request::try_from(request.map(body));
+        if let Ok(request) = &mut request {
+            *request.timeout_mut() = Some(UPLOAD);
+        }
         self.carry(request).await.map_err(|source| TransportError::Lost { host, source: Some(source) })
     }
 }

@@ -24,7 +24,7 @@ use tandem_ports::push::Push;
 use tandem_sell::{SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
-use tandem_teamleader::{TeamleaderContacts, TeamleaderMail};
+use tandem_teamleader::{TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
@@ -80,6 +80,7 @@ impl Connectors for OpenConnectors {
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin_files(ask).await,
             "google" => Ok(Arc::new(GoogleDrive::new(self.transport(ask)?, self.ports.config.google.clone()))),
+            "teamleader" => self.teamleader_files(ask),
             "dropbox" => Ok(Arc::new(DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone()))),
             other => Err(refused(format!("This release has no files of `{other}`."))),
         }
@@ -143,6 +144,17 @@ impl OpenConnectors {
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let who = (ask.connection.account.id.as_str(), ask.connection.user.as_str());
         Ok(Arc::new(BuiltinFiles::open(table, clock, blobs, who, options).await?))
+    }
+
+    fn teamleader_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let Some(settings) = &ask.settings.files else {
+            return Err(refused("This sync has no settings for files.".to_owned()));
+        };
+        let options =
+            tandem_teamleader::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
+        let bare = Arc::clone(&self.ports.authority.transport);
+        Ok(Arc::new(TeamleaderFiles::new(self.transport(ask)?, bare, clock, config, options)))
     }
 
     fn google(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
@@ -224,7 +236,8 @@ impl OpenConnectors {
                 let ledger = Arc::new(FiledMail::of(store.clone(), Arc::clone(&clock), "teamleader", account));
                 let book = Arc::new(KnownAddresses::of(store, Arc::clone(&clock), "teamleader", account));
                 let config = self.ports.config.teamleader.clone();
-                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, (ledger, book))))
+                let bare = Arc::clone(&self.ports.authority.transport);
+                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, bare, clock, config, (ledger, book))))
             }
             other => Err(no_mail(other)),
         }

@@ -76,6 +76,14 @@ pub fn known_address(provider: &str, account: &str, hash: &str) -> Key {
 pub fn known_subject(provider: &str, account: &str, hash: &str) -> Key {
     Key::new(account_pk(provider, account), format!("has:{hash}"))
 }
+/// The name (iCalUID) of an appointment of a CRM account.
+pub fn name_of(provider: &str, account: &str, id: &RemoteId) -> Key {
+    Key::new(account_pk(provider, account), format!("name:{id}"))
+}
+/// The appointment of a CRM account that has a name.
+pub fn named(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("named:{hash}"))
+}
 /// A watch channel.
 pub fn channel(id: &str) -> Key {
     Key::new(format!("CHAN#{id}"), "channel")

@@ -1,5 +1,7 @@
 //! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
 //! What the provider was asked is part of what is proved.
+pub mod vendor_files;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -136,7 +138,7 @@ impl Open {
         let ledger = Arc::new(FiledMail::of(store.clone(), clock.clone(), "teamleader", ACCOUNT));
         let book = Arc::new(KnownAddresses::of(store, clock.clone(), "teamleader", ACCOUNT));
         let (transport, config) = (self.teamleader.authorised(VENDOR), TeamleaderConfig::default());
-        Arc::new(TeamleaderMail::new(transport, clock, config, (ledger, book)))
+        Arc::new(TeamleaderMail::new(transport, self.teamleader.clone(), clock, config, (ledger, book)))
     }
 
     fn open_tasks(&self, ask: Opening<'_>) -> Arc<dyn Connector> {

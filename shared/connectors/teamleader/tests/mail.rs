@@ -45,7 +45,7 @@ impl World {
         let (store, clock) = (Store::new(self.table.clone()), self.clock.clone());
         let ledger = Arc::new(FiledMail::of(store.clone(), clock.clone(), "teamleader", "acme"));
         let book = Arc::new(KnownAddresses::of(store, clock.clone(), "teamleader", "acme"));
-        TeamleaderMail::new(transport, clock, TeamleaderConfig::default(), (ledger, book))
+        TeamleaderMail::new(transport, self.fake.clone(), clock, TeamleaderConfig::default(), (ledger, book))
     }
     fn contact(&self, last: &str, email: &str) -> Subject {
         let fields = json!({"last_name": last, "emails": [{"type": "primary", "email": email}]});

@@ -5,13 +5,14 @@
 mod carry;
 mod note;
 mod observe;
+mod poll;
 mod send;
 mod stream;
 mod view;
 
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, Opening};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tandem_core::files::name::NameRules;
 use tandem_core::files::plan::{FilePolicy, NameMatch, Relocates, SideRules};
@@ -41,6 +42,8 @@ pub(crate) struct Files<'a> {
     tree: Option<Tree>,
     /// How the rows are listed in the store, where not in sync.
     listed: HashMap<RowKey, RowState>,
+    /// Records that the feed of a polled side told in this job.
+    told: HashSet<RemoteId>,
     /// Conflicts met by a row in this job.
     met: HashMap<RowKey, u32>,
     /// Whether both roots were looked at in this job, before anything is removed.
@@ -142,6 +145,7 @@ impl<'a> Files<'a> {
             right,
             tree: None,
             listed: HashMap::new(),
+            told: HashSet::new(),
             met: HashMap::new(),
             roots_checked: false,
             dry: false,
