@@ -207,6 +207,23 @@ async fn s2_3_what_is_attached_becomes_files_of_the_contact_when_asked_for_and_i
 }
 
 #[tokio::test]
+async fn a_mail_that_is_too_large_is_filed_with_its_head_and_a_link_and_is_not_read() {
+    let story = begins(json!({"track": "all_known", "attachments": "filed"})).await;
+    story.teamleader.user_creates(VENDOR, person("Peeters", "jan@x.example"));
+    let mut raw = mail("1@x", "jan@x.example", GOOGLE, "The film");
+    raw.resize(26 * 1024 * 1024, b'x');
+    let id = story.google.mail_arrives(GOOGLE, &raw, &["INBOX"]);
+    story.run().await;
+    let all = tracked(&story);
+    let content = all[0]["content"].as_str().unwrap();
+    for said in ["From: jan@x.example", "is too large", &format!("#all/{id}")] {
+        assert!(content.contains(said), "{said} in {content}");
+    }
+    let reads = story.google.calls().iter().filter(|(_, path, _)| path.contains(&format!("/messages/{id}"))).count();
+    assert_eq!(reads, 0, "its body is not asked for");
+}
+
+#[tokio::test]
 async fn m05_a_forgotten_history_is_one_bounded_look_without_duplicates() {
     let story = begins(json!({"track": "all_known"})).await;
     story.teamleader.user_creates(VENDOR, person("Peeters", "jan@x.example"));

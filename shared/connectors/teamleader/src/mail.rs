@@ -205,6 +205,11 @@ impl TeamleaderMail {
 
     /// Files a message at one contact or company, once; whether this call made it.
     async fn file_at(&self, mail: &TrackedMail, subject: &Subject, attach: Attach) -> Result<(RemoteId, FiledHow)> {
+        // Before the e-mail: one that is there has all that belongs to it. And before it is begun: it may take long.
+        let attached = match attach {
+            Attach::Here => self.attach(mail, subject).await?,
+            Attach::Elsewhere => Attached::default(),
+        };
         let key = format!("mail:{}:{}:{}", mail.key, kind(subject), subject.id.as_str());
         let placed = |id: &str| Place { subject: subject.clone(), id: id.to_owned() }.written();
         let find = async {
@@ -214,11 +219,6 @@ impl TeamleaderMail {
             Ok(row.map(|row| RemoteId::new(text(row.get("id")))))
         };
         let make = async {
-            // Before the e-mail: one that is there has all that belongs to it.
-            let attached = match attach {
-                Attach::Here => self.attach(mail, subject).await?,
-                Attach::Elsewhere => Attached::default(),
-            };
             let content = content(mail, &attached);
             let mut body = json!({"subject": whole(subject), "title": mail.envelope.subject, "content": content});
             if !attached.files.is_empty() {
