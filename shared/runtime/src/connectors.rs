@@ -260,7 +260,8 @@ impl OpenConnectors {
                 let ledger = Arc::new(FiledMail::of(store.clone(), Arc::clone(&clock), "teamleader", account));
                 let book = Arc::new(KnownAddresses::of(store, Arc::clone(&clock), "teamleader", account));
                 let config = self.ports.config.teamleader.clone();
-                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, (ledger, book))))
+                let bare = Arc::clone(&self.ports.authority.transport);
+                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, bare, clock, config, (ledger, book))))
             }
             other => Err(no_mail(other)),
         }

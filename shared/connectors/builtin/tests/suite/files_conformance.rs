@@ -12,16 +12,13 @@ use tandem_builtin::{Files, Kind};
 use tandem_core::files::settings::Records;
 use tandem_core::record::RemoteId;
 use tandem_ports::blobs::{BlobKey, BlobStore};
-use tandem_ports::connector::{Choice, Cursor, Outcomes};
-use tandem_ports::error::{ErrorKind, Result};
-use tandem_ports::files::{
-    ChildrenPage, Entry, EntryRef, FileCapabilities, FilePage, FileSide, FolderRef, NewFolder, Relocation, Removal,
-    SessionStatus, Stored, Upload, UploadSession,
-};
+use tandem_ports::error::ErrorKind;
+use tandem_ports::files::{EntryRef, FileSide};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::fault::{Fault, Faults};
 use tandem_testkit::files_conformance::{FilesHarness, WireFault};
 use tandem_testkit::memory::MemoryTable;
+use tandem_testkit::within::Within;
 
 /// A CRM with one company, whose files an administrator works with through the API's ways.
 struct Harness {

@@ -215,7 +215,6 @@ impl FileCalls<'_> {
         Err(error::not_shown("files.upload"))
     }
 
-    #[expect(dead_code, reason = "for attachments of tracked mail")]
     /// Uploads a file that fits into memory, and finds it: three calls and the bytes.
     pub(crate) async fn upload(&self, file: &NewFile<'_>, bytes: Bytes) -> Result<StoredFile> {
         let before = known(&self.newest(file.subject).await?.body);

@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Raw {
 /// A file.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct File {
-    subject: (String, String),
+    pub(super) subject: (String, String),
     folder: String,
     name: String,
     updated_ms: i64,
