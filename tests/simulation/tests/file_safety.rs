@@ -47,3 +47,29 @@ async fn a_conflict_at_a_records_folder_does_not_take_the_record_out_of_the_sync
         assert!(rows.iter().all(|row| row.let_go.is_none()));
     }
 }
+
+#[tokio::test]
+async fn what_comes_into_a_folder_just_before_it_is_removed_stays() {
+    for remote in REMOTES {
+        for from in [Side::Left, Side::Right] {
+            let (world, _) = in_sync(remote(), json!({"on_remote_delete": "propagate", "max_delete_percent": 100})).await;
+            let (here, there) = (world.id(&world.crm, "Acme/Plans"), world.id(&world.remote, "Companies/Acme (17)/Plans"));
+            let (side, gone, other, stays) = match from {
+                Side::Left => (&world.crm, here, &world.remote, there),
+                Side::Right => (&world.remote, there, &world.crm, here),
+            };
+            side.as_person(|state| state.delete(&gone));
+            // The file goes first, then the folder: it is at the second removal that somebody puts something in.
+            other.before("remove", {
+                let (other, stays) = (other.clone(), stays.clone());
+                move |_| other.before("remove", move |state| drop(state.file(&stays, "late.txt", b"late")))
+            });
+            world.run().await;
+            world.run().await;
+            for (paths, above) in [(world.crm_paths(), "Acme"), (world.remote_paths(), "Companies/Acme (17)")] {
+                has(&paths, &format!("{above}/Plans/late.txt"), "late");
+                assert!(!paths.contains_key(&format!("{above}/Plans/plan.txt")), "{paths:?}");
+            }
+        }
+    }
+}
