@@ -244,7 +244,7 @@ impl Files {
         let ledger = self.crm.ledger(actor);
         let record = file_or_folder(&ledger, id).await?;
         access::require_edit(actor, &access::subject_of(&ledger, &record).await?)?;
-        let gone = write::remove(&ledger, id, expect).await?;
+        let gone = write::remove(&ledger, id, expect, write::Within::Goes).await?;
         Ok(self.blobs.remove(&gone).await?)
     }
 

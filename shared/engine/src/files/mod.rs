@@ -100,7 +100,13 @@ impl Engine {
             progress.checkpoint.files.unfinished = true;
         }
         for side in [Side::Right, Side::Left] {
-            files.catch_up(side, progress).await?;
+            if let Err(stop) = files.catch_up(side, progress).await {
+                // What was looked at so far need not be looked at again.
+                if !matches!(stop, Stop::Broken(_)) {
+                    files.save().await?;
+                }
+                return Err(stop);
+            }
         }
         if progress.checkpoint.files.unfinished {
             files.carry_out(progress).await?;

@@ -373,7 +373,8 @@ impl FileSide for MemoryFiles {
                 let id = removal.entry.id.as_str();
                 let Some(found) = state.entry(id) else { return Ok(()) };
                 let folder = matches!(state.nodes[id].kind, NodeKind::Folder | NodeKind::Record { .. });
-                if found.version != removal.expect && !folder {
+                let holds = state.nodes.values().any(|node| node.parent.as_deref() == Some(id));
+                if (folder && holds) || (!folder && found.version != removal.expect) {
                     return Err(self.conflict("remove"));
                 }
                 state.delete(id);

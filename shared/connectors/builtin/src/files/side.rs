@@ -1,7 +1,7 @@
 //! The files of the built-in CRM as one side of a sync.
 use super::access;
 use super::uploads::{Flow, flow, part_number};
-use super::write::{self, NAME_TAKEN};
+use super::write::{self, NAME_TAKEN, Within};
 use super::{hashes_of, settle};
 use crate::crm::read_filter;
 use crate::error::{CrmError, PROVIDER, classify};
@@ -395,7 +395,7 @@ impl FileSide for BuiltinFiles {
                     other => other?,
                 }
                 let expect = Some(number(&removal.expect)?);
-                let gone = write::remove(&self.ledger, removal.entry.id.as_str(), expect).await?;
+                let gone = write::remove(&self.ledger, removal.entry.id.as_str(), expect, Within::Stays).await?;
                 Ok(self.blobs.remove(&gone).await?)
             };
             outcomes.push(removed.await.map_err(|error| judge("files.remove", error)));
