@@ -197,11 +197,16 @@ pub const PROFILES: &[Profile] = &[
     },
     CALENDAR,
     Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", crm: &["builtin", "zoho"], ..CALENDAR },
-    Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", crm: &["builtin"], ..CALENDAR },
+    Profile {
+        id: "sell-google-calendar",
+        name: "Zendesk Sell ↔ Google Calendar",
+        crm: &["builtin", "sell"],
+        ..CALENDAR
+    },
     Profile {
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",
-        crm: &["sell"],
+        crm: &["builtin", "sell"],
         directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
         match_on: &[MatchKey::Task],
         ..CALENDAR
@@ -400,7 +405,7 @@ impl Profile {
         match (self.kind, self.files) {
             (MAIL, _) => [&MAIL_SHARES[..], &MAIL_SETTINGS[..]].concat(),
             (CALENDARS, _) if self.carries_tasks() => [&SHARED_SETTINGS[..], &[task::LIST]].concat(),
-            (CALENDARS, _) => [&SHARED_SETTINGS[..], &calendar::SETTINGS[..]].concat(),
+            (CALENDARS, _) => [&SHARED_SETTINGS[..], calendar::names(self.id)].concat(),
             (_, Some(_)) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
             (_, None) => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
         }

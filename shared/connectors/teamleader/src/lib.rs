@@ -1,4 +1,4 @@
-//! Teamleader Focus: contacts with their companies, meetings, tracked mail.
+//! Teamleader Focus: contacts with their companies, files, meetings, tracked mail.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -9,6 +9,7 @@ mod contacts;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod files;
 mod mail;
 mod map;
 mod meetings;
@@ -16,5 +17,6 @@ mod wire;
 
 pub use config::TeamleaderConfig;
 pub use contacts::{Options, TeamleaderContacts};
+pub use files::{FileOptions, TeamleaderFiles};
 pub use mail::TeamleaderMail;
 pub use meetings::{MeetingOptions, TeamleaderMeetings};

@@ -50,6 +50,13 @@ pub struct Copy {
     /// The listing in which what is in it was read (folders).
     #[serde(default)]
     pub listed: u64,
+    /// Readings of its record, one after the other, that did not show it (sides without a feed of their files).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub missed: u32,
+}
+
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Names are personal data: `Debug` shows ids.

@@ -6,6 +6,7 @@ mod carry;
 mod compare;
 mod note;
 mod observe;
+mod poll;
 mod send;
 mod stream;
 mod view;
@@ -42,6 +43,8 @@ pub(crate) struct Files<'a> {
     tree: Option<Tree>,
     /// How the rows are listed in the store, where not in sync.
     listed: HashMap<RowKey, RowState>,
+    /// Records that the feed of a polled side told in this job.
+    told: HashSet<RemoteId>,
     /// Conflicts met by a row in this job.
     met: HashMap<RowKey, u32>,
     /// Rows whose plan does not come to rest: left alone in this job.
@@ -145,6 +148,7 @@ impl<'a> Files<'a> {
             right,
             tree: None,
             listed: HashMap::new(),
+            told: HashSet::new(),
             met: HashMap::new(),
             unsettled: HashSet::new(),
             roots_checked: false,

@@ -121,9 +121,9 @@ impl Files<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<Option<(Flow, Option<Box<Stored>>)>, Stop> {
         let key = &one.step.row;
-        let intent = match one.new {
-            Some(_) => self.intend(one.to, std::slice::from_ref(key)).await?.remove(key),
-            None => None,
+        let intent = match self.makes(one) {
+            true => self.intend(one.to, std::slice::from_ref(key)).await?.remove(key),
+            false => None,
         };
         let hashes = self.tree().row(key).and_then(|row| row.copy(one.from())?.hashes().cloned()).unwrap_or_default();
         let intent = intent.unwrap_or((None, Attempt::First));

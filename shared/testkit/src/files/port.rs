@@ -170,7 +170,8 @@ impl FileSide for MemoryFiles {
                 .collect();
             let more = all.len() > skip + self.character.page;
             let next = more.then(|| Cursor((skip + self.character.page).to_string()));
-            ChildrenPage { entries: all.into_iter().skip(skip).take(self.character.page).collect(), next }
+            let entries = all.into_iter().skip(skip).take(self.character.page).collect();
+            ChildrenPage { entries, unreadable: Vec::new(), next }
         });
         self.leave("children", verdict, page)
     }

@@ -138,6 +138,28 @@ const METHODS: &[Keys] = &[
     ),
     ("workTypes.list", &["filter", "page", "sort"], &["ids", "term"], &["name"]),
     ("users.me", &[], &[], &[]),
+    ("files.list", &["filter", "page", "sort"], &["subject"], &["updated_at"]),
+    ("files.info", &["id"], &[], &[]),
+    ("files.download", &["id"], &[], &[]),
+    ("files.upload", &["name", "subject", "folder"], &[], &[]),
+    ("files.delete", &["id"], &[], &[]),
+    ("accounts.projects-v2-status", &[], &[], &[]),
+    ("products.list", &["filter", "page"], &["ids", "term", "updated_since"], &[]),
+    ("products.info", &["id"], &[], &[]),
+    (
+        "projects.list",
+        &["filter", "page", "sort"],
+        &["customer", "status", "participant_id", "term", "updated_since"],
+        &["due_on", "title", "created_at"],
+    ),
+    ("projects.info", &["id"], &[], &[]),
+    (
+        "projects-v2/projects.list",
+        LIST,
+        &["ids", "status", "quotation_ids", "deal_ids", "term", "customers"],
+        &["customer", "end_date", "project_key", "start_date", "status", "title"],
+    ),
+    ("projects-v2/projects.info", &["id", "includes"], &[], &[]),
 ];
 
 /// Refuses what no method has, where the settings say so; Teamleader ignores it in silence.

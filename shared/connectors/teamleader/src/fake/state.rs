@@ -84,6 +84,16 @@ pub struct Settings {
     pub token_seconds: i64,
     /// Most rows of a page.
     pub most_rows: usize,
+    /// Where files go that name no folder: `General` in the account's language.
+    pub default_folder: String,
+    /// How long an address for a file's bytes is good.
+    pub file_address_seconds: i64,
+    /// The largest file. The API names no limit; Teamleader's own integrations have 50 MB.
+    pub most_file_bytes: u64,
+    /// Whether parts of a file can be had. Documented nowhere.
+    pub ranges: Switch,
+    /// `projects-v2` or `legacy`.
+    pub projects: String,
 }
 
 impl Default for Settings {
@@ -100,6 +110,11 @@ impl Default for Settings {
             auto_approve: Switch::Yes,
             token_seconds: 3_600,
             most_rows: 100,
+            default_folder: "General".to_owned(),
+            file_address_seconds: 900,
+            most_file_bytes: 50 * 1024 * 1024,
+            ranges: Switch::Yes,
+            projects: "projects-v2".to_owned(),
         }
     }
 }
@@ -154,6 +169,9 @@ pub(super) struct Waiting {
     /// Only these methods; empty: the next call of any.
     #[serde(default)]
     pub(super) on: Vec<String>,
+    /// Calls that pass before it.
+    #[serde(default)]
+    pub(super) after: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -199,6 +217,9 @@ pub(super) struct Account {
     pub(super) meetings: BTreeMap<String, Stored>,
     /// Its users besides the first one.
     pub(super) colleagues: Vec<Colleague>,
+    pub(super) files: BTreeMap<String, super::files::File>,
+    /// Products and projects, by the type that a file's subject calls them.
+    pub(super) others: BTreeMap<String, BTreeMap<String, Stored>>,
     /// Tags that no record carries (any more).
     pub(super) tags: Vec<String>,
     /// When each call of the last minute came.
@@ -257,6 +278,8 @@ pub(super) struct State {
     pub(super) access: BTreeMap<String, Grant>,
     pub(super) refresh: BTreeMap<String, Grant>,
     pub(super) codes: BTreeMap<String, Code>,
+    /// Addresses for bytes of files.
+    pub(super) tickets: BTreeMap<String, super::files::Ticket>,
     pub(super) faults: Vec<Waiting>,
     pub(super) calls: Vec<Call>,
 }
@@ -292,6 +315,10 @@ impl State {
     pub(super) fn take_fault(&mut self, method: &str) -> Option<Fault> {
         let meant = |waiting: &Waiting| waiting.on.is_empty() || waiting.on.iter().any(|on| on == method);
         let at = self.faults.iter().position(meant)?;
+        if self.faults[at].after > 0 {
+            self.faults[at].after -= 1;
+            return None;
+        }
         Some(self.faults.remove(at).fault)
     }
 
