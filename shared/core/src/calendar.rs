@@ -13,13 +13,14 @@ pub const PRIMARY: &str = "primary";
 /// In the place of a calendar's id: the CRM keeps its appointments, and nothing is written at the remote.
 pub const CRM: &str = "crm";
 /// The names of these settings.
-pub(crate) const SETTINGS: [&str; 6] = [
+pub(crate) const SETTINGS: [&str; 7] = [
     "source_calendars",
     "target_calendar",
     "read_only_calendars",
     "default_calendar",
     "window_past_days",
     "window_future_days",
+    "imported_as",
 ];
 /// Most calendars of a sync: each one is a call in every run.
 const MOST: usize = 50;
@@ -35,20 +36,38 @@ pub(crate) enum Others {
     Display,
 }
 
+/// What becomes of an appointment that a person made in the calendar, in a CRM that does not tell the two apart by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportedAs {
+    /// A grey block: Tandem shows it, and a person may make it a meeting of the CRM's.
+    Block,
+    /// A meeting of the CRM's.
+    Meeting,
+}
+
 /// What a calendar profile has besides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CalendarRules {
     others: Others,
     /// The default of `default_calendar`.
     default: Option<&'static str>,
+    /// The default of `imported_as`.
+    imported: ImportedAs,
 }
 
 /// The rules of a calendar profile.
 pub(crate) fn rules(profile: &str) -> CalendarRules {
     match profile {
         // Nothing is written before a person has chosen the default calendar, and the others are for display (S3-11, S3-20).
-        "sell-google-calendar" => CalendarRules { others: Others::Display, default: Some(CRM) },
-        _ => CalendarRules { others: Others::BothWays, default: None },
+        "sell-google-calendar" => {
+            CalendarRules { others: Others::Display, default: Some(CRM), imported: ImportedAs::Meeting }
+        }
+        // Items of the calendar appear as grey blocks (S2-18).
+        "teamleader-google-calendar" => {
+            CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Block }
+        }
+        _ => CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Meeting },
     }
 }
 
@@ -68,6 +87,8 @@ pub struct CalendarSettings {
     pub window_past_days: u32,
     /// How far ahead: days, 1 to 3650.
     pub window_future_days: u32,
+    /// What becomes of appointments that were made in the calendar.
+    pub imported_as: ImportedAs,
     #[serde(skip)]
     others_are_for_display: Display,
 }
@@ -89,6 +110,7 @@ impl Default for CalendarSettings {
             default_calendar: None,
             window_past_days: 30,
             window_future_days: 365,
+            imported_as: ImportedAs::Meeting,
             others_are_for_display: Display::No,
         }
     }
@@ -105,6 +127,7 @@ impl CalendarSettings {
         if let Some(default) = rules.default.filter(|_| !own.contains_key("default_calendar")) {
             own.insert("default_calendar".to_owned(), json!(default));
         }
+        own.entry("imported_as").or_insert_with(|| json!(rules.imported));
         for (name, value) in &own {
             let mut alone = Map::new();
             alone.insert(name.clone(), value.clone());
@@ -182,7 +205,8 @@ impl CalendarSettings {
     /// What bounds the remote side.
     pub(crate) fn bounds(&self) -> String {
         let sources: Vec<(&str, Access)> = self.sources().collect();
-        format!("{sources:?} {:?} {} {}", self.target(), self.window_past_days, self.window_future_days)
+        let window = (self.window_past_days, self.window_future_days);
+        format!("{sources:?} {:?} {} {} {:?}", self.target(), window.0, window.1, self.imported_as)
     }
 
     /// JSON Schema of these settings.
@@ -200,6 +224,9 @@ impl CalendarSettings {
                 "description": "`crm`: nothing is written at the remote; or the calendar that appointments go to." },
             "window_past_days": days("Occurrences of a series, back.", 0, default.window_past_days),
             "window_future_days": days("Occurrences of a series, ahead.", 1, default.window_future_days),
+            "imported_as": { "type": "string", "enum": [ImportedAs::Block, ImportedAs::Meeting],
+                "default": rules.imported, "description": "What an appointment of the calendar's becomes in the CRM: `block`, \
+                    shown here until somebody makes it a meeting, or `meeting`. The built-in CRM keeps blocks of its own." },
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -228,6 +255,12 @@ pub(crate) fn field_map(direction: Direction) -> Vec<FieldRule> {
     field::ALL.iter().filter(|name| **name != field::STATUS).chain([&field::UID, &field::CALENDAR]).map(rule).collect()
 }
 
+/// Fields that change without anybody's editing the appointment: who deletes it on one side while a guest answers on the
+/// other has deleted it.
+pub(crate) fn passive() -> Vec<Field> {
+    vec![field::ATTENDEES, field::UID, field::CALENDAR]
+}
+
 fn is_id(id: &str) -> bool {
     !id.trim().is_empty() && id.chars().count() <= LONGEST && !id.contains('/')
 }
@@ -239,6 +272,7 @@ fn expected(name: &str) -> String {
         }
         "window_past_days" => "Must be a whole number from 0 to 3650.".to_owned(),
         "window_future_days" => "Must be a whole number from 1 to 3650.".to_owned(),
+        "imported_as" => "Must be `block` or `meeting`.".to_owned(),
         "default_calendar" => format!("Must be `{CRM}`, or the id of a calendar from choices, or `{PRIMARY}`."),
         _ => format!("Must be the id of a calendar from choices, or `{PRIMARY}`."),
     }
@@ -255,7 +289,7 @@ mod tests {
     #[test]
     fn the_products_differ_in_where_they_write_and_what_is_for_display() {
         let teamleader = read("teamleader-google-calendar", json!({"source_calendars": ["primary", "team"]})).unwrap();
-        assert_eq!(teamleader.target(), Some(PRIMARY));
+        assert_eq!((teamleader.target(), teamleader.imported_as), (Some(PRIMARY), ImportedAs::Block));
         assert!(teamleader.sources().all(|(_, access)| access == Access::Both));
         let sell = read("sell-google-calendar", json!({})).unwrap();
         assert_eq!((sell.target(), sell.narrow(Direction::Both)), (None, Direction::RemoteToCrm));
@@ -286,6 +320,7 @@ mod tests {
             (json!({"read_only_calendars": ["primary"]}), "read_only_calendars"),
             (json!({"window_future_days": 0}), "window_future_days"),
             (json!({"window_past_days": 9999}), "window_past_days"),
+            (json!({"imported_as": "event"}), "imported_as"),
         ] {
             let refused = read("teamleader-google-calendar", given.clone()).unwrap_err();
             assert_eq!(refused.field, format!("settings.{name}"), "{given}");

@@ -334,7 +334,8 @@ impl Planner<'_> {
     }
 
     fn edited(&self, base: &Base, side: Side, now: &Fields) -> bool {
-        !base.is_current() || self.policy.fields.iter().any(|rule| base.changed(self.key, side, &rule.crm, now))
+        let mut rules = self.policy.fields.iter().filter(|rule| !self.policy.passive.contains(&rule.crm));
+        !base.is_current() || rules.any(|rule| base.changed(self.key, side, &rule.crm, now))
     }
 
     /// The fields that may flow to a side.

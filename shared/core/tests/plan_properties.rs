@@ -74,6 +74,7 @@ prop_compose! {
         Policy {
             direction, conflict, on_crm_delete, on_remote_delete, on_crm_leave, on_remote_leave, delete_only_own_copies,
             fields: MAPPED.iter().map(rule).collect(),
+            passive: vec![],
             eligibility,
             match_on: vec![MatchKey::Email],
             max_delete_percent: 50,
@@ -257,6 +258,7 @@ fn lists_merge_element_by_element() {
         on_remote_leave: OnLeave::Unlink,
         delete_only_own_copies: false,
         fields: vec![rule(field::LAST_NAME), rule(field::EMAILS)],
+        passive: vec![],
         eligibility: Eligibility::Relaxed,
         match_on: vec![],
         max_delete_percent: 50,

@@ -3,6 +3,7 @@
 //! It knows records as fields, providers as [`Connector`]s and the durable state as [`Store`]; no provider, no AWS.
 //! [`Engine::work`] runs one job within one budget; [`Engine::fan_out`] enqueues what is due; the rest of [`Engine`]
 //! is what people ask of it through the API.
+mod blocks;
 pub mod budget;
 mod changelog;
 mod desk;

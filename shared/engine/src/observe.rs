@@ -1,10 +1,12 @@
 //! What is known of a record, both copies and the row, becomes a planned item.
+use crate::blocks;
 use crate::occurrences::Occurrences;
 use crate::prepare::{Item, MAX_ATTEMPTS, News};
 use crate::session::{ReadFailure, Session};
 use std::borrow::Cow;
-use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
-use tandem_core::policy::{Direction, Policy};
+use tandem_core::calendar::ImportedAs;
+use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, Why, plan};
+use tandem_core::policy::{Direction, OnDelete, Policy};
 use tandem_core::record::{Field, Fields, Scope, Side};
 use tandem_core::schema::check;
 use tandem_ports::connector::Fetched;
@@ -140,11 +142,13 @@ impl Session<'_> {
             let observation = self.observe(&draft);
             let policy = self.policy_for(&draft);
             let mut steps = plan(&policy, &self.sync.fingerprint_key, vec![observation]);
-            let Some(mut step) = steps.pop() else { continue };
+            let Some(step) = steps.pop() else { continue };
             let Draft { before, row, left, right, verdict, .. } = draft;
+            let mut step = self.kept_here(step, left.as_ref());
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
             // A copy that we made, outside the group: a candidate all the same.
             let waits = step.outcome == Outcome::Ignore && right.as_ref().is_some_and(|copy| self.is_ours(copy));
+            let verdict = verdict.or_else(|| self.not_imported(&step, &row, right.as_ref()));
             if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
@@ -169,6 +173,39 @@ impl Session<'_> {
             items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
         }
         items
+    }
+
+    /// Why what a calendar brings is not made a record of the CRM's. To a CRM with a window of days nothing is carried that
+    /// was over before it: years of somebody's calendar are nobody's meetings. Where the CRM keeps no grey blocks, the rest
+    /// stay ones here until a person makes meetings of them.
+    fn not_imported(&self, step: &Step, row: &Row, right: Option<&Fetched>) -> Option<Reason> {
+        let imported = matches!(step.left, Some(Act::Create { .. })) && row.base.is_none() && !row.converted;
+        let calendar = self.settings.calendar.as_ref().filter(|_| imported)?;
+        let is_over = |series: &Occurrences| right.is_some_and(|copy| series.is_over(&copy.fields));
+        if self.series.as_deref().is_some_and(is_over) {
+            let message = "It was over before the days that this sync looks back.";
+            return Some(Reason::new("before_window", message));
+        }
+        (calendar.imported_as == ImportedAs::Block && !self.left.keeps_blocks()).then(blocks::grey)
+    }
+
+    /// What the CRM only shows is not handed on: not made at the remote, and not put back there after it was deleted.
+    fn kept_here(&self, step: Step, left: Option<&Fetched>) -> Step {
+        let creates = matches!(step.right, Some(Act::Create { .. }));
+        let Some(copy) = left.filter(|copy| creates && self.left.only_shows(copy)) else { return step };
+        let reason =
+            || Reason::new("shown_only", "It came from another calendar; made a meeting, it is carried across.");
+        let step = Step { right: None, ..step };
+        match (step.why, self.policy.on_remote_delete) {
+            (Why::Restored, OnDelete::Propagate) => {
+                let act = Act::Delete { id: copy.id.clone(), expect: copy.version.clone() };
+                Step { left: Some(act), outcome: Outcome::Forget, why: Why::Deleted, ..step }
+            }
+            (Why::Restored, OnDelete::Restore | OnDelete::Unlink) => {
+                Step { outcome: Outcome::Unlink(reason()), ..step }
+            }
+            _ => Step { outcome: Outcome::Exclude(reason()), ..step },
+        }
     }
 
     /// The policy for one record: what its side does not let us write flows one way.

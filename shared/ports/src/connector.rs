@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_core::schema::FieldSchema;
+use tandem_core::{contact, event};
 
 /// The provider's opaque mark in its change feed. Stored as it came, never looked into outside its connector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,6 +227,13 @@ pub trait Connector: Send + Sync {
     /// At most [`Capabilities::get_batch`].
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>>;
 
+    /// What people call these records, in that order; `None` where one is not there. It names also what [`get`](Self::get)
+    /// cannot say because it cannot be read. At most [`Capabilities::get_batch`].
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let title = |copy: Fetched| event::title(&copy.fields).unwrap_or_else(|| contact::title(&copy.fields));
+        Ok(self.get(ids).await?.into_iter().map(|copy| copy.map(title)).collect())
+    }
+
     /// Creates records, inside the container. At most [`Capabilities::create_batch`].
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>>;
 
@@ -261,9 +269,22 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether a record is only shown here and is not this side's to hand on: an appointment that came from a calendar and
+    /// that no person has made a meeting, or a colleague's that the user takes part in.
+    fn only_shows(&self, copy: &Fetched) -> bool {
+        let _ = copy;
+        false
+    }
+
     /// Whether it can say that an appointment repeats. To one that cannot, the engine shows a series as its occurrences.
     fn keeps_recurrence(&self) -> bool {
         true
+    }
+
+    /// Whether it tells what other calendars bring from its own appointments, as grey blocks. For one that does not, and
+    /// where the sync wants blocks, the engine keeps them.
+    fn keeps_blocks(&self) -> bool {
+        false
     }
 
     /// The same account, whose writes tell the guests by mail. Without it, and unless the engine asks for it (a person's

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_builtin::{BuiltinCalendar, BuiltinMail};
+use tandem_core::calendar::CalendarSettings;
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
 use tandem_core::record::ContainerId;
@@ -24,7 +25,8 @@ use tandem_ports::push::Push;
 use tandem_sell::{SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
-use tandem_teamleader::{TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
+use tandem_store::names::AppointmentNames;
+use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
@@ -184,13 +186,30 @@ impl OpenConnectors {
     }
 
     fn teamleader(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        if ask.settings.calendar.is_some() {
-            return Err(no_appointments("teamleader"));
+        if let Some(calendar) = &ask.settings.calendar {
+            return self.teamleader_meetings(ask, calendar);
         }
         let options =
             tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
         Ok(Arc::new(TeamleaderContacts::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    fn teamleader_meetings(
+        &self,
+        ask: Opening<'_>,
+        calendar: &CalendarSettings,
+    ) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
+        // `<account>/<user>`: what one user's calendar has named, all know.
+        let account = ask.connection.account.id.split('/').next().unwrap_or_default();
+        let options = MeetingOptions {
+            past_days: calendar.window_past_days,
+            future_days: calendar.window_future_days,
+            names: Arc::new(AppointmentNames::of(store, Arc::clone(&clock), "teamleader", account)),
+        };
+        let config = self.ports.config.teamleader.clone();
+        Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
     }
 
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {

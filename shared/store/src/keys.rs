@@ -64,6 +64,14 @@ pub fn account_connection(provider: &str, account: &str, id: &ConnectionId) -> K
 pub fn mail_entry(provider: &str, account: &str, hash: &str) -> Key {
     Key::new(account_pk(provider, account), format!("mail:{hash}"))
 }
+/// The name (iCalUID) of an appointment of a CRM account.
+pub fn name_of(provider: &str, account: &str, id: &RemoteId) -> Key {
+    Key::new(account_pk(provider, account), format!("name:{id}"))
+}
+/// The appointment of a CRM account that has a name.
+pub fn named(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("named:{hash}"))
+}
 /// What is kept of who has which address in a CRM account.
 pub fn address_book(provider: &str, account: &str) -> Key {
     Key::new(account_pk(provider, account), "book")
@@ -75,14 +83,6 @@ pub fn known_address(provider: &str, account: &str, hash: &str) -> Key {
 /// The address under which a record is kept, by the record's keyed hash.
 pub fn known_subject(provider: &str, account: &str, hash: &str) -> Key {
     Key::new(account_pk(provider, account), format!("has:{hash}"))
-}
-/// The name (iCalUID) of an appointment of a CRM account.
-pub fn name_of(provider: &str, account: &str, id: &RemoteId) -> Key {
-    Key::new(account_pk(provider, account), format!("name:{id}"))
-}
-/// The appointment of a CRM account that has a name.
-pub fn named(provider: &str, account: &str, hash: &str) -> Key {
-    Key::new(account_pk(provider, account), format!("named:{hash}"))
 }
 /// A watch channel.
 pub fn channel(id: &str) -> Key {

@@ -1,6 +1,10 @@
 //! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
 //! What the provider was asked is part of what is proved.
+pub mod calendar;
+mod messages;
 pub mod vendor_files;
+
+pub use messages::{mail, mail_with_files};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -24,10 +28,11 @@ use tandem_sell::{SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::filed::{FiledMail, KnownAddresses};
+use tandem_store::names::AppointmentNames;
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
-use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts, TeamleaderMail};
+use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderContacts, TeamleaderMail, TeamleaderMeetings};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
@@ -163,12 +168,32 @@ impl Open {
             let transport = self.google.authorised(account);
             return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
         }
+        if ask.connection.provider == "teamleader" {
+            return Ok(Arc::new(self.meetings(account, calendar)));
+        }
         if ask.connection.provider == "zoho" {
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
             return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
         }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))
+    }
+}
+
+impl Open {
+    /// `account` is the user's; of `<account>/<user>` the user is one of Teamleader's colleagues.
+    fn meetings(&self, account: &str, calendar: &CalendarSettings) -> TeamleaderMeetings {
+        let transport = match account.split_once('/') {
+            Some((_, colleague)) => self.teamleader.authorised_as(VENDOR, colleague),
+            None => self.teamleader.authorised(VENDOR),
+        };
+        let names = AppointmentNames::of(Store::new(self.table.clone()), self.clock.clone(), "teamleader", VENDOR);
+        let options = MeetingOptions {
+            past_days: calendar.window_past_days,
+            future_days: calendar.window_future_days,
+            names: Arc::new(names),
+        };
+        TeamleaderMeetings::new(transport, self.clock.clone(), TeamleaderConfig::default(), options)
     }
 }
 
@@ -235,7 +260,7 @@ impl Story {
         story
     }
 
-    /// A colleague with a Google account and a sync of their own, in the same company and world.
+    /// A colleague with a Google account and a sync of their own, in the same company and world. The rule runs both.
     pub async fn colleague(&self, google_account: &'static str, profile: &str, settings: Value) -> Story {
         let users = Users::new(self.table.clone(), self.clock.clone());
         let new = NewUser { account: ACCOUNT, email: google_account, name: "Eva", role: Role::Member };
@@ -256,6 +281,8 @@ impl Story {
             crm_provider: self.crm_provider,
             google_account,
         };
+        // Google's calendars are there before anybody looks into them.
+        story.google.user_does(google_account, "events", &json!({}));
         story.connect(profile, settings).await;
         story
     }
@@ -265,8 +292,15 @@ impl Story {
     }
 
     async fn connect(&self, profile: &str, settings: Value) {
-        let account = if self.crm_provider == "builtin" { ACCOUNT } else { VENDOR };
-        for (provider, account) in [(self.crm_provider, account), ("google", self.google_account)] {
+        let account = match self.crm_provider {
+            "builtin" => ACCOUNT.to_owned(),
+            // A colleague is another user of the same account.
+            "teamleader" if self.google_account != GOOGLE => {
+                format!("{VENDOR}/{}", self.teamleader.hire(VENDOR, self.google_account))
+            }
+            _ => VENDOR.to_owned(),
+        };
+        for (provider, account) in [(self.crm_provider, account.as_str()), ("google", self.google_account)] {
             let (id, user) = (self.connection(provider), UserId::new(&self.user.id));
             let connection = Connection {
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
@@ -320,6 +354,18 @@ impl Story {
         self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
     }
 
+    /// A person switches the sync off.
+    pub async fn switch_off(&self) {
+        let sync = Sync { enabled: false, ..self.sync().await };
+        self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
+    }
+
+    /// A person switches it on again.
+    pub async fn switch_on(&self) {
+        let sync = Sync { enabled: true, ..self.sync().await };
+        self.store.configure_sync(&sync, Some(self.clock.now())).await.expect("nobody else configures it");
+    }
+
     /// The rule fires an hour later, and everything it sets off comes to rest.
     pub async fn run(&self) -> Run {
         self.clock.advance(Duration::from_secs(3_700));
@@ -353,33 +399,6 @@ impl Story {
         self.engine.start_run(&self.sync().await, Trigger::Manual).await?;
         self.settle().await;
         Ok(())
-    }
-
-    /// A colleague with a Google account and a sync of the same profile; it runs when the story's does.
-    pub async fn neighbour(&self, google: &str) -> User {
-        let new = NewUser { account: ACCOUNT, email: "bo@acme.example", name: "Bo", role: Role::Administrator };
-        let user = Users::new(self.table.clone(), self.clock.clone()).create(new).await.expect("a new user");
-        for (id, provider, account) in [("builtin-2", "builtin", ACCOUNT), ("google-2", "google", google)] {
-            let connection = Connection {
-                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
-                state: ConnectionState::Connected,
-                ..Connection::new(ConnectionId::new(id), UserId::new(&user.id), provider, self.clock.now())
-            };
-            self.store.create_connection(&connection).await.expect("a new connection");
-        }
-        let first = self.sync().await;
-        let second = Sync {
-            id: SyncId::new("sync-2"),
-            user: UserId::new(&user.id),
-            crm: ConnectionId::new("builtin-2"),
-            remote: ConnectionId::new("google-2"),
-            current_run: None,
-            last_run: None,
-            next_due_at: Some(self.clock.now()),
-            ..first
-        };
-        self.store.create_sync(&second).await.expect("a new sync");
-        user
     }
 
     /// A colleague makes a contact in the CRM; answers its id.
@@ -567,28 +586,4 @@ pub fn object(value: Value) -> Map<String, Value> {
 /// A complete contact for the CRM.
 pub fn contact(first: &str, last: &str, email: &str) -> Value {
     json!({ "first_name": first, "last_name": last, "emails": [{ "type": "work", "value": email }] })
-}
-
-/// A message as a mail server has it: with a script, a tracking pixel and the message that it answers.
-pub fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
-    format!(
-        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
-         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
-         <div class=\"gmail_quote\">the old message</div>\r\n"
-    )
-    .into_bytes()
-}
-
-/// A message with two attachments of one name.
-pub fn mail_with_files(id: &str, from: &str, to: &str) -> Vec<u8> {
-    let part = |head: &str, body: &str| format!("--b\r\n{head}\r\n\r\n{body}\r\n");
-    let file = "Content-Type: application/pdf; name=\"../../offer.pdf\"\r\nContent-Disposition: attachment";
-    format!(
-        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: Offer\r\nMIME-Version: 1.0\r\n\
-         Content-Type: multipart/mixed; boundary=b\r\n\r\n{}{}{}--b--\r\n",
-        part("Content-Type: text/plain", "See attached."),
-        part(file, "the offer"),
-        part(file, "the offer, again"),
-    )
-    .into_bytes()
 }

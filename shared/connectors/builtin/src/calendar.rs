@@ -26,6 +26,8 @@ use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::infra::Clock;
 use tandem_ports::table::Table;
 
+/// What came from a calendar, or is a colleague's: see [`Connector::only_shows`].
+const SHOWN: &str = "shown";
 /// Most records of one batch call.
 const BATCH: usize = 100;
 
@@ -70,6 +72,11 @@ impl BuiltinCalendar {
         Ok(records.map(|found| found.filter(|record| self.holds(record)).map(|one| self.fetched(&one))).collect())
     }
 
+    /// A meeting of this user's.
+    fn is_own(&self, record: &Record) -> bool {
+        record.kind == Kind::Meeting && text(&record.body, "owner") == self.actor.id
+    }
+
     fn fetched(&self, record: &Record) -> Fetched {
         Fetched {
             id: RemoteId::new(&record.id),
@@ -78,8 +85,8 @@ impl BuiltinCalendar {
             marker: appointment::marker_of(&record.body, &self.actor.id).map(Marker::new),
             fields: self.fields(record),
             modified_at: Some(record.updated_at),
-            // Writes read the record again; nothing needs to travel with the engine.
-            raw: Value::Null,
+            // Writes read the record again; but whose it is, nothing else says.
+            raw: Value::from(if self.is_own(record) { "own" } else { SHOWN }),
         }
     }
 
@@ -200,6 +207,14 @@ impl Connector for BuiltinCalendar {
         };
         let uid = event::schema(&[field::UID, field::CALENDAR]);
         Ok(event::schema(&field::ALL).into_iter().chain(uid).map(limited).collect())
+    }
+
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+
+    fn only_shows(&self, copy: &Fetched) -> bool {
+        copy.raw == SHOWN
     }
 
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {

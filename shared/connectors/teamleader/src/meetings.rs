@@ -12,11 +12,12 @@ use crate::error::{self, PROVIDER};
 use crate::wire::{Data, text};
 use async_trait::async_trait;
 use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
 use people::{Me, Met, People};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use tandem_core::event::{self, copy_name, field};
+use tandem_core::event::{self, field};
 use tandem_core::record::{ContainerId, Field, Marker, RemoteId, Scope, Value as Said, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
@@ -34,6 +35,8 @@ const GET_BATCH: usize = 20;
 const WRITE_BATCH: usize = 5;
 /// `meetings.info` calls under way at once.
 const AT_ONCE: usize = 4;
+/// A sync that looked at nothing for longer than this was paused.
+const LONG_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 /// What Teamleader has a place for. Where a meeting is can be read and not written.
 const FIELDS: [Field; 8] = [
     field::TITLE,
@@ -49,8 +52,6 @@ const FIELDS: [Field; 8] = [
 /// How one sync sees a user's meetings.
 #[derive(Clone)]
 pub struct MeetingOptions {
-    /// The connected account's id, as the engine's marks name it.
-    pub account: String,
     /// How far back meetings are looked at, in days.
     pub past_days: u32,
     /// How far ahead.
@@ -67,6 +68,8 @@ pub struct TeamleaderMeetings {
     page_size: u64,
     me: Mutex<Option<Me>>,
     met: Mutex<Met>,
+    /// What the delta tells was changed after this.
+    edited_since: Mutex<Option<Timestamp>>,
 }
 
 impl TeamleaderMeetings {
@@ -78,7 +81,8 @@ impl TeamleaderMeetings {
         options: MeetingOptions,
     ) -> Self {
         let api = Api::new(transport, Arc::clone(&clock), config.api_url);
-        Self { api, clock, options, page_size: PAGE_SIZE, me: Mutex::default(), met: Mutex::default() }
+        let (me, met, edited_since) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { api, clock, options, page_size: PAGE_SIZE, me, met, edited_since }
     }
 
     /// Reads smaller pages (2 to 100 rows), for tests.
@@ -133,38 +137,28 @@ impl TeamleaderMeetings {
                 continue;
             };
             let name = names.get(text(meeting.get("id"))).map_or("", String::as_str);
-            read.push(Some(fetched(meeting, &people, name)?));
+            read.push(Some(Fetched { modified_at: self.edited_long_ago(), ..fetched(meeting, &people, name)? }));
         }
         Ok(read)
     }
 
-    /// Under which names calendars know these meetings. One that nobody has named is known by the copy that this user's
-    /// sync makes of it: a colleague who is at it finds that copy in their own calendar as an invitation.
+    /// Teamleader says when a meeting was made, and not when it was changed. What is told after a long pause may have been
+    /// changed at its beginning, which is no news to the guests any more.
+    fn edited_long_ago(&self) -> Option<Timestamp> {
+        let since = *self.edited_since.lock().expect("no code panics while it holds this lock");
+        since.filter(|since| self.clock.now().duration_since(*since) > LONG_PAUSE)
+    }
+
+    /// Under which names calendars know these meetings, where a calendar has brought them. One that was made here has none:
+    /// the engine recognises it by its title and start.
     async fn names(&self, meetings: &[&Map<String, Value>]) -> Result<BTreeMap<String, String>> {
         if meetings.is_empty() {
             return Ok(BTreeMap::new());
         }
         let ids: Vec<RemoteId> = meetings.iter().map(|meeting| RemoteId::new(text(meeting.get("id")))).collect();
         let noted = self.options.names.of(&ids).await?;
-        let mut names = BTreeMap::new();
-        for (id, noted) in ids.iter().zip(noted) {
-            let name = match noted {
-                Some(name) => name,
-                None => {
-                    let name = self.copy_of(id);
-                    self.options.names.note(id, &name).await?;
-                    name
-                }
-            };
-            names.insert(id.as_str().to_owned(), name);
-        }
-        Ok(names)
-    }
-
-    /// The iCalUID of the copy that this user's sync makes in a Google calendar: its id there is made of the engine's mark.
-    fn copy_of(&self, id: &RemoteId) -> String {
-        let mark = Marker::new(format!("{PROVIDER}:{}:{id}", self.options.account));
-        format!("{}@google.com", copy_name(&mark))
+        let named = ids.iter().zip(noted).filter_map(|(id, name)| Some((id.as_str().to_owned(), name?)));
+        Ok(named.collect())
     }
 }
 
@@ -185,7 +179,6 @@ fn fetched(meeting: &Map<String, Value>, people: &People, name: &str) -> Result<
         scope: Scope::Inside,
         marker: None,
         fields,
-        // Teamleader says when a meeting was made, and not when it was changed.
         modified_at: None,
         raw: serde_json::to_value(people.known(meeting)).expect("string keys and plain values are JSON"),
     })

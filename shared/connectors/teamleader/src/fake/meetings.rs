@@ -333,6 +333,16 @@ impl FakeTeamleader {
         hire(&mut self.now(), account, email)
     }
 
+    /// The id of the account's user with this address.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn hired(&self, account: &str, email: &str) -> String {
+        let mut state = self.now();
+        let found = state.account(account).colleagues.iter().find(|one| one.email == email).map(|one| one.id.clone());
+        found.expect("somebody was hired with that address")
+    }
+
     /// The id of the account's first user.
     pub fn user_of(&self, account: &str) -> String {
         self.now().account(account).user_id.clone()

@@ -36,6 +36,9 @@ struct Position {
     /// The page of the listing that is next; none once it is through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     page: Option<u64>,
+    /// When the feed was last read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    looked_at: Option<Timestamp>,
     known: Known,
 }
 
@@ -64,7 +67,7 @@ fn day_of(at: Timestamp) -> Date {
 impl TeamleaderMeetings {
     pub(super) async fn feed(&self, from: Option<&Cursor>) -> Result<ChangePage> {
         let Some(cursor) = from else {
-            return self.listing(Position { form: FORM, page: Some(1), known: Known::new() }).await;
+            return self.listing(Position { form: FORM, page: Some(1), ..Position::default() }).await;
         };
         let stored = serde_json::from_str::<Position>(&cursor.0).ok().filter(|position| position.form == FORM);
         let Some(position) = stored else { return Err(error::cursor_of_another_release(LIST)) };
@@ -110,12 +113,20 @@ impl TeamleaderMeetings {
         check_size(&position)?;
         let changes = rows.iter().map(seen).collect();
         position.page = more.then_some(number + 1);
-        let next = if more { Next::More(position.cursor()) } else { Next::CaughtUp(position.cursor()) };
-        Ok(ChangePage { changes, next, total: None })
+        Ok(ChangePage { changes, next: self.next(position, more), total: None })
+    }
+
+    fn next(&self, mut position: Position, more: bool) -> Next {
+        if more {
+            return Next::More(position.cursor());
+        }
+        position.looked_at = Some(self.clock.now());
+        Next::CaughtUp(position.cursor())
     }
 
     /// What is not as the cursor has it, some of it at a time.
     async fn delta(&self, mut position: Position) -> Result<ChangePage> {
+        *self.edited_since.lock().expect("no code panics while it holds this lock") = position.looked_at;
         let mut live = BTreeMap::new();
         // The first page shows how many rows Teamleader gives at most.
         let mut full = smallest_full(self.page_size);
@@ -147,8 +158,7 @@ impl TeamleaderMeetings {
             changes.push(Change::Seen { id: RemoteId::new(id), version: Version::new(UNLISTED) });
         }
         check_size(&position)?;
-        let next = if more { Next::More(position.cursor()) } else { Next::CaughtUp(position.cursor()) };
-        Ok(ChangePage { changes, next, total: None })
+        Ok(ChangePage { changes, next: self.next(position, more), total: None })
     }
 }
 
