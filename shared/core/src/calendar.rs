@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 pub const PRIMARY: &str = "primary";
 /// In the place of a calendar's id: the CRM keeps its appointments, and nothing is written at the remote.
 pub const CRM: &str = "crm";
-/// The names of these settings.
-pub(crate) const SETTINGS: [&str; 7] = [
+/// The names of these settings. The last one is the Sell profile's own.
+const SETTINGS: [&str; 8] = [
     "source_calendars",
     "target_calendar",
     "read_only_calendars",
@@ -21,6 +21,7 @@ pub(crate) const SETTINGS: [&str; 7] = [
     "window_past_days",
     "window_future_days",
     "imported_as",
+    "remote_events",
 ];
 /// Most calendars of a sync: each one is a call in every run.
 const MOST: usize = 50;
@@ -54,6 +55,13 @@ pub(crate) struct CalendarRules {
     default: Option<&'static str>,
     /// The default of `imported_as`.
     imported: ImportedAs,
+    /// How many of the [`SETTINGS`] it has.
+    settings: usize,
+}
+
+/// The names of a profile's calendar settings.
+pub(crate) fn names(profile: &str) -> &'static [&'static str] {
+    &SETTINGS[..rules(profile).settings]
 }
 
 /// The rules of a calendar profile.
@@ -61,13 +69,13 @@ pub(crate) fn rules(profile: &str) -> CalendarRules {
     match profile {
         // Nothing is written before a person has chosen the default calendar, and the others are for display (S3-11, S3-20).
         "sell-google-calendar" => {
-            CalendarRules { others: Others::Display, default: Some(CRM), imported: ImportedAs::Meeting }
+            CalendarRules { others: Others::Display, default: Some(CRM), imported: ImportedAs::Meeting, settings: 8 }
         }
         // Items of the calendar appear as grey blocks (S2-18).
         "teamleader-google-calendar" => {
-            CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Block }
+            CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Block, settings: 7 }
         }
-        _ => CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Meeting },
+        _ => CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Meeting, settings: 7 },
     }
 }
 
@@ -89,8 +97,27 @@ pub struct CalendarSettings {
     pub window_future_days: u32,
     /// What becomes of appointments that were made in the calendar.
     pub imported_as: ImportedAs,
+    /// What the remote's appointments become in a CRM that takes none.
+    pub remote_events: RemoteEvents,
     #[serde(skip)]
     others_are_for_display: Display,
+}
+
+/// What the remote's appointments become in a CRM that takes none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemoteEvents {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A task at each lead and contact who is invited.
+    Tasks,
+}
+
+impl RemoteEvents {
+    fn is_off(&self) -> bool {
+        *self == RemoteEvents::Off
+    }
 }
 
 /// Whether the calendars besides the target are for display alone.
@@ -111,6 +138,7 @@ impl Default for CalendarSettings {
             window_past_days: 30,
             window_future_days: 365,
             imported_as: ImportedAs::Meeting,
+            remote_events: RemoteEvents::Off,
             others_are_for_display: Display::No,
         }
     }
@@ -121,7 +149,7 @@ impl CalendarSettings {
     pub(crate) fn read(given: &Map<String, Value>, rules: CalendarRules) -> Result<CalendarSettings, Invalid> {
         let mut own: Map<String, Value> = given
             .iter()
-            .filter(|(name, value)| SETTINGS.contains(&name.as_str()) && !value.is_null())
+            .filter(|(name, value)| SETTINGS[..rules.settings].contains(&name.as_str()) && !value.is_null())
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         if let Some(default) = rules.default.filter(|_| !own.contains_key("default_calendar")) {
@@ -206,7 +234,8 @@ impl CalendarSettings {
     pub(crate) fn bounds(&self) -> String {
         let sources: Vec<(&str, Access)> = self.sources().collect();
         let window = (self.window_past_days, self.window_future_days);
-        format!("{sources:?} {:?} {} {} {:?}", self.target(), window.0, window.1, self.imported_as)
+        let events = if self.remote_events.is_off() { "" } else { " events" };
+        format!("{sources:?} {:?} {} {} {:?}{events}", self.target(), window.0, window.1, self.imported_as)
     }
 
     /// JSON Schema of these settings.
@@ -227,6 +256,10 @@ impl CalendarSettings {
             "imported_as": { "type": "string", "enum": [ImportedAs::Block, ImportedAs::Meeting],
                 "default": rules.imported, "description": "What an appointment of the calendar's becomes in the CRM: `block`, \
                     shown here until somebody makes it a meeting, or `meeting`. The built-in CRM keeps blocks of its own." },
+            "remote_events": { "type": "string", "enum": ["off", "tasks"], "default": default.remote_events,
+                "description": "Zendesk Sell's API takes no appointments: those of Google stay in Google (`off`), or each \
+                    becomes a task at every lead and contact in Sell who is invited (`tasks`), never the other way. The \
+                    built-in CRM takes appointments, whatever is chosen here." },
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -273,6 +306,7 @@ fn expected(name: &str) -> String {
         "window_past_days" => "Must be a whole number from 0 to 3650.".to_owned(),
         "window_future_days" => "Must be a whole number from 1 to 3650.".to_owned(),
         "imported_as" => "Must be `block` or `meeting`.".to_owned(),
+        "remote_events" => "Must be `off` or `tasks`.".to_owned(),
         "default_calendar" => format!("Must be `{CRM}`, or the id of a calendar from choices, or `{PRIMARY}`."),
         _ => format!("Must be the id of a calendar from choices, or `{PRIMARY}`."),
     }
@@ -305,6 +339,16 @@ mod tests {
         let settings = read("zoho-google-calendar", given).unwrap();
         let sources: Vec<_> = settings.sources().collect();
         assert_eq!(sources, [("a", Access::Both), ("b", Access::ReadOnly), ("c", Access::ReadOnly)]);
+    }
+
+    #[test]
+    fn what_becomes_of_googles_appointments_is_a_setting_of_sells_profile_alone() {
+        let read = |given: Value| read("sell-google-calendar", given);
+        let (off, tasks) = (read(json!({})).unwrap(), read(json!({"remote_events": "tasks"})).unwrap());
+        assert_eq!((off.remote_events, tasks.remote_events), (RemoteEvents::Off, RemoteEvents::Tasks));
+        assert_ne!(off.bounds(), tasks.bounds(), "what was left alone is looked at again");
+        assert_eq!(read(json!({"remote_events": "notes"})).unwrap_err().field, "settings.remote_events");
+        assert!(!names("zoho-google-calendar").contains(&"remote_events"));
     }
 
     #[test]

@@ -118,11 +118,19 @@ pub struct EngineConfig {
     pub watchdog: Duration,
     /// How long change logs are kept, in days; 0 keeps none.
     pub change_log_days: u32,
+    /// How often a files plan is made anew before what it would still do without a call is given up and said.
+    pub quiet_rounds: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(120), watchdog: Duration::from_secs(300), change_log_days: 30 }
+        Self {
+            lease: Duration::from_secs(120),
+            watchdog: Duration::from_secs(300),
+            change_log_days: 30,
+            // A round settles what the one before it uncovered: a few are enough.
+            quiet_rounds: 64,
+        }
     }
 }
 

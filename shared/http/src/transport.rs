@@ -148,6 +148,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_in_pieces_is_sent_as_it_comes_with_its_length() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}", listener.local_addr().unwrap());
+        let (mut pieces, fed) = futures::channel::mpsc::channel::<Bytes>(0);
+        let fed: Pieces = Box::pin(fed);
+        let request = Request::post(at).header("content-length", 6).body(fed).unwrap();
+        let transport = ReqwestTransport::new().unwrap();
+        let answer = tokio::spawn(async move { transport.send_pieces(request).await });
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut seen = String::new();
+        let mut buffer = [0u8; 4096];
+        for (piece, so_far) in [("one", "\r\n\r\none"), ("two", "\r\n\r\nonetwo")] {
+            pieces.try_send(Bytes::from_static(piece.as_bytes())).unwrap();
+            while !seen.ends_with(so_far) {
+                let read = socket.read(&mut buffer).await.unwrap();
+                assert!(read > 0, "{seen}");
+                seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+            }
+        }
+        drop(pieces);
+        socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        assert_eq!(answer.await.unwrap().unwrap().status(), 204);
+        let head = seen.to_ascii_lowercase();
+        assert!(head.contains("content-length: 6") && !head.contains("chunked"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_ends_early_is_no_whole_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}", listener.local_addr().unwrap());
+        let few: Pieces = Box::pin(futures::stream::iter([Bytes::from_static(b"one")]));
+        let request = Request::post(at).header("content-length", 6).body(few).unwrap();
+        let transport = ReqwestTransport::new().unwrap();
+        let answer = tokio::spawn(async move { transport.send_pieces(request).await });
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        socket.read_to_end(&mut seen).await.unwrap();
+        assert!(!seen.ends_with(b"onetwo"));
+        assert!(answer.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
     async fn an_error_names_the_host_and_neither_path_nor_query() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = format!("http://{}", listener.local_addr().unwrap());

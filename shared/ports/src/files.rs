@@ -319,7 +319,8 @@ pub struct Relocation {
 pub struct Removal {
     /// Which entry.
     pub entry: EntryRef,
-    /// Whether it is a folder. A folder is removed with all that is in it; the engine has emptied it before.
+    /// Whether it is a folder. One that something is in stays, and that is a `Conflict`: the engine empties a folder before
+    /// it removes it, so what is in it came since then, and nobody has deleted that.
     pub folder: FolderOrFile,
     /// Only if it still has this version (files); else `Conflict`.
     pub expect: Version,

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
-use tandem_builtin::{BuiltinCalendar, BuiltinMail};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks};
 use tandem_core::calendar::CalendarSettings;
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
@@ -22,7 +22,7 @@ use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
-use tandem_sell::{SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
@@ -45,7 +45,7 @@ impl Connectors for OpenConnectors {
 
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         if ask.profile.carries_tasks() {
-            return self.tasks(ask);
+            return self.tasks(ask).await;
         }
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin(ask).await,
@@ -169,9 +169,13 @@ impl OpenConnectors {
     }
 
     /// Tasks, on either side.
-    fn tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+    async fn tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let clock = Arc::clone(&self.ports.clock);
         match ask.connection.provider.as_str() {
+            "builtin" => {
+                let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+                Ok(Arc::new(BuiltinTasks::open(Arc::clone(&self.ports.table), clock, account, user).await?))
+            }
             "google" => {
                 let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
                 let (config, list) = (self.ports.config.google.clone(), ContainerId::new(list));
@@ -227,12 +231,13 @@ impl OpenConnectors {
     }
 
     fn sell(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        if ask.settings.calendar.is_some() {
-            return Err(no_appointments("sell"));
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
+        if let Some(calendar) = &ask.settings.calendar {
+            let events = calendar.remote_events;
+            return Ok(Arc::new(SellAppointments::new(self.transport(ask)?, clock, config, events)));
         }
         let (container, carry, region) = (ask.container.cloned(), carry(ask), region(ask));
         let options = tandem_sell::Options { container, carry, region, device: device(ask) };
-        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
         Ok(Arc::new(SellContacts::new(self.transport(ask)?, clock, config, options)))
     }
 

@@ -3,6 +3,7 @@
 //! | partition | sort key | what |
 //! | --- | --- | --- |
 //! | `USER#<user>` | `conn:<id>` · `sync:<id>` | that user's connections and syncs (ids only) |
+//! | | `signin:<provider>` | a sign-in that has not ended well yet; expires |
 //! | `CONN#<id>` | `conn` · `refresh` | a connection; the lease of its token refresh |
 //! | `ACCT#<provider>#<account>` | `conn:<id>` | connections of one provider account (webhooks find them here) |
 //! | | `mail:<hash>` | what was filed of a message in a CRM that cannot say itself; expires |
@@ -39,6 +40,10 @@ pub fn user_pk(user: &UserId) -> String {
 /// A user's connection, by id.
 pub fn user_connection(user: &UserId, id: &ConnectionId) -> Key {
     Key::new(user_pk(user), format!("conn:{id}"))
+}
+/// A user's sign-in at a provider that has not ended well yet.
+pub fn sign_in(user: &UserId, provider: &str) -> Key {
+    Key::new(user_pk(user), format!("signin:{provider}"))
 }
 /// A user's sync, by id.
 pub fn user_sync(user: &UserId, id: &SyncId) -> Key {

@@ -518,6 +518,27 @@ pub mod cases {
         assert_eq!(h.count("Folder"), 0);
     }
 
+    pub async fn a_folder_that_something_has_come_into_is_not_removed(h: &dyn FilesHarness) {
+        let side = h.side();
+        let root = root(&*side).await;
+        h.user_makes_folder("Full");
+        h.user_makes_folder("Empty");
+        let (full, empty) = (there(&*side, "Full").await, there(&*side, "Empty").await);
+        h.user_saves("Full/late.txt", b"late");
+        let removal = |entry: &Entry| Removal {
+            entry: entry_ref(entry, &root),
+            folder: FolderOrFile::Folder,
+            expect: entry.version.clone(),
+        };
+        let outcomes = side.remove(&[removal(&full), removal(&empty)]).await.expect("a batch");
+        let kinds: Vec<Option<ErrorKind>> = outcomes.into_iter().map(|o| o.err().map(|e| e.kind)).collect();
+        assert_eq!(kinds, [Some(ErrorKind::Conflict), None]);
+        assert_eq!((h.bytes("Full/late.txt").as_deref(), h.count("Empty")), (Some(&b"late"[..]), 0));
+        h.user_deletes("Full/late.txt");
+        assert!(side.remove(&[removal(&full)]).await.expect("a call")[0].is_ok());
+        assert_eq!(h.count("Full"), 0);
+    }
+
     pub async fn the_feed_tells_what_people_did_and_then_is_quiet(h: &dyn FilesHarness) {
         let side = h.side();
         let root = root(&*side).await;
@@ -621,6 +642,7 @@ macro_rules! files_conformance {
             a_folder_moves_in_one_step_with_all_that_is_in_it,
             a_move_never_takes_the_place_of_another,
             an_edited_file_is_not_removed_and_a_gone_one_is_removed_already,
+            a_folder_that_something_has_come_into_is_not_removed,
             the_feed_tells_what_people_did_and_then_is_quiet,
             an_expired_cursor_is_named_so,
             each_trouble_has_its_kind,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::users::{NewUser, Role, User, Users};
-use tandem_builtin::{BuiltinCalendar, BuiltinMail, Crm, Kind as CrmKind};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks, Crm, Kind as CrmKind};
 use tandem_core::calendar::CalendarSettings;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, ContainerId, Side, SyncId, UserId};
@@ -24,7 +24,7 @@ use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_ports::table::Table;
 use tandem_sell::fake::FakeSell;
-use tandem_sell::{SellConfig, SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::filed::{FiledMail, KnownAddresses};
@@ -92,7 +92,7 @@ impl Connectors for Open {
         let container = ask.container.cloned();
         let region = ask.settings.region();
         if ask.profile.carries_tasks() {
-            return Ok(self.open_tasks(ask));
+            return self.open_tasks(ask).await;
         }
         if let Some(calendar) = &ask.settings.calendar {
             return self.open_calendar(ask, calendar).await;
@@ -146,15 +146,19 @@ impl Open {
         Arc::new(TeamleaderMail::new(transport, self.teamleader.clone(), clock, config, (ledger, book)))
     }
 
-    fn open_tasks(&self, ask: Opening<'_>) -> Arc<dyn Connector> {
+    async fn open_tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let clock = self.clock.clone();
         if ask.side == Side::Right {
             let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
             let transport = self.google.authorised(&ask.connection.account.id);
-            return Arc::new(GoogleTasks::new(transport, clock, GoogleConfig::default(), ContainerId::new(list)));
+            return Ok(Arc::new(GoogleTasks::new(transport, clock, GoogleConfig::default(), ContainerId::new(list))));
+        }
+        if ask.connection.provider == "builtin" {
+            let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+            return Ok(Arc::new(BuiltinTasks::open(self.table.clone(), clock, account, user).await?));
         }
         let (transport, device) = (self.sell.authorised(VENDOR), format!("device of {}", ask.sync));
-        Arc::new(SellTasks::new(transport, clock, SellConfig::default(), device))
+        Ok(Arc::new(SellTasks::new(transport, clock, SellConfig::default(), device)))
     }
 
     async fn open_calendar(
@@ -174,6 +178,15 @@ impl Open {
         if ask.connection.provider == "zoho" {
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
             return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
+        }
+        if ask.connection.provider == "sell" {
+            let transport = self.sell.authorised(VENDOR);
+            return Ok(Arc::new(SellAppointments::new(
+                transport,
+                self.clock.clone(),
+                SellConfig::default(),
+                calendar.remote_events,
+            )));
         }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))

@@ -329,7 +329,7 @@ async fn guests_are_matched_by_address_and_who_is_nobody_here_is_left_to_the_oth
     assert_eq!(ids, wanted, "both contacts of one address, the colleague and the user");
     let shown = written.shown.expect("shown");
     let shown: Vec<&str> = shown.items(&field::ATTENDEES).iter().map(|guest| guest.part("email")).collect();
-    assert_eq!(shown, ["an@example.com", "bo@acme.example"]);
+    assert_eq!(shown, ["an@example.com"], "colleagues have it in their own agendas");
     // An answer of a guest changes nothing here, and takes no write.
     let read = live(&agenda, written.id.as_str()).await;
     let mut event = Event::from_fields(&read.fields).expect("an event");
@@ -337,10 +337,26 @@ async fn guests_are_matched_by_address_and_who_is_nobody_here_is_left_to_the_oth
     agenda.calls();
     agenda.connector.update(&[patch(&read, &[field::ATTENDEES], event.to_fields())]).await.unwrap().remove(0).unwrap();
     assert!(!agenda.calls().contains(&"meetings.update".to_owned()));
-    // One who is taken off goes, the user stays.
+    // Contacts who are taken off go, users stay.
     event.attendees.clear();
     agenda.connector.update(&[patch(&read, &[field::ATTENDEES], event.to_fields())]).await.unwrap().remove(0).unwrap();
-    assert_eq!(guests_of(&agenda.held(written.id.as_str())), ["user"]);
+    assert_eq!(guests_of(&agenda.held(written.id.as_str())), ["user", "user"]);
+}
+
+#[tokio::test]
+async fn in_another_users_calendar_the_contacts_are_no_guests_and_stay_at_the_meeting() {
+    let agenda = Agenda::of(100);
+    let (me, bo) = (agenda.fake.user_of(ACCOUNT), agenda.fake.hire(ACCOUNT, "bo@acme.example"));
+    let (an, _) = (agenda.contact("An", "an@example.com"), agenda.contact("Cy", "cy@example.com"));
+    let mut meeting = slot(1);
+    meeting["attendees"] =
+        json!([{"type": "user", "id": bo}, {"type": "user", "id": me}, {"type": "contact", "id": an}]);
+    let id = agenda.fake.user_schedules(ACCOUNT, &object(meeting));
+    let read = live(&agenda, &id).await;
+    assert!(read.fields.items(&field::ATTENDEES).is_empty());
+    let fields = sample(1, Some("cy@example.com"));
+    agenda.connector.update(&[patch(&read, &[field::ATTENDEES], fields)]).await.unwrap().remove(0).unwrap();
+    assert_eq!(guests_of(&agenda.held(&id)), ["user", "user", "contact", "contact"]);
 }
 
 #[tokio::test]

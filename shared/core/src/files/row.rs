@@ -191,6 +191,17 @@ impl fmt::Debug for Transfer {
     }
 }
 
+/// Bytes that are being read to be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Whose copy.
+    pub side: Side,
+    /// The bytes that are read: other ones mean beginning again.
+    pub content: Version,
+    /// The hashes over what was read so far.
+    pub digests: DigestState,
+}
+
 /// What is known of one file or folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRow {
@@ -226,6 +237,9 @@ pub struct FileRow {
     /// A large file on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
+    /// Its bytes are being read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// When both sides last agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
@@ -246,6 +260,7 @@ impl FileRow {
             held: false,
             making: None,
             transfer: None,
+            reading: None,
             synced_at: None,
         }
     }

@@ -87,8 +87,13 @@ impl Files<'_> {
         let same = mine.stage == moved;
         mine.stage = moved;
         if rest && unlisted {
-            // Folders that came by the feed are read before anything is concluded.
+            // Folders that came by the feed are read before anything is concluded. That may stop half-way, and the cursor
+            // has moved on: what the page told is durable first.
             self.load(progress).await?;
+            if told {
+                progress.checkpoint.files.unfinished = true;
+                self.keep(progress).await?;
+            }
             self.list_folders(side, progress).await?;
         }
         progress.checkpoint.side_mut(side).caught_up = rest;
@@ -205,6 +210,7 @@ impl Files<'_> {
                 return Err(Stop::OutOfBudget);
             }
             self.look_again(side, some, generation).await?;
+            self.leave_out(side, some);
         }
         let mine = progress.checkpoint.side_mut(side);
         mine.stage = Stage::Following { cursor: then };
@@ -221,21 +227,25 @@ impl Files<'_> {
         }
         let port = self.side(side);
         let found = self.patiently(|| port.get(&refs)).await.map_err(|error| stop_for(side, &error))?;
-        for ((key, entry), reference) in keys.iter().zip(found).zip(&refs) {
-            let listed_record = self.tree().row(key).is_some_and(|row| row.role == Role::Record) && side == Side::Left;
+        for (entry, reference) in found.into_iter().zip(&refs) {
             match entry {
                 None => self.tree_mut().gone(side, &reference.id),
-                // There, and yet not listed: it is not among those chosen.
-                Some(entry) if listed_record && matches!(entry.kind, EntryKind::Record { .. }) => {
-                    self.tree_mut().outside(side, &entry.id);
-                    self.tree_mut().change(key, |row| set_seen(row, side, generation));
-                }
-                Some(entry) => {
-                    self.tree_mut().observe(side, &seen(entry), generation);
-                }
+                Some(entry) => drop(self.tree_mut().observe(side, &seen(entry), generation)),
             }
         }
         Ok(())
+    }
+
+    /// Records that a complete listing did not show and that are there all the same: not among those chosen.
+    fn leave_out(&mut self, side: Side, missed: &[RowKey]) {
+        for key in missed {
+            let row = self.tree().row(key).filter(|row| row.role == Role::Record && side == Side::Left);
+            let Some(copy) = row.and_then(|row| row.copy(side)) else { continue };
+            if matches!(copy.kind, EntryKind::Record { .. }) {
+                let id = copy.id.clone();
+                self.tree_mut().outside(side, &id);
+            }
+        }
     }
 
     /// An entry as the object of a call; also one that we think is gone, where both once agreed on it.
@@ -260,12 +270,5 @@ fn set_listed(row: &mut tandem_core::files::row::FileRow, side: Side, generation
     let copy = if side == Side::Left { &mut row.left } else { &mut row.right };
     if let Some(copy) = copy {
         copy.listed = generation;
-    }
-}
-
-fn set_seen(row: &mut tandem_core::files::row::FileRow, side: Side, generation: u64) {
-    let copy = if side == Side::Left { &mut row.left } else { &mut row.right };
-    if let Some(copy) = copy {
-        copy.seen = generation;
     }
 }

@@ -70,13 +70,13 @@ pub(super) fn event(meeting: &Map<String, Value>, people: &People) -> Result<Eve
     let start = start(meeting).ok_or_else(|| wrong(&field::START, "is missing, or no time that can be read."))?;
     let length = SignedDuration::from_mins(minutes(meeting).max(0));
     let end = start.checked_add(length).map_err(|_| wrong(&field::END, "is no time."))?;
-    let attendees = guests(meeting).filter_map(|(kind, id)| people.address(kind, id));
+    let attendees = people.guests(meeting).map(|(_, email)| email.to_owned());
     Ok(Event {
         title: text(meeting.get("title")).to_owned(),
         description: text(meeting.get("description")).to_owned(),
         location: place(meeting.get("location").unwrap_or(&Value::Null)),
         // Their answers and how their names are written are the calendar's.
-        attendees: attendees.map(|email| Attendee { email: email.to_owned(), ..Attendee::default() }).collect(),
+        attendees: attendees.map(|email| Attendee { email, ..Attendee::default() }).collect(),
         status: if text(meeting.get("status")) == "done" { Status::Done } else { Status::Open },
         ..Event::at(span(start, end, people.zone())?)
     })

@@ -19,12 +19,14 @@ fn meeting(start: &str, minutes: i64) -> Map<String, Value> {
 }
 
 #[test]
-fn a_meeting_says_its_times_and_the_addresses_of_the_others() {
+fn a_meeting_says_its_times_and_the_addresses_of_its_contacts_in_the_first_users_calendar() {
     let read = event(&meeting("2026-12-01T09:00:00+00:00", 45), &people()).unwrap();
     assert_eq!(read.span.start().to_string(), "2026-12-01T09:00:00Z");
     assert_eq!(read.span.end().to_string(), "2026-12-01T09:45:00Z");
     let guests: Vec<(&str, Answer)> = read.attendees.iter().map(|one| (one.email.as_str(), one.answer)).collect();
-    assert_eq!(guests, [("bo@acme.example", Answer::NeedsAction), ("an@example.com", Answer::NeedsAction)]);
+    assert_eq!(guests, [("an@example.com", Answer::NeedsAction)]);
+    let bos = People::of("u2", "Europe/Brussels", &[("contact:c1", "an@example.com")]);
+    assert!(event(&meeting("2026-12-01T09:00:00+00:00", 45), &bos).unwrap().attendees.is_empty());
 }
 
 #[test]

@@ -68,50 +68,41 @@ impl People {
         &self.me.zone
     }
 
-    /// Where a guest is reached. Not the user's own: it is their calendar. Nor who has no address.
-    pub(super) fn address(&self, kind: &str, id: &str) -> Option<&str> {
-        if kind == "user" && id == self.me.id {
-            return None;
-        }
-        self.addresses.get(&key(kind, id)).map(String::as_str).filter(|address| !address.is_empty())
+    /// The contacts at a meeting and where they are reached, in the calendar of its first user. Colleagues have the meeting
+    /// in their own agendas: were they guests in Google too, it would be in their calendars twice, and so would a customer's
+    /// invitation be if every colleague's calendar had the customer as a guest.
+    pub(super) fn guests<'a>(&'a self, meeting: &'a Map<String, Value>) -> impl Iterator<Item = (String, &'a str)> {
+        let first = map::guests(meeting).find(|(kind, _)| *kind == "user");
+        let leads = first.is_some_and(|(_, id)| id == self.me.id);
+        let contacts = map::guests(meeting).filter(move |(kind, _)| leads && *kind == "contact");
+        let reached =
+            contacts.filter_map(|(kind, id)| Some((key(kind, id), self.addresses.get(&key(kind, id))?.as_str())));
+        reached.filter(|(_, address)| !address.is_empty())
     }
 
-    /// A meeting with the addresses of its guests.
+    /// A meeting with the addresses of the guests that are shown.
     pub(super) fn known(&self, meeting: &Map<String, Value>) -> Known {
-        let of = |(kind, id)| {
-            let address = self.addresses.get(&key(kind, id)).filter(|address| !address.is_empty())?;
-            Some((key(kind, id), address.clone()))
-        };
-        Known { meeting: meeting.clone(), addresses: map::guests(meeting).filter_map(of).collect() }
+        let addresses = self.guests(meeting).map(|(who, address)| (who, address.to_owned())).collect();
+        Known { meeting: meeting.clone(), addresses }
     }
 }
 
 impl Known {
-    /// Whom of the guests of before these addresses keep: also who has none, and the user.
-    fn stays(&self, me: &Me, wanted: &BTreeSet<String>) -> Vec<(String, String)> {
+    /// Whom of the guests of before these addresses keep: also whom the calendar was not shown.
+    fn stays(&self, wanted: &BTreeSet<String>) -> Vec<(String, String)> {
         let stays = |(kind, id): &(&str, &str)| {
-            let is_me = *kind == "user" && *id == me.id;
-            is_me || self.addresses.get(&key(kind, id)).is_none_or(|address| wanted.contains(address))
+            self.addresses.get(&key(kind, id)).is_none_or(|address| wanted.contains(address))
         };
         map::guests(&self.meeting).filter(stays).map(|(kind, id)| (kind.to_owned(), id.to_owned())).collect()
     }
 }
 
 impl TeamleaderMeetings {
-    /// The people at these meetings. Contacts cost a call for each hundred not met before; users one for all.
+    /// The contacts at these meetings: a call for each hundred not met before.
     pub(super) async fn people(&self, meetings: &[&Map<String, Value>]) -> Result<People> {
         let me = self.me().await?;
-        let mut contacts: BTreeSet<&str> = BTreeSet::new();
-        let mut colleagues = false;
-        for (kind, id) in meetings.iter().flat_map(|meeting| map::guests(meeting)) {
-            match kind {
-                "contact" => drop(contacts.insert(id)),
-                _ => colleagues |= id != me.id,
-            }
-        }
-        if colleagues {
-            self.users().await?;
-        }
+        let all = meetings.iter().flat_map(|meeting| map::guests(meeting));
+        let contacts: BTreeSet<&str> = all.filter(|(kind, _)| *kind == "contact").map(|(_, id)| id).collect();
         let unknown: Vec<&str> = {
             let met = self.met();
             contacts.into_iter().filter(|id| !met.addresses.contains_key(&key("contact", id))).collect()
@@ -150,15 +141,15 @@ impl TeamleaderMeetings {
         self.met.lock().expect("no code panics while it holds this lock")
     }
 
-    /// The guests that a meeting shall have: those of before whose address is still wanted, those that no address speaks
-    /// of, and the users and contacts of the new addresses. `None`: as it is.
+    /// The guests that a meeting shall have: those of before whose address is still wanted or was not shown, and the users
+    /// and contacts of the new addresses. `None`: as it is.
     ///
     /// Of several contacts with one address each is a guest, so that the meeting is on each of their cards.
     pub(super) async fn attendees(&self, known: &Known, wanted: &[Item]) -> Result<Option<Vec<Value>>> {
         let me = self.me().await?;
         let wanted: BTreeSet<String> = wanted.iter().map(|guest| normalise::email(guest.part("email"))).collect();
         let had: BTreeSet<&String> = known.addresses.values().collect();
-        let mut guests = known.stays(&me, &wanted);
+        let mut guests = known.stays(&wanted);
         for address in wanted.iter().filter(|address| !address.is_empty() && !had.contains(address)) {
             for guest in self.of_address(address).await? {
                 if !guests.contains(&guest) {
@@ -166,9 +157,11 @@ impl TeamleaderMeetings {
                 }
             }
         }
-        // At least one user is demanded, and a meeting that the user is not at is none of this calendar's.
+        // At least one user is demanded, and a meeting that the user is not at is none of this calendar's. Of one that is
+        // made for it the user is the first.
         let myself = ("user".to_owned(), me.id.clone());
-        if !guests.contains(&myself) {
+        if !map::guests(&known.meeting).any(|(kind, id)| kind == "user" && id == me.id) {
+            guests.retain(|guest| *guest != myself);
             guests.insert(0, myself);
         }
         let before: BTreeSet<(&str, &str)> = map::guests(&known.meeting).collect();
