@@ -122,8 +122,8 @@ function told(sync) {
 function trouble(sync, kind) {
   const problem = sync.reason ?? sync.last_run?.error?.message;
   const broken = [sync.crm, sync.remote].map(connectionOf).filter((one) => one?.state === 'reconnect_needed' && has(one.provider, 'oauth'));
-  if (!problem && !broken.length) return [];
   return [problem ? el('p', { class: kind === 'good' ? 'warn' : kind }, problem) : null,
+    sync.caution ? el('p', { class: 'warn' }, sync.caution) : null,
     ...broken.map((one) => button(`Connect ${title(one.provider)} again`, () => connect(one.provider), 'main'))];
 }
 

@@ -156,9 +156,12 @@ export function showChanges(sync, run) {
 export function showRecords(sync, state = '') {
   const names = sides(sync);
   const copy = (side) => (side ? side.title ?? side.id : '—');
+  const convert = (record) => (record.reason?.code !== 'grey_block' ? [] : [' ',
+    button('Make it a meeting', () => api('POST', `/v1/syncs/${sync.id}/records/${encodeURIComponent(record.id)}/convert`),
+      'quiet', 'It becomes a meeting.')]);
   const row = (record) => el('tr', {}, el('td', {}, copy(record.crm)), el('td', {}, copy(record.remote)),
     el('td', {}, badge(...(RECORD[record.state] ?? [record.state, 'warn']))),
-    el('td', {}, record.reason?.message ?? '', record.attempts > 1 ? ` (${record.attempts} tries)` : ''),
+    el('td', {}, record.reason?.message ?? '', record.attempts > 1 ? ` (${record.attempts} tries)` : '', ...convert(record)),
     el('td', {}, record.last_synced_at ? when(record.last_synced_at) : ''));
   $('record-filter').reset();
   $('record-state').value = state;

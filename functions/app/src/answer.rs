@@ -139,6 +139,7 @@ impl From<ConnectError> for ApiError {
             ConnectError::NotSetUp(_) => Self::conflict("not_set_up", message),
             ConnectError::TokenRefused(_) => Self::field("access_token", message),
             ConnectError::NoAccount(_) => Self::new(StatusCode::FORBIDDEN, "no_account", message),
+            ConnectError::AccountTaken(_) => Self::conflict("account_taken", message),
             ConnectError::ForeignServer(_) => Self::new(StatusCode::BAD_REQUEST, "foreign_server", message),
             ConnectError::Unavailable(_) => Self::unavailable(&error),
         }

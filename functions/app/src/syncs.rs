@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tandem_builtin::users::User;
+use tandem_core::files::settings::VendorRules;
 use tandem_core::fingerprint::FingerprintKey;
-use tandem_core::profile::{self, PROFILES, Profile};
+use tandem_core::profile::{self, Limits, PROFILES, Profile};
 use tandem_core::record::{RunId, SyncId};
 use tandem_core::schedule::next_slot;
 use tandem_core::schema::judge_map as judge_map_of;
@@ -46,6 +47,9 @@ pub(crate) struct SyncView {
     state: SyncState,
     /// Why it waits, is held or paused.
     reason: Option<String>,
+    /// What the product that the profile is named after would not do with these accounts, where its limits apply
+    /// (`limits`: `vendor`). It runs all the same.
+    caution: Option<String>,
     /// The latest run, also when it is under way.
     last_run: Option<RunView>,
     /// When the schedule takes it up next.
@@ -149,7 +153,8 @@ pub(crate) async fn create(
         judge_map(&state, profile, &sync, (&crm, &remote)).await?;
     }
     state.store.create_sync(&sync).await?;
-    Ok((StatusCode::CREATED, Json(view(sync, None, None))))
+    let caution = caution(&state, &sync).await?.map(str::to_owned);
+    Ok((StatusCode::CREATED, Json(SyncView { caution, ..view(sync, None, None) })))
 }
 
 fn kind_of(profile: &Profile) -> Kind {
@@ -339,15 +344,35 @@ async fn with_runs(state: &AppState, syncs: Vec<Sync>) -> Result<Vec<SyncView>, 
     let pushes = if told.is_empty() { Vec::new() } else { state.engine.pushes(&told).await? };
     let mut pushes: HashMap<SyncId, PushView> =
         told.into_iter().zip(pushes).filter_map(|(id, push)| Some((id, push?))).collect();
+    let mut cautions = HashMap::new();
+    for sync in &syncs {
+        if let Some(sentence) = caution(state, sync).await? {
+            cautions.insert(sync.id.clone(), sentence);
+        }
+    }
     let mut by_id: HashMap<RunId, RunView> = runs.into_iter().map(|run| (run.id.clone(), run.into())).collect();
     let shown = |sync: Sync| {
         // A run that was promised this moment may not be readable yet; then the one before it is the latest.
         let run = latest(&sync).and_then(|id| by_id.remove(&id));
         let run = run.or_else(|| sync.last_run.as_ref().and_then(|id| by_id.remove(id)));
-        let push = pushes.remove(&sync.id);
-        view(sync, run, push)
+        let (push, caution) = (pushes.remove(&sync.id), cautions.remove(&sync.id));
+        SyncView { caution: caution.map(str::to_owned), ..view(sync, run, push) }
     };
     Ok(syncs.into_iter().map(shown).collect())
+}
+
+/// The account is only looked at where a profile has something to say about it.
+async fn caution(state: &AppState, sync: &Sync) -> Result<Option<&'static str>, ApiError> {
+    let profile = profile::profile(&sync.profile);
+    let Some(rules) = profile.and_then(|profile| profile.files).filter(|rules| !rules.vendor_lacks.is_empty()) else {
+        return Ok(None);
+    };
+    let settings = profile.and_then(|profile| profile.settings(&sync.settings).ok());
+    if settings.is_none_or(|settings| settings.limits != Limits::Vendor) {
+        return Ok(None);
+    }
+    let plan = state.store.connection(&sync.remote).await?.and_then(|connection| connection.plan);
+    Ok(rules.caution(plan.as_deref(), VendorRules::Apply))
 }
 
 fn view(sync: Sync, last_run: Option<RunView>, push: Option<PushView>) -> SyncView {
@@ -362,6 +387,7 @@ fn view(sync: Sync, last_run: Option<RunView>, push: Option<PushView>) -> SyncVi
         enabled: sync.enabled,
         state: sync.state,
         reason: sync.reason,
+        caution: None,
         last_run,
         next_due_at: sync.next_due_at.filter(|_| sync.enabled),
         push: push.map(|PushView { state, until, reason }| PushNote { state, until, reason }),

@@ -12,6 +12,9 @@ use std::process::{Command, ExitCode};
 /// Runs of the overlap benchmark; their median is quoted.
 const RUNS: usize = 5;
 
+/// The large file in bytes; the example has 20 GB where it is not told.
+const LARGE: &str = "2000000000";
+
 pub(crate) fn bench() -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let place = Place::new(&PlaceOptions { dir: "target/bench/world".into(), port_base: 4_960 })?;
@@ -19,10 +22,14 @@ pub(crate) fn bench() -> Result<ExitCode> {
     std::fs::create_dir_all(&folder).or_fault(|| format!("{} cannot be made", folder.display()))?;
     let overlap = self::overlap(&place, &[])?;
     let both_ways = self::overlap(&place, &["10000", "50", "5", "both"])?;
+    let small = example(&place, ("tandem-dropbox", "small_files"), &[])?;
+    let large = example(&place, ("simulation", "large"), &[LARGE])?;
     let sizes = sizes(&place, &stop)?;
     let emulator = emulator(&place)?;
     print(&overlap, &both_ways, &sizes, &emulator);
-    let all = json!({ "overlap": overlap, "both_ways": both_ways, "function_bytes": sizes, "emulator": emulator });
+    print_files(&small, &large);
+    let all = json!({ "overlap": overlap, "both_ways": both_ways, "small_files": small, "large_files": large,
+        "function_bytes": sizes, "emulator": emulator });
     let file = folder.join("bench.json");
     std::fs::write(&file, all.to_string()).or_fault(|| format!("{} cannot be written", file.display()))?;
     eprintln!("also in {}", file.display());
@@ -33,18 +40,23 @@ pub(crate) fn bench() -> Result<ExitCode> {
 fn overlap(place: &Place, arguments: &[&str]) -> Result<Value> {
     let mut runs: Vec<Value> = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
-        let mut command = cargo();
-        command.args(["run", "--quiet", "--locked", "--package", "simulation", "--example", "overlap", "--"]);
-        command.args(arguments);
-        let output = command.current_dir(&place.root).output().or_fault(|| "cargo does not start".to_owned())?;
-        if !output.status.success() {
-            return Err(Fault::new("the overlap benchmark fails"));
-        }
-        runs.push(serde_json::from_slice(&output.stdout).or_fault(|| "the overlap benchmark's answer".to_owned())?);
+        runs.push(example(place, ("simulation", "overlap"), arguments)?);
     }
     runs.sort_by(|a, b| a["ratio"].as_f64().unwrap_or(0.0).total_cmp(&b["ratio"].as_f64().unwrap_or(0.0)));
     let at = |index: usize| runs[index]["ratio"].clone();
     Ok(json!({ "runs": RUNS, "min": at(0), "median": at(RUNS / 2), "max": at(RUNS - 1), "middle_run": runs[RUNS / 2] }))
+}
+
+/// What an example measures.
+fn example(place: &Place, (package, name): (&str, &str), arguments: &[&str]) -> Result<Value> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--locked", "--package", package, "--example", name, "--"]);
+    command.args(arguments);
+    let output = command.current_dir(&place.root).output().or_fault(|| "cargo does not start".to_owned())?;
+    if !output.status.success() {
+        return Err(Fault::new(format!("the benchmark {name} fails")));
+    }
+    serde_json::from_slice(&output.stdout).or_fault(|| format!("the answer of the benchmark {name}"))
 }
 
 /// The functions' programs as the local stack runs them.
@@ -91,4 +103,18 @@ fn print(overlap: &Value, both_ways: &Value, sizes: &Value, emulator: &Value) {
     row("demo world on the emulator: contacts created", created.to_string());
     row("  began", began.as_str().unwrap_or("?").to_owned());
     row("  ended", ended.as_str().unwrap_or("?").to_owned());
+}
+
+fn print_files(small: &Value, large: &Value) {
+    let row = |name: &str, value: String| println!("{name:<58}{value:>12}");
+    let number = |of: &Value| of.as_f64().unwrap_or(f64::NAN);
+    row("1,000 files of 4 KiB to Dropbox at 50 ms: calls", small["calls"].to_string());
+    row("  seconds", format!("{:.2}", number(&small["seconds"])));
+    row("  of the calls one after the other", format!("{:.3}", number(&small["ratio"])));
+    row("a large file through memory, killed twice: GB", format!("{:.1}", number(&large["bytes"]) / 1e9));
+    row("  MB of buffers", format!("{:.0}", number(&large["buffers"]) / 1e6));
+    for (way, of) in large["ways"].as_object().into_iter().flatten() {
+        row(&format!("  {way}: MB a second"), format!("{:.0}", number(&large["bytes"]) / 1e6 / number(&of["seconds"])));
+        row("    MB sent twice", format!("{:.1}", number(&of["sent_twice"]) / 1e6));
+    }
 }

@@ -48,10 +48,10 @@ fn name(fields: &Fields) -> Option<String> {
 /// a name each, title and time never make two appointments one, as people have several that look alike.
 fn appointment(side: Side, fields: &Fields) -> Vec<String> {
     use crate::event::field;
-    let (title, start) = (fields.text(&field::TITLE), fields.text(&field::START));
-    let uid = Some(fields.text(&field::UID)).filter(|uid| !uid.is_empty());
+    let (uid, title) = (fields.text(&field::UID), fields.text(&field::TITLE));
+    let uid = Some(uid).filter(|uid| !uid.is_empty());
     let looks = (side == Side::Right || uid.is_none()) && !title.is_empty();
-    let looks = looks.then(|| format!("when:{start} {}", title.to_lowercase()));
+    let looks = looks.then(|| format!("when:{} {}", fields.text(&field::START), title.to_lowercase()));
     uid.map(|uid| format!("uid:{uid}")).into_iter().chain(looks).collect()
 }
 

@@ -166,6 +166,7 @@ pub const PROFILES: &[Profile] = &[
         remote: &["dropbox"],
         frequency_minutes: 60,
         vendor: VendorLimits { frequency_minutes: Some(60), ..FILES.vendor },
+        files: Some(FileRules { vendor_lacks: &[NO_PROFESSIONAL], ..FILE_RULES }),
         ..FILES
     },
     Profile {
@@ -196,11 +197,16 @@ pub const PROFILES: &[Profile] = &[
     },
     CALENDAR,
     Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", crm: &["builtin", "zoho"], ..CALENDAR },
-    Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", ..CALENDAR },
+    Profile {
+        id: "sell-google-calendar",
+        name: "Zendesk Sell ↔ Google Calendar",
+        crm: &["builtin", "sell"],
+        ..CALENDAR
+    },
     Profile {
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",
-        crm: &["sell"],
+        crm: &["builtin", "sell"],
         directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
         match_on: &[MatchKey::Task],
         ..CALENDAR
@@ -212,7 +218,7 @@ const CALENDAR: Profile = Profile {
     id: "teamleader-google-calendar",
     name: "Teamleader Focus ↔ Google Calendar",
     kind: CALENDARS,
-    crm: &["builtin"],
+    crm: &["builtin", "teamleader"],
     remote: &["google"],
     directions: &[Direction::Both, Direction::RemoteToCrm],
     conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
@@ -259,13 +265,22 @@ const FILES: Profile = Profile {
         manual_start: true,
         frequency_minutes: Some(30),
     },
-    files: Some(FileRules {
-        modules: &["contacts", "companies", "projects", "meetings", "products"],
-        on_remote_rename: OnRename::Rename,
-        root: "Teamleader",
-        vendor_max_bytes: 50 * 1024 * 1024,
-    }),
+    files: Some(FILE_RULES),
 };
+/// The rules of files; Drive's own are the default.
+const FILE_RULES: FileRules = FileRules {
+    modules: &["contacts", "companies", "projects", "meetings", "products"],
+    on_remote_rename: OnRename::Rename,
+    root: "Teamleader",
+    vendor_max_bytes: 50 * 1024 * 1024,
+    vendor_lacks: &[],
+};
+/// Dropbox tells `pro` of Plus and Family as well as of Professional.
+const NO_PROFESSIONAL: (&str, &str) = (
+    "pro",
+    "Teamleader Focus itself cannot be linked with Dropbox Professional. This Dropbox account may be one; its files are \
+     synchronised all the same.",
+);
 /// The profile that keeps tasks in step. Tasks are worked on in the calendars' queue and at their hours.
 const TASKS: &str = "sell-google-tasks";
 /// The kind of the profiles that keep appointments in step.
@@ -390,7 +405,7 @@ impl Profile {
         match (self.kind, self.files) {
             (MAIL, _) => [&MAIL_SHARES[..], &MAIL_SETTINGS[..]].concat(),
             (CALENDARS, _) if self.carries_tasks() => [&SHARED_SETTINGS[..], &[task::LIST]].concat(),
-            (CALENDARS, _) => [&SHARED_SETTINGS[..], &calendar::SETTINGS[..]].concat(),
+            (CALENDARS, _) => [&SHARED_SETTINGS[..], calendar::names(self.id)].concat(),
             (_, Some(_)) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
             (_, None) => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
         }

@@ -24,7 +24,7 @@ impl Engine {
     }
 
     /// A sync that is switched off runs for nobody, and one with the vendor's limits for no person.
-    fn may_start(&self, sync: &Sync, trigger: Trigger) -> Result<(), EngineError> {
+    pub(crate) fn may_start(&self, sync: &Sync, trigger: Trigger) -> Result<(), EngineError> {
         if !sync.enabled {
             return Err(conflict("disabled", "This sync is switched off; switch it on first."));
         }
@@ -37,7 +37,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn enqueue_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
+    pub(crate) async fn enqueue_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
         let now = self.clock.now();
         // Two starts in one millisecond promise the same run: that is joining, too.
         let (mut run, id) = promise(sync, trigger, now, "m");
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Changes a sync's checkpoint while nobody works on it.
-    async fn amend(&self, sync: &Sync, change: impl FnOnce(&mut Checkpoint)) -> Result<(), EngineError> {
+    pub(crate) async fn amend(&self, sync: &Sync, change: impl FnOnce(&mut Checkpoint)) -> Result<(), EngineError> {
         let now = self.clock.now();
         match self.store.acquire_lease(&sync.id, now, now + self.config.lease).await? {
             Acquired::Lease(lease) => {

@@ -1,6 +1,6 @@
 //! Connecting an account: out to the provider's consent page, and back with a code.
 use crate::authorised::Authority;
-use crate::oauth::{Code, Granted, OAuthError, OAuthProvider};
+use crate::oauth::{Code, Granted, OAuthError, OAuthProvider, SignIn};
 use crate::tokens::{TokenSet, owner};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::record::{ConnectionId, UserId};
 use tandem_ports::infra::SecretError;
-use tandem_ports::oauth::Identity;
+use tandem_ports::oauth::{Holders, Identity};
 use tandem_store::StoreError;
 use tandem_store::connection::{Account, Authorisation, Connection, ConnectionState};
 use tandem_store::sync::{SyncChange, SyncState};
 
 /// How long the user may take at the provider.
 pub const AUTHORISATION_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long a sign-in that came to nothing is remembered: the next one at that provider asks anew who the user is.
+const SIGN_IN_REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Begins and ends authorisations.
 #[derive(Clone)]
@@ -80,6 +83,12 @@ pub enum ConnectError {
     /// The grant does not let us see whose it is.
     #[error("{0} does not say whose account this is; the user there, or the app, may lack a right")]
     NoAccount(String),
+    /// Another of our users has connected this account, and it serves one.
+    #[error(
+        "this {0} account is connected by another user here, and {0} keeps one folder for it: sign out at {0}, and connect \
+         an account of your own"
+    )]
+    AccountTaken(String),
     /// The provider's answer leads to a server that is none of its own.
     #[error("{0} answered with a server that is not known as its own, so nothing was sent there")]
     ForeignServer(String),
@@ -146,7 +155,8 @@ impl Connect {
     ) -> Result<Begun, ConnectError> {
         let (store, now) = (&self.authority.store, self.authority.clock.now());
         self.forget_abandoned(user, now).await?;
-        let departure = provider.depart(&self.redirect_uri(&provider.name))?;
+        let sign_in = self.sign_in(user, provider, now).await?;
+        let departure = provider.depart(&self.redirect_uri(&provider.name), sign_in)?;
         let connection = pending(user, provider, now);
         let verifier = self.authority.secrets.seal(&owner(&connection), departure.verifier.as_bytes()).await?;
         let authorisation = Authorisation {
@@ -172,11 +182,12 @@ impl Connect {
         let tokens = TokenSet::personal(access_token);
         let account = match provider.account(&self.authority.transport, &tokens, None).await {
             Err(OAuthError::Revoked { provider }) => return Err(ConnectError::TokenRefused(provider)),
-            identity => account_of(identity?),
+            identity => identity?,
         };
+        self.may_hold(user, provider, &account).await?;
         let connection = pending(user, provider, self.authority.clock.now());
         self.authority.store.create_connection(&connection).await?;
-        self.keep(connection, Granted { tokens, api_origin: None }, account).await
+        self.keep(connection, provider, Granted { tokens, api_origin: None }, account).await
     }
 
     /// Ends an authorisation with what the browser brought back to `provider`'s address. A state serves once.
@@ -197,7 +208,7 @@ impl Connect {
         }
         match self.redeem(provider, &pending, &begun, returned, now).await {
             Ok(Redeemed::Granted(granted, account)) => {
-                Ok(Finished::Connected(Box::new(self.keep(pending, granted, account).await?)))
+                Ok(Finished::Connected(Box::new(self.keep(pending, provider, granted, account).await?)))
             }
             Ok(Redeemed::Missing(scopes)) => {
                 store.delete_connection(&pending).await?;
@@ -232,13 +243,48 @@ impl Connect {
             return Ok(Redeemed::Missing(missing));
         }
         let identity = provider.account(transport, &granted.tokens, granted.api_origin.as_deref()).await?;
-        Ok(Redeemed::Granted(granted, account_of(identity)))
+        self.may_hold(&pending.user, provider, &identity).await?;
+        Ok(Redeemed::Granted(granted, identity))
+    }
+
+    /// Whether the user should be asked anew who they are: an earlier sign-in came to nothing, or a grant is gone.
+    async fn sign_in(&self, user: &UserId, provider: &OAuthProvider, now: Timestamp) -> Result<SignIn, ConnectError> {
+        if provider.endpoints.again_parameters.is_empty() {
+            return Ok(SignIn::First);
+        }
+        let store = &self.authority.store;
+        let unfinished = store.begin_sign_in(user, &provider.name, now, now + SIGN_IN_REMEMBERED).await?;
+        let lost = |one: &Connection| one.provider == provider.name && one.state == ConnectionState::ReconnectNeeded;
+        let again = unfinished || store.connections_of(user).await?.iter().any(lost);
+        Ok(if again { SignIn::Again } else { SignIn::First })
+    }
+
+    /// Refuses an account that serves one user while another one has it.
+    async fn may_hold(&self, user: &UserId, provider: &OAuthProvider, identity: &Identity) -> Result<(), ConnectError> {
+        if provider.endpoints.holders == Holders::Any {
+            return Ok(());
+        }
+        let store = &self.authority.store;
+        for id in store.connections_of_account(&provider.name, &identity.id).await? {
+            if store.connection(&id).await?.is_some_and(|other| other.user != *user) {
+                return Err(ConnectError::AccountTaken(provider.title.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Saves the tokens: in the connection that the user already has for this account, so that its syncs go on, else in
     /// the pending one.
-    async fn keep(&self, pending: Connection, granted: Granted, account: Account) -> Result<Connection, ConnectError> {
+    async fn keep(
+        &self,
+        pending: Connection,
+        provider: &OAuthProvider,
+        granted: Granted,
+        identity: Identity,
+    ) -> Result<Connection, ConnectError> {
         let store = &self.authority.store;
+        let Identity { id, name, email, plan } = identity;
+        let account = Account { id, name, email };
         let all = store.connections_of(&pending.user).await?;
         let same = |other: &&Connection| {
             other.id != pending.id && other.provider == pending.provider && other.account.id == account.id
@@ -252,6 +298,7 @@ impl Connect {
             connection.api_origin = granted.api_origin.clone();
             connection.refresh_in_doubt = false;
             connection.account = account.clone();
+            connection.plan.clone_from(&plan);
             connection.state = ConnectionState::Connected;
             match store.save_connection(&mut connection).await {
                 Ok(()) => break,
@@ -262,6 +309,9 @@ impl Connect {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        if !provider.endpoints.again_parameters.is_empty() {
+            store.end_sign_in(&connection.user, &provider.name).await?;
         }
         if revived {
             store.delete_connection(&pending).await?;
@@ -289,7 +339,7 @@ impl Connect {
         }
         // Our copy is gone already; a provider that does not answer must not bring it back.
         let revoked = match TokenSet::open(secrets.as_ref(), connection).await {
-            Ok(Some(tokens)) => provider.revoke(transport, &tokens).await,
+            Ok(Some(tokens)) => provider.revoke(transport, &tokens, self.authority.clock.now()).await,
             Ok(None) | Err(_) => Ok(()),
         };
         if let Err(error) = revoked {
@@ -325,12 +375,8 @@ impl Connect {
 }
 
 enum Redeemed {
-    Granted(Granted, Account),
+    Granted(Granted, Identity),
     Missing(Vec<String>),
-}
-
-fn account_of(Identity { id, name, email }: Identity) -> Account {
-    Account { id, name, email }
 }
 
 fn pending(user: &UserId, provider: &OAuthProvider, now: Timestamp) -> Connection {

@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_ports::infra::HttpTransport;
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints, Revocation};
 use url::Url;
 
 /// An OAuth client's id and secret.
@@ -121,6 +121,13 @@ pub(crate) struct Departure {
     pub verifier: String,
 }
 
+/// Whether a sign-in at the provider came to nothing before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignIn {
+    First,
+    Again,
+}
+
 /// What the browser brought back to be exchanged.
 pub(crate) struct Code {
     pub code: String,
@@ -194,7 +201,7 @@ impl OAuthProvider {
     }
 
     /// Where to send the browser, with a fresh state, and PKCE (S256) where it is taken.
-    pub(crate) fn depart(&self, redirect_uri: &str) -> Result<Departure, OAuthError> {
+    pub(crate) fn depart(&self, redirect_uri: &str, sign_in: SignIn) -> Result<Departure, OAuthError> {
         let client = self.client(None)?.set_redirect_uri(self.redirect(redirect_uri)?);
         let mut request = client.authorize_url(|| CsrfToken::new_random_len(32));
         let mut secret = String::new();
@@ -207,7 +214,11 @@ impl OAuthProvider {
             // As one scope: oauth2 would put a space between several.
             request = request.add_scope(Scope::new(self.endpoints.scopes.join(self.endpoints.scope_separator)));
         }
-        for (name, value) in &self.endpoints.authorize_parameters {
+        let again = match sign_in {
+            SignIn::First => &[][..],
+            SignIn::Again => &self.endpoints.again_parameters,
+        };
+        for (name, value) in self.endpoints.authorize_parameters.iter().chain(again) {
             request = request.add_extra_param(name.clone(), value.clone());
         }
         let (url, state) = request.url();
@@ -276,12 +287,31 @@ impl OAuthProvider {
         self.granted(&answer, before, now)
     }
 
-    /// Ends the grant. 400 says that it had ended already. A personal token is the user's own, and may serve others.
-    /// (oauth2's own request insists on https, which a provider on the loopback address does not have.)
-    pub(crate) async fn revoke(&self, transport: &Arc<dyn HttpTransport>, tokens: &TokenSet) -> Result<(), OAuthError> {
-        let Some(address) = self.endpoints.revoke_url.as_ref().filter(|_| !tokens.is_personal()) else {
+    /// Ends the grant, unless it had ended already. A personal token is the user's own, and may serve others.
+    pub(crate) async fn revoke(
+        &self,
+        transport: &Arc<dyn HttpTransport>,
+        tokens: &TokenSet,
+        now: Timestamp,
+    ) -> Result<(), OAuthError> {
+        if tokens.is_personal() {
             return Ok(());
-        };
+        }
+        match &self.endpoints.revocation {
+            Revocation::ByUser => Ok(()),
+            Revocation::Form(address) => self.revoke_by_form(transport, address, tokens).await,
+            Revocation::Call(request) => self.revoke_by_call(transport, *request, tokens, now).await,
+        }
+    }
+
+    /// 400 says that it had ended already.
+    /// (oauth2's own request insists on https, which a provider on the loopback address does not have.)
+    async fn revoke_by_form(
+        &self,
+        transport: &Arc<dyn HttpTransport>,
+        address: &str,
+        tokens: &TokenSet,
+    ) -> Result<(), OAuthError> {
         let address = self.at(address, tokens.accounts_server.as_deref())?;
         let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
         let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
@@ -297,6 +327,31 @@ impl OAuthProvider {
             status if status.is_success() => Ok(()),
             status => Err(self.unavailable(WireError::Status(status))),
         }
+    }
+
+    /// An access token that has expired is refreshed, to end the grant that it was of.
+    async fn revoke_by_call(
+        &self,
+        transport: &Arc<dyn HttpTransport>,
+        request: fn(&OAuthEndpoints) -> Request<Bytes>,
+        tokens: &TokenSet,
+        now: Timestamp,
+    ) -> Result<(), OAuthError> {
+        let send = async |access_token: &str| {
+            let mut request = request(&self.endpoints);
+            let value = self.authorization(access_token).ok_or_else(|| self.revoked())?;
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+            Ok(transport.send(request).await.map_err(|error| self.unavailable(error))?.status())
+        };
+        let mut status = send(&tokens.access_token).await?;
+        if status == StatusCode::UNAUTHORIZED {
+            match self.refresh(transport, tokens, Earlier::Answered, now).await {
+                Ok(fresh) => status = send(&fresh.tokens.access_token).await?,
+                Err(OAuthError::Revoked { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        if status.is_success() { Ok(()) } else { Err(self.unavailable(WireError::Status(status))) }
     }
 
     /// Whom the token acts for.

@@ -12,7 +12,7 @@ use tandem_http::{
     ApiOrigins, Authority, Connect, ConnectError, Finished, OAuthClient, OAuthProvider, Returned, TokenSet,
 };
 use tandem_ports::infra::{Clock, HttpTransport, TransportError};
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 use tandem_store::Store;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_testkit::clock::ManualClock;
@@ -148,11 +148,12 @@ fn google() -> OAuthProvider {
         endpoints: OAuthEndpoints {
             authorize_url: at("auth"),
             token_url: at("token"),
-            revoke_url: Some(at("revoke")),
+            revocation: Revocation::Form(at("revoke")),
             scopes: vec!["openid".into(), "contacts".into()],
             required_scopes: vec!["contacts".into()],
             scope_separator: " ",
             authorize_parameters: vec![("access_type".into(), "offline".into())],
+            again_parameters: vec![],
             pkce: true,
             client_auth: ClientAuth::Body,
             token_scheme: "Bearer",
@@ -161,9 +162,10 @@ fn google() -> OAuthProvider {
             identity: |body| {
                 let body: serde_json::Value = serde_json::from_slice(body).ok()?;
                 let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-                Some(Identity { id: text("sub"), name: text("name"), email: text("email") })
+                Some(Identity { id: text("sub"), name: text("name"), email: text("email"), plan: None })
             },
             other_accounts_servers: vec![],
+            holders: Holders::Any,
         },
         client: Some(OAuthClient { id: "id".into(), secret: "secret".into() }),
         api_origins: ApiOrigins::Configured,

@@ -12,7 +12,7 @@ use tandem_http::{
     ApiOrigins, Authority, Connect, ConnectError, Finished, OAuthClient, OAuthProvider, Returned, TokenSet,
 };
 use tandem_ports::infra::{HttpTransport, TransportError};
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 use tandem_store::Store;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_testkit::clock::ManualClock;
@@ -147,11 +147,12 @@ fn teamleader() -> OAuthProvider {
         OAuthEndpoints {
             authorize_url: "http://auth.test/oauth2/authorize".into(),
             token_url: "http://auth.test/oauth2/access_token".into(),
-            revoke_url: None,
+            revocation: Revocation::ByUser,
             scopes: vec![],
             required_scopes: vec![],
             scope_separator: " ",
             authorize_parameters: vec![],
+            again_parameters: vec![],
             pkce: false,
             client_auth: ClientAuth::Body,
             token_scheme: "Bearer",
@@ -159,6 +160,7 @@ fn teamleader() -> OAuthProvider {
             api_url: "http://api.test".into(),
             identity,
             other_accounts_servers: vec![],
+            holders: Holders::Any,
         },
     )
 }
@@ -168,7 +170,7 @@ fn zoho() -> OAuthProvider {
     let endpoints = OAuthEndpoints {
         authorize_url: "https://accounts.zoho.eu/oauth/v2/auth".into(),
         token_url: "https://accounts.zoho.eu/oauth/v2/token".into(),
-        revoke_url: Some("https://accounts.zoho.eu/oauth/v2/token/revoke".into()),
+        revocation: Revocation::Form("https://accounts.zoho.eu/oauth/v2/token/revoke".into()),
         scopes: vec!["ZohoCRM.modules.ALL".into(), "ZohoCRM.users.READ".into()],
         required_scopes: vec!["ZohoCRM.modules.ALL".into()],
         scope_separator: ",",
@@ -194,13 +196,25 @@ fn sell() -> OAuthProvider {
     let endpoints = OAuthEndpoints {
         authorize_url: "http://api.test/oauth2/authorize".into(),
         token_url: "http://api.test/oauth2/token".into(),
-        revoke_url: Some("http://api.test/oauth2/revoke".into()),
+        revocation: Revocation::Form("http://api.test/oauth2/revoke".into()),
         scopes: vec!["read".into(), "write".into()],
         client_auth: ClientAuth::Basic,
         whoami: |at, _| Request::get(format!("{}/v2/users/self", at.api_url)).body(Bytes::new()).unwrap(),
         ..teamleader().endpoints
     };
     OAuthProvider { personal_token_length: Some(64), ..provider("sell", endpoints) }
+}
+
+/// One user an account; asks anew after a failure; a grant is ended by a call.
+fn dropbox() -> OAuthProvider {
+    let endpoints = OAuthEndpoints {
+        again_parameters: vec![("force_reauthentication".into(), "true".into())],
+        revocation: Revocation::Call(|at| Request::post(format!("{}/revoke", at.api_url)).body(Bytes::new()).unwrap()),
+        identity: |body| Some(Identity { plan: Some("pro".into()), ..identity(body)? }),
+        holders: Holders::One,
+        ..teamleader().endpoints
+    };
+    provider("dropbox", endpoints)
 }
 
 const TOKENS: &str = r#"{"access_token":"a0","refresh_token":"r0","expires_in":3600,"token_type":"Bearer"}"#;
@@ -299,6 +313,64 @@ async fn a_replaced_provider_may_lead_to_any_origin_and_another_to_none() {
         world.answers(&[(200, tokens), (200, ME)]);
         assert_eq!(world.connected(Returned::default()).await.api_origin.as_deref(), origin);
     }
+}
+
+#[tokio::test]
+async fn s4_12_an_account_that_serves_one_user_is_refused_to_a_second_with_the_reason() {
+    let world = World::new(dropbox());
+    world.answers(&[(200, TOKENS), (200, ME)]);
+    let first = world.connected(Returned::default()).await;
+    assert_eq!((first.account.id.as_str(), first.plan.as_deref()), ("me-1", Some("pro")));
+    let second = UserId::new("user-2");
+    let begun = world.connect().begin(&second, &world.provider, None).await.unwrap();
+    let state = query(&begun.authorize_url.parse().unwrap(), "state").unwrap();
+    world.answers(&[(200, TOKENS), (200, ME)]);
+    let returned = Returned { state, code: Some("the-code".into()), ..Returned::default() };
+    let error = world.connect().finish("dropbox", returned).await.unwrap_err();
+    assert!(matches!(error, ConnectError::AccountTaken(_)), "{error:?}");
+    assert!(error.to_string().contains("connected by another user"), "{error}");
+    assert!(world.store.connections_of(&second).await.unwrap().is_empty(), "nothing of it is kept");
+    // The user whose it is may sign in again.
+    world.answers(&[(200, RENEWED), (200, ME)]);
+    assert_eq!(world.connected(Returned::default()).await.id, first.id);
+}
+
+#[tokio::test]
+async fn s4_13_after_a_sign_in_that_came_to_nothing_the_next_one_asks_anew_who_the_user_is() {
+    let world = World::new(dropbox());
+    let forced = |url: &Url| query(url, "force_reauthentication").as_deref() == Some("true");
+    assert!(!forced(&world.begin().await.1), "the first one takes whoever is signed in");
+    assert!(forced(&world.begin().await.1), "the first one did not come back");
+    let refusal = r#"{"error":"invalid_grant"}"#;
+    world.answers(&[(400, refusal)]);
+    assert!(matches!(world.finish(Returned::default()).await.unwrap_err(), ConnectError::CodeRefused));
+    assert!(forced(&world.begin().await.1), "the one before was refused");
+    world.answers(&[(200, TOKENS), (200, ME)]);
+    let id = world.connected(Returned::default()).await.id;
+    assert!(!forced(&world.begin().await.1), "the one before ended well");
+    // Forgotten after an hour, but a grant that is gone is a failure however old it is.
+    world.an_hour_later();
+    assert!(!forced(&world.begin().await.1));
+    world.an_hour_later();
+    assert!(world.store.mark_reconnect_needed(&id).await.unwrap());
+    assert!(forced(&world.begin().await.1), "the account must be connected again");
+    // Where a provider has no such thing nothing is asked.
+    let (_, url) = World::new(teamleader()).begin().await;
+    assert!(!forced(&url));
+}
+
+#[tokio::test]
+async fn f26_a_grant_that_ends_by_a_call_is_ended_also_when_its_access_token_has_expired() {
+    let world = World::new(dropbox());
+    world.answers(&[(200, TOKENS), (200, ME)]);
+    let connection = world.connected(Returned::default()).await;
+    world.answers(&[(401, ""), (200, RENEWED), (200, "null")]);
+    world.connect().disconnect(&connection).await.unwrap();
+    let seen = world.seen();
+    let asked: Vec<(&str, &str)> =
+        seen[2..].iter().map(|seen| (seen.address.as_str(), seen.authorization.as_str())).collect();
+    let (revoke, refresh) = ("http://api.test/revoke", "http://auth.test/oauth2/access_token");
+    assert_eq!(asked, [(revoke, "Bearer a0"), (refresh, ""), (revoke, "Bearer a1")]);
 }
 
 #[tokio::test]

@@ -224,7 +224,8 @@ pub enum Left {
 #[async_trait]
 pub trait MailLedger: Send + Sync {
     /// Notes that a write is begun, unless it is done or somebody else is at it. Who goes on says what became of it, by
-    /// [`MailLedger::done`] or [`MailLedger::let_go`]; of one who never does, the write counts as begun after a minute.
+    /// [`MailLedger::done`] or [`MailLedger::let_go`]; of one who never does, the write counts as begun after five
+    /// minutes.
     async fn begin(&self, key: &str) -> Result<Entered>;
     /// Notes what it made.
     async fn done(&self, key: &str, made: &RemoteId) -> Result<()>;

@@ -2,7 +2,6 @@
 use crate::compose::Ports;
 use crate::config::Config;
 use tandem_core::profile::PROFILES;
-use tandem_dropbox::auth::SignIn;
 use tandem_http::{ApiOrigins, Connect, OAuthProvider};
 use tandem_ports::oauth::OAuthEndpoints;
 use tandem_zoho::ZohoConfig;
@@ -26,7 +25,7 @@ const fn plain(name: &'static str, title: &'static str, endpoints: fn(&Config) -
 }
 
 const PROVIDERS: &[Row] = &[
-    plain("dropbox", "Dropbox", |config| tandem_dropbox::auth::endpoints(&config.dropbox, SignIn::AsYouAre)),
+    plain("dropbox", "Dropbox", |config| tandem_dropbox::auth::endpoints(&config.dropbox)),
     plain("google", "Google", |config| tandem_google::auth::endpoints(&config.google, &kinds_at("google"))),
     plain("teamleader", "Teamleader Focus", |config| tandem_teamleader::auth::endpoints(&config.teamleader)),
     Row {

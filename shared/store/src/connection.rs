@@ -58,6 +58,9 @@ pub struct Connection {
     /// The origin of the API for this account, where the provider's token answer names one (Zoho's `api_domain`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_origin: Option<String>,
+    /// The provider's word for the kind of account, where it says one (Dropbox: `basic`, `pro`, `business`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// A refresh of these tokens began and no answer is known: a refresh token that serves once may be spent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refresh_in_doubt: bool,
@@ -79,6 +82,7 @@ impl Connection {
             tokens_version: 0,
             rests_until: None,
             api_origin: None,
+            plan: None,
             refresh_in_doubt: false,
             created_at: now,
         }
@@ -198,6 +202,29 @@ impl Store {
             ops.push(Op::Delete(keys::account_connection(provider, account, &connection.id), vec![]));
         }
         Ok(self.transact(&ops).await?)
+    }
+
+    /// Notes until `until` that a user goes to a provider to sign in; answers whether a sign-in before this one has not
+    /// ended well.
+    pub async fn begin_sign_in(
+        &self,
+        user: &UserId,
+        provider: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = keys::sign_in(user, provider);
+        let before = self.table.get(std::slice::from_ref(&key)).await?.pop().flatten();
+        let expires = |item: &tandem_ports::table::Item| item.attributes.get("expires_at").and_then(|at| at.as_i64());
+        let unfinished = before.as_ref().and_then(expires).is_some_and(|at| at > now.as_second());
+        let mark = item(key, &serde_json::json!({ "expires_at": until.as_second() }));
+        self.transact(&[Op::Put(mark, vec![])]).await?;
+        Ok(unfinished)
+    }
+
+    /// A user's sign-in at a provider ended well.
+    pub async fn end_sign_in(&self, user: &UserId, provider: &str) -> Result<(), StoreError> {
+        Ok(self.transact(&[Op::Delete(keys::sign_in(user, provider), vec![])]).await?)
     }
 
     /// Saves an authorisation under the hash of its state.

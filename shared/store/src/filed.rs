@@ -18,8 +18,8 @@ use tandem_ports::table::{Condition, Key, Op, TableError, Write};
 
 /// What was filed is known for longer than the longest look back into a mailbox.
 const FILED_SECONDS: i64 = 400 * 86_400;
-/// Whoever began a write has it for so long: longer than any request is waited for.
-const CLAIM_MS: i64 = 60_000;
+/// Whoever began a write has it for so long: longer than the write's calls and the waits for a quota between them take.
+const CLAIM_MS: i64 = 300_000;
 /// An address that nobody was told about is asked for again after a day.
 const ADDRESS_SECONDS: i64 = 86_400;
 

@@ -3,6 +3,7 @@
 //! | partition | sort key | what |
 //! | --- | --- | --- |
 //! | `USER#<user>` | `conn:<id>` · `sync:<id>` | that user's connections and syncs (ids only) |
+//! | | `signin:<provider>` | a sign-in that has not ended well yet; expires |
 //! | `CONN#<id>` | `conn` · `refresh` | a connection; the lease of its token refresh |
 //! | `ACCT#<provider>#<account>` | `conn:<id>` | connections of one provider account (webhooks find them here) |
 //! | | `mail:<hash>` | what was filed of a message in a CRM that cannot say itself; expires |
@@ -40,6 +41,10 @@ pub fn user_pk(user: &UserId) -> String {
 pub fn user_connection(user: &UserId, id: &ConnectionId) -> Key {
     Key::new(user_pk(user), format!("conn:{id}"))
 }
+/// A user's sign-in at a provider that has not ended well yet.
+pub fn sign_in(user: &UserId, provider: &str) -> Key {
+    Key::new(user_pk(user), format!("signin:{provider}"))
+}
 /// A user's sync, by id.
 pub fn user_sync(user: &UserId, id: &SyncId) -> Key {
     Key::new(user_pk(user), format!("sync:{id}"))
@@ -63,6 +68,14 @@ pub fn account_connection(provider: &str, account: &str, id: &ConnectionId) -> K
 /// What was filed of a message in a CRM account.
 pub fn mail_entry(provider: &str, account: &str, hash: &str) -> Key {
     Key::new(account_pk(provider, account), format!("mail:{hash}"))
+}
+/// The name (iCalUID) of an appointment of a CRM account.
+pub fn name_of(provider: &str, account: &str, id: &RemoteId) -> Key {
+    Key::new(account_pk(provider, account), format!("name:{id}"))
+}
+/// The appointment of a CRM account that has a name.
+pub fn named(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("named:{hash}"))
 }
 /// What is kept of who has which address in a CRM account.
 pub fn address_book(provider: &str, account: &str) -> Key {

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod lease;
 pub mod link;
 pub mod mail;
+pub mod names;
 pub mod run;
 pub mod sync;
 

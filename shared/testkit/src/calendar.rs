@@ -264,6 +264,11 @@ impl Connector for MemoryCalendar {
         self.recurrence == Recurrence::Kept
     }
 
+    /// What calendars bring is an appointment like any other here.
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+
     async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage> {
         self.strike(Call::Read)?;
         let mut state = self.state();
@@ -374,8 +379,9 @@ impl Connector for MemoryCalendar {
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
         let repeats = [field::RECURRENCE, field::EXCEPTIONS];
         let kept = |name: &Field| self.keeps_recurrence() || !repeats.contains(name);
-        let uid = (self.names == Names::Kept).then_some(field::UID);
-        let names: Vec<Field> = field::ALL.iter().chain(uid.as_ref()).filter(|name| kept(name)).cloned().collect();
+        let uid = field::UID;
+        let uid = (self.names == Names::Kept).then_some(&uid);
+        let names: Vec<Field> = field::ALL.iter().chain(uid).filter(|name| kept(name)).cloned().collect();
         Ok(event::schema(&names))
     }
 

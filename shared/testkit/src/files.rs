@@ -95,12 +95,28 @@ pub fn like_dropbox() -> FilesCharacter {
     FilesCharacter { provider: "dropbox", can, tells: Tells::Paths, page: 7, hashes: SaysHashes::Blocks }
 }
 
+/// What happens at a call to come.
+enum Ahead {
+    /// A person does something just before it.
+    Act(Box<dyn FnOnce(&mut State) + Send>),
+    /// It is refused, and has no effect.
+    Refuse(ErrorKind),
+}
+
+/// A call to come: of this name or any, after so many others of it.
+struct Awaited {
+    call: Option<&'static str>,
+    skip: u64,
+    what: Ahead,
+}
+
 /// A side in memory.
 pub struct MemoryFiles {
     /// How it behaves.
     pub character: FilesCharacter,
     state: Mutex<State>,
     calls: Mutex<BTreeMap<&'static str, u64>>,
+    awaited: Mutex<Vec<Awaited>>,
     faults: Arc<Faults>,
     clock: Arc<dyn Clock>,
 }
@@ -109,7 +125,55 @@ impl MemoryFiles {
     /// An empty side.
     pub fn new(character: FilesCharacter, clock: Arc<dyn Clock>, faults: Arc<Faults>) -> Arc<MemoryFiles> {
         let state = Mutex::new(State::new(character));
-        Arc::new(MemoryFiles { character, state, calls: Mutex::default(), faults, clock })
+        Arc::new(MemoryFiles { character, state, calls: Mutex::default(), awaited: Mutex::default(), faults, clock })
+    }
+
+    /// A person does something just before the next call of this name.
+    pub fn before(&self, call: &'static str, act: impl FnOnce(&mut State) + Send + 'static) {
+        self.await_call(Some(call), 0, Ahead::Act(Box::new(act)));
+    }
+
+    /// A person does something after so many further calls, just before the next one.
+    pub fn meanwhile(&self, skip: u64, act: impl FnOnce(&mut State) + Send + 'static) {
+        self.await_call(None, skip, Ahead::Act(Box::new(act)));
+    }
+
+    /// After so many of its name, a call is refused and has no effect.
+    pub fn refuse(&self, call: &'static str, skip: u64, kind: ErrorKind) {
+        self.await_call(Some(call), skip, Ahead::Refuse(kind));
+    }
+
+    /// Nothing more is to happen.
+    pub fn await_nothing(&self) {
+        self.awaited.lock().expect("not poisoned").clear();
+    }
+
+    fn await_call(&self, call: Option<&'static str>, skip: u64, what: Ahead) {
+        self.awaited.lock().expect("not poisoned").push(Awaited { call, skip, what });
+    }
+
+    /// What was awaited of this call comes about.
+    fn meet(&self, call: &'static str) -> Result<(), ConnectorError> {
+        let mut due = Vec::new();
+        let mut awaited = self.awaited.lock().expect("not poisoned");
+        for mut one in std::mem::take(&mut *awaited) {
+            match one.call.is_none_or(|name| name == call) {
+                true if one.skip == 0 => due.push(one.what),
+                met => {
+                    one.skip -= u64::from(met);
+                    awaited.push(one);
+                }
+            }
+        }
+        drop(awaited);
+        let mut refused = Ok(());
+        for what in due {
+            match what {
+                Ahead::Act(act) => self.as_person(act),
+                Ahead::Refuse(kind) => refused = Err(self.error(call, kind, "refused")),
+            }
+        }
+        refused
     }
 
     /// Looks at it, or does what a person does there; not a call.
@@ -126,6 +190,7 @@ impl MemoryFiles {
 
     fn enter(&self, call: &'static str) -> Result<Verdict, ConnectorError> {
         *self.calls.lock().expect("not poisoned").entry(call).or_insert(0) += 1;
+        self.meet(call)?;
         match self.faults.strike() {
             Verdict::Refuse => Err(self.error(call, ErrorKind::Retryable, "no answer")),
             verdict @ (Verdict::Go | Verdict::DoAndLose) => Ok(verdict),

@@ -1,6 +1,7 @@
 //! Whole worlds for tests: `cargo xtask up` on ports and in folders of their own.
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::config::Credentials;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -144,6 +145,35 @@ impl World {
         found[1].as_str().expect("a text").to_owned()
     }
 
+    /// A provider's simulator, asked behind the service's back: `what` is below its control plane, without a body a GET.
+    pub fn simulator(&self, provider: &str, what: &str, order: Option<&Value>) -> Value {
+        let origin = self.ready["simulators"][provider].as_str().expect("the simulator's address");
+        let address = format!("{origin}/_sim/{provider}/{what}");
+        let answer = match order {
+            None => ureq::get(address).call(),
+            Some(order) => ureq::post(address).header("content-type", "application/json").send(order.to_string()),
+        };
+        let mut answer = answer.expect("the simulator answers");
+        // Ten thousand people are more than the client takes unasked.
+        answer.body_mut().with_config().limit(256 << 20).read_json().expect("JSON")
+    }
+
+    /// The processes of a function that this world's emulator runs: its programs lie in the world's folder.
+    pub fn processes(&self, function: &str) -> Vec<i32> {
+        let processes = fs::read_dir("/proc").expect("Linux").flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
+        let named = format!("-{function}");
+        let is_one = |pid: &i32| {
+            let ours = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.starts_with(&self.dir));
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let name = |variable: &[u8]| {
+                variable.starts_with(b"AWS_LAMBDA_FUNCTION_NAME=") && variable.ends_with(named.as_bytes())
+            };
+            ours && environment.split(|byte| *byte == 0).any(name)
+        };
+        pids.filter(is_one).collect()
+    }
+
     /// Ends it as Ctrl-C does, and waits.
     pub fn stop(mut self) {
         self.end();
@@ -160,6 +190,20 @@ impl Drop for World {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The most memory that a process has held, in kB; 0 when it has just ended.
+pub fn peak_kilobytes(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0)
+}
+
+/// Kills a process at once, as a machine that fails does.
+pub fn kill(pid: i32) {
+    let pid = Pid::from_raw(pid).expect("a process id is above zero");
+    // One that has just ended by itself needs no more.
+    let _gone = kill_process(pid, Signal::KILL);
 }
 
 fn target() -> PathBuf {

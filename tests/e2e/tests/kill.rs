@@ -1,10 +1,7 @@
 //! A worker that is killed in the middle of a first run: what the next one makes of it.
-use e2e::{Setup, World};
-use rustix::process::{Pid, Signal, kill_process};
+use e2e::{Setup, World, kill, peak_kilobytes};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -85,7 +82,7 @@ fn connect(world: &World) -> (String, String) {
     let wanted = json!({"profile": "teamleader-google-contacts", "crm": crm, "remote": id(&google), "settings": {},
         "enabled": true});
     let sync = world.must("POST", "/v1/syncs", &wanted);
-    let accounts = simulator(world, "accounts");
+    let accounts = world.simulator("google", "accounts", None);
     (id(&sync), accounts["accounts"][0].as_str().expect("the account that consented").to_owned())
 }
 
@@ -104,8 +101,8 @@ fn follow(world: &World, sync: &str, run: &str) -> Seen {
     let mut seen = Seen { kills: 0, took: Duration::ZERO, kilobytes: 0 };
     loop {
         let now = world.must("GET", &format!("/v1/runs/{run}"), &json!({}));
-        let workers = workers(&world.dir);
-        seen.kilobytes = workers.iter().map(|pid| memory(*pid)).fold(seen.kilobytes, u64::max);
+        let workers = world.processes("worker-contacts");
+        seen.kilobytes = workers.iter().map(|pid| peak_kilobytes(*pid)).fold(seen.kilobytes, u64::max);
         seen.took = begun.elapsed();
         match now["state"].as_str() {
             Some("done") => return seen,
@@ -132,36 +129,8 @@ fn follow(world: &World, sync: &str, run: &str) -> Seen {
     }
 }
 
-/// The processes of the contacts worker that this world's emulator runs: its programs lie in the world's folder.
-fn workers(dir: &Path) -> Vec<i32> {
-    let processes = fs::read_dir("/proc").expect("Linux").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()));
-    let is_one = |pid: &i32| {
-        let ours = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.starts_with(dir));
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let name = |variable: &[u8]| {
-            variable.starts_with(b"AWS_LAMBDA_FUNCTION_NAME=") && variable.ends_with(b"-worker-contacts")
-        };
-        ours && environment.split(|byte| *byte == 0).any(name)
-    };
-    pids.filter(is_one).collect()
-}
-
-/// The most memory that a process has held, in kB; 0 when it has just ended.
-fn memory(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0)
-}
-
-fn kill(pid: i32) {
-    let pid = Pid::from_raw(pid).expect("a process id is above zero");
-    // One that has just ended by itself needs no more.
-    let _gone = kill_process(pid, Signal::KILL);
-}
-
 fn everybody_is_there_once(world: &World, account: &str) {
-    let state = simulator(world, &format!("state?account={account}"));
+    let state = world.simulator("google", &format!("state?account={account}"), None);
     let people = state["people"].as_array().expect("people");
     let names: BTreeSet<&str> =
         people.iter().map(|person| person["names"][0]["familyName"].as_str().expect("a family name")).collect();
@@ -190,12 +159,4 @@ fn a_further_run_writes_nothing(world: &World, sync: &str) {
         sleep(LOOK);
     }
     panic!("a run without edits did not come to rest in two minutes");
-}
-
-/// Google's simulator, asked behind the service's back.
-fn simulator(world: &World, path: &str) -> Value {
-    let origin = world.ready["simulators"]["google"].as_str().expect("the simulator's address");
-    let mut answer = ureq::get(format!("{origin}/_sim/google/{path}")).call().expect("the simulator answers");
-    // Ten thousand people are more than the client takes unasked.
-    answer.body_mut().with_config().limit(256 << 20).read_json().expect("JSON")
 }

@@ -28,7 +28,7 @@ fn listening(world: &World, provider: &str, wanted: &Value) {
     at_rest(world, &sync);
     let shown = world.must("GET", &format!("/v1/syncs/{sync}"), &json!({}));
     assert_eq!(shown["push"]["state"], "on", "{shown}");
-    control(world, provider, "settings", &json!({"latency_ms": LATENCY_MS}));
+    world.simulator(provider, "settings", Some(&json!({"latency_ms": LATENCY_MS})));
 }
 
 fn appointments(world: &World, crm: &str) {
@@ -42,12 +42,12 @@ fn appointments(world: &World, crm: &str) {
             let (start, end) = ("2027-02-02T09:00:00Z", "2027-02-02T10:00:00Z");
             let event = json!({"summary": title, "start": {"dateTime": start}, "end": {"dateTime": end}});
             let order = json!({"account": account, "body": {"event": event}});
-            control(world, "google", "calendar/insert", &order);
+            world.simulator("google", "calendar/insert", Some(&order));
             arrives(world, "/crm/v1/blocks?", "title", &title)
         })
         .collect();
     report("google calendar", &times, APPOINTMENTS_MOST);
-    control(world, "google", "settings", &json!({"latency_ms": 0}));
+    world.simulator("google", "settings", Some(&json!({"latency_ms": 0})));
 }
 
 fn files(world: &World, crm: &str) {
@@ -71,7 +71,7 @@ fn files(world: &World, crm: &str) {
             })
             .collect();
         report(provider, &times, FILES_MOST);
-        control(world, provider, "settings", &json!({"latency_ms": 0}));
+        world.simulator(provider, "settings", Some(&json!({"latency_ms": 0})));
     }
 }
 
@@ -89,26 +89,15 @@ fn connect(world: &World, provider: &str) -> (String, String) {
     let connection = all["items"].as_array().expect("connections").iter().find(|one| one["provider"] == provider);
     let connection = connection.expect("a connection").clone();
     assert_eq!(connection["state"], "connected", "{connection}");
-    let accounts = ureq::get(address(world, provider, "accounts")).call();
-    let accounts: Value = accounts.expect("the simulator answers").body_mut().read_json().expect("JSON");
+    let accounts = world.simulator(provider, "accounts", None);
     (accounts["accounts"][0].as_str().expect("an account").to_owned(), id(&connection))
-}
-
-fn address(world: &World, provider: &str, what: &str) -> String {
-    let origin = world.ready["simulators"][provider].as_str().expect("the simulator's address");
-    format!("{origin}/_sim/{provider}/{what}")
-}
-
-fn control(world: &World, provider: &str, what: &str, order: &Value) -> Value {
-    let answer = ureq::post(address(world, provider, what)).header("content-type", "application/json");
-    answer.send(order.to_string()).expect("the simulator obeys").body_mut().read_json().expect("JSON")
 }
 
 /// The user saves a small file.
 fn put(world: &World, provider: &str, account: &str, path: &str) {
     let (what, path) =
         if provider == "dropbox" { ("files", format!("/{path}")) } else { ("drive/files", path.to_owned()) };
-    control(world, provider, what, &json!({"account": account, "files": [{"path": path, "text": path}]}));
+    world.simulator(provider, what, Some(&json!({"account": account, "files": [{"path": path, "text": path}]})));
 }
 
 /// Runs it, and waits until it has nothing more to do.

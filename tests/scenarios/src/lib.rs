@@ -1,6 +1,7 @@
 //! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
 //! What the provider was asked is part of what is proved.
 pub mod calendar;
+pub mod vendor_files;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::users::{NewUser, Role, User, Users};
-use tandem_builtin::{BuiltinCalendar, BuiltinMail, Crm, Kind as CrmKind};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks, Crm, Kind as CrmKind};
 use tandem_core::calendar::CalendarSettings;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, ContainerId, Side, SyncId, UserId};
@@ -20,14 +21,15 @@ use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_ports::table::Table;
 use tandem_sell::fake::FakeSell;
-use tandem_sell::{SellConfig, SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::filed::{FiledMail, KnownAddresses};
+use tandem_store::names::AppointmentNames;
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
-use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts, TeamleaderMail};
+use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderContacts, TeamleaderMail, TeamleaderMeetings};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
@@ -87,7 +89,7 @@ impl Connectors for Open {
         let container = ask.container.cloned();
         let region = ask.settings.region();
         if ask.profile.carries_tasks() {
-            return Ok(self.open_tasks(ask));
+            return self.open_tasks(ask).await;
         }
         if let Some(calendar) = &ask.settings.calendar {
             return self.open_calendar(ask, calendar).await;
@@ -138,18 +140,22 @@ impl Open {
         let ledger = Arc::new(FiledMail::of(store.clone(), clock.clone(), "teamleader", ACCOUNT));
         let book = Arc::new(KnownAddresses::of(store, clock.clone(), "teamleader", ACCOUNT));
         let (transport, config) = (self.teamleader.authorised(VENDOR), TeamleaderConfig::default());
-        Arc::new(TeamleaderMail::new(transport, clock, config, (ledger, book)))
+        Arc::new(TeamleaderMail::new(transport, self.teamleader.clone(), clock, config, (ledger, book)))
     }
 
-    fn open_tasks(&self, ask: Opening<'_>) -> Arc<dyn Connector> {
+    async fn open_tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let clock = self.clock.clone();
         if ask.side == Side::Right {
             let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
             let transport = self.google.authorised(&ask.connection.account.id);
-            return Arc::new(GoogleTasks::new(transport, clock, GoogleConfig::default(), ContainerId::new(list)));
+            return Ok(Arc::new(GoogleTasks::new(transport, clock, GoogleConfig::default(), ContainerId::new(list))));
+        }
+        if ask.connection.provider == "builtin" {
+            let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+            return Ok(Arc::new(BuiltinTasks::open(self.table.clone(), clock, account, user).await?));
         }
         let (transport, device) = (self.sell.authorised(VENDOR), format!("device of {}", ask.sync));
-        Arc::new(SellTasks::new(transport, clock, SellConfig::default(), device))
+        Ok(Arc::new(SellTasks::new(transport, clock, SellConfig::default(), device)))
     }
 
     async fn open_calendar(
@@ -163,12 +169,41 @@ impl Open {
             let transport = self.google.authorised(account);
             return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
         }
+        if ask.connection.provider == "teamleader" {
+            return Ok(Arc::new(self.meetings(account, calendar)));
+        }
         if ask.connection.provider == "zoho" {
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
             return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
         }
+        if ask.connection.provider == "sell" {
+            let transport = self.sell.authorised(VENDOR);
+            return Ok(Arc::new(SellAppointments::new(
+                transport,
+                self.clock.clone(),
+                SellConfig::default(),
+                calendar.remote_events,
+            )));
+        }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))
+    }
+}
+
+impl Open {
+    /// `account` is the user's; of `<account>/<user>` the user is one of Teamleader's colleagues.
+    fn meetings(&self, account: &str, calendar: &CalendarSettings) -> TeamleaderMeetings {
+        let transport = match account.split_once('/') {
+            Some((_, colleague)) => self.teamleader.authorised_as(VENDOR, colleague),
+            None => self.teamleader.authorised(VENDOR),
+        };
+        let names = AppointmentNames::of(Store::new(self.table.clone()), self.clock.clone(), "teamleader", VENDOR);
+        let options = MeetingOptions {
+            past_days: calendar.window_past_days,
+            future_days: calendar.window_future_days,
+            names: Arc::new(names),
+        };
+        TeamleaderMeetings::new(transport, self.clock.clone(), TeamleaderConfig::default(), options)
     }
 }
 
@@ -267,8 +302,15 @@ impl Story {
     }
 
     async fn connect(&self, profile: &str, settings: Value) {
-        let account = if self.crm_provider == "builtin" { ACCOUNT } else { VENDOR };
-        for (provider, account) in [(self.crm_provider, account), ("google", self.google_account)] {
+        let account = match self.crm_provider {
+            "builtin" => ACCOUNT.to_owned(),
+            // A colleague is another user of the same account.
+            "teamleader" if self.google_account != GOOGLE => {
+                format!("{VENDOR}/{}", self.teamleader.hire(VENDOR, self.google_account))
+            }
+            _ => VENDOR.to_owned(),
+        };
+        for (provider, account) in [(self.crm_provider, account.as_str()), ("google", self.google_account)] {
             let (id, user) = (self.connection(provider), UserId::new(&self.user.id));
             let connection = Connection {
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
@@ -562,6 +604,20 @@ pub fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
         "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
          <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
          <div class=\"gmail_quote\">the old message</div>\r\n"
+    )
+    .into_bytes()
+}
+
+/// A message with two attachments of one name.
+pub fn mail_with_files(id: &str, from: &str, to: &str) -> Vec<u8> {
+    let part = |head: &str, body: &str| format!("--b\r\n{head}\r\n\r\n{body}\r\n");
+    let file = "Content-Type: application/pdf; name=\"../../offer.pdf\"\r\nContent-Disposition: attachment";
+    format!(
+        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: Offer\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n{}{}{}--b--\r\n",
+        part("Content-Type: text/plain", "See attached."),
+        part(file, "the offer"),
+        part(file, "the offer, again"),
     )
     .into_bytes()
 }

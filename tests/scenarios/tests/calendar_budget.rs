@@ -23,7 +23,8 @@ fn meeting(number: usize) -> Value {
 /// Calls at Google since the log was emptied: batches that write, batches that read, other calls.
 fn calls(story: &Story) -> (usize, usize, Vec<(String, String, usize)>) {
     let all = story.google.calls();
-    let batch = |writes: bool| all.iter().filter(|(_, path, n)| path.starts_with("/batch/") && (*n > 0) == writes).count();
+    let batch =
+        |writes: bool| all.iter().filter(|(_, path, n)| path.starts_with("/batch/") && (*n > 0) == writes).count();
     let (writing, reading) = (batch(true), batch(false));
     (writing, reading, all.into_iter().filter(|(_, path, _)| !path.starts_with("/batch/")).collect())
 }
@@ -38,7 +39,10 @@ async fn two_thousand_events_with_two_hundred_series_are_44_write_calls_and_a_qu
     let run = done(&story).await;
     assert_eq!(run.counts.remote.created, 2_000, "{run:?}");
     let (writing, reading, others) = calls(&story);
-    println!("2,000 events with 200 series: {writing} batches that write, {reading} that read, {} other calls", others.len());
+    println!(
+        "2,000 events with 200 series: {writing} batches that write, {reading} that read, {} other calls",
+        others.len()
+    );
     assert!(writing <= 44, "{writing} batches that write");
     assert!(others.iter().all(|(method, _, writes)| method == "GET" && *writes == 0), "{others:?}");
     // 1,800 single ones, 200 series and an exception of each.

@@ -357,7 +357,9 @@ async fn e18_a_split_done_in_google_leaves_one_occurrence_a_week_in_whatever_ord
         let rest = format!("{id}_R20260126T080000");
         for step in order {
             match step {
-                0 => drop(story.does("patch", json!({"id": id, "event": {"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=2"]}}))),
+                0 => {
+                    drop(story.does("patch", json!({"id": id, "event": {"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=2"]}})))
+                }
                 1 => {
                     let event = json!({"id": rest, "summary": "Stand-up", "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4"],
                         "start": time("2026-01-26", "11:00"), "end": time("2026-01-26", "11:30")});
@@ -391,7 +393,8 @@ async fn made_anew_on_a_crm_that_keeps_no_names_an_appointment_is_known_by_title
     assert_eq!((crm.len(), google), (5, 2));
     let sync = story.sync().await;
     story.store.delete_sync(&sync).await.expect("a quiet table");
-    let anew = Sync { current_run: None, last_run: None, next_due_at: Some(story.clock.now()), settings_version: 0, ..sync };
+    let anew =
+        Sync { current_run: None, last_run: None, next_due_at: Some(story.clock.now()), settings_version: 0, ..sync };
     story.store.create_sync(&anew).await.expect("a quiet table");
     story.run().await;
     story.settles().await;

@@ -1,6 +1,6 @@
 //! Mail is tracked to the right contact: the M rows, and what each costs at Gmail.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
-use scenarios::{GOOGLE, Story, contact, mail};
+use scenarios::{GOOGLE, Story, contact, mail, mail_with_files};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_builtin::{Kind, Query, Record};
@@ -103,6 +103,30 @@ async fn labels_made_once_ask_for_tracking_a_task_or_a_contact_later_too() {
     assert_eq!(records(&story, Kind::Email).await.len(), 1);
     story.run().await;
     assert_eq!(records(&story, Kind::Task).await.len(), 1);
+}
+
+#[tokio::test]
+async fn s2_3_what_is_attached_becomes_files_of_the_contact_when_asked_for() {
+    for (setting, names) in [("left_out", &[][..]), ("filed", &["offer.pdf", "offer (2).pdf"][..])] {
+        let story = begins(json!({"track": "all_known", "attachments": setting})).await;
+        let jan = story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+        let raw = mail_with_files("1@x", "jan@x.example", GOOGLE);
+        for mailbox in [GOOGLE, "an@example.com"] {
+            story.google.mail_arrives(mailbox, &raw, &["INBOX"]);
+        }
+        story.run().await;
+        story.second_mailbox("google-2", "an@example.com", json!({"track": "all_known", "attachments": setting})).await;
+        story.settle().await;
+        let emails = records(&story, Kind::Email).await;
+        assert_eq!((emails.len(), emails[0]["attachments"].as_array().unwrap().len()), (1, names.len()));
+        let files = records(&story, Kind::File).await;
+        let mut shown: Vec<&str> = files.iter().map(|file| file["name"].as_str().unwrap()).collect();
+        shown.sort_unstable_by_key(|name| name.len());
+        assert_eq!(shown, names);
+        let folders = records(&story, Kind::Folder).await;
+        let place = |file: &Value| folders.iter().find(|folder| folder["id"] == file["parent"]).unwrap();
+        assert!(files.iter().all(|file| place(file)["parent"] == json!(jan) && place(file)["name"] == "E-mail"));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `teamleader-gmail` on Teamleader Focus itself: the M rows and S2-3…14, and what a run costs there.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
-use scenarios::{GOOGLE, Story, VENDOR, mail, object};
+use scenarios::{GOOGLE, Story, VENDOR, mail, mail_with_files, object};
 use serde_json::{Value, json};
 
 use tandem_core::mail::{Address, Mailbox};
@@ -185,6 +185,42 @@ async fn m09_one_message_in_two_connected_mailboxes_is_one_email() {
     story.run().await;
     assert_eq!(filed(&story), [("Offer?".to_owned(), piet)]);
     assert!(tracked(&story)[0]["content"].as_str().unwrap().contains(&format!("To: {GOOGLE}, {COLLEAGUE}")));
+}
+
+#[tokio::test]
+async fn s2_3_what_is_attached_becomes_files_of_the_contact_when_asked_for_and_is_read_from_the_mailbox_else() {
+    for (setting, files) in [("left_out", 0), ("filed", 2)] {
+        let story = begins(json!({"track": "all_known", "attachments": setting})).await;
+        let jan = story.teamleader.user_creates(VENDOR, person("Peeters", "jan@x.example"));
+        story.google.mail_arrives(GOOGLE, &mail_with_files("1@x", "jan@x.example", GOOGLE), &["INBOX"]);
+        story.teamleader.inject_on(Fault::LoseAnswer, &["emailTracking.create"]);
+        let run = story.run().await;
+        assert_eq!((run.state, tracked(&story).len()), (RunState::Done, 1), "{run:?}");
+        let made = story.teamleader.files_of(VENDOR);
+        assert_eq!(tracked(&story)[0]["attachments"].as_array().unwrap().len(), files);
+        let mut shown: Vec<_> = made.iter().map(|file| (file.name.as_str(), &file.bytes[..])).collect();
+        shown.sort_unstable();
+        let wanted: [(&str, &[u8]); 2] = [("offer.pdf", b"the offer"), ("offer.pdf", b"the offer, again")];
+        assert_eq!(shown, wanted[..files]);
+        assert!(made.iter().all(|file| file.subject == ("contact".to_owned(), jan.clone()) && file.folder == "E-mail"));
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_is_too_large_is_filed_with_its_head_and_a_link_and_is_not_read() {
+    let story = begins(json!({"track": "all_known", "attachments": "filed"})).await;
+    story.teamleader.user_creates(VENDOR, person("Peeters", "jan@x.example"));
+    let mut raw = mail("1@x", "jan@x.example", GOOGLE, "The film");
+    raw.resize(26 * 1024 * 1024, b'x');
+    let id = story.google.mail_arrives(GOOGLE, &raw, &["INBOX"]);
+    story.run().await;
+    let all = tracked(&story);
+    let content = all[0]["content"].as_str().unwrap();
+    for said in ["From: jan@x.example", "is too large", &format!("#all/{id}")] {
+        assert!(content.contains(said), "{said} in {content}");
+    }
+    let reads = story.google.calls().iter().filter(|(_, path, _)| path.contains(&format!("/messages/{id}"))).count();
+    assert_eq!(reads, 0, "its body is not asked for");
 }
 
 #[tokio::test]

@@ -13,14 +13,38 @@ use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
-use tandem_store::run::Run;
+use tandem_store::run::{Run, RunState};
 use tandem_store::sync::{Sync, SyncState};
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
-use tandem_testkit::files::{FilesCharacter, MemoryFiles, State, like_a_crm_with_files};
+use tandem_testkit::files::{FilesCharacter, MemoryFiles, State, like_a_crm_with_files, like_drive, like_dropbox};
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::queue::MemoryQueue;
 use tandem_testkit::secrets::MemorySecrets;
+
+/// Both sorts of remote.
+pub const REMOTES: [fn() -> FilesCharacter; 2] = [like_dropbox, like_drive];
+
+/// A company with a file and a file in a folder, in sync; the company's id.
+pub async fn in_sync(remote: FilesCharacter, settings: Value) -> (FilesWorld, String) {
+    let world = FilesWorld::new(remote, settings).await;
+    let acme = world.in_crm(|crm| {
+        let acme = crm.record("companies", "17", "Acme");
+        crm.file(&acme, "offer.txt", b"offer");
+        let folder = crm.folder(Some(&acme), "Plans");
+        crm.file(&folder, "plan.txt", b"plan");
+        acme
+    });
+    let run = world.run().await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.error);
+    world.take_calls();
+    (world, acme)
+}
+
+/// There is this at this path.
+pub fn has(paths: &BTreeMap<String, String>, path: &str, what: &str) {
+    assert_eq!(paths.get(path).map(String::as_str), Some(what), "{path} in {paths:?}");
+}
 
 /// A world of files.
 pub struct FilesWorld {
@@ -70,6 +94,15 @@ impl FilesWorld {
 
     /// A world with another CRM.
     pub async fn with(crm: FilesCharacter, remote: FilesCharacter, settings: Value) -> FilesWorld {
+        Self::configured((crm, remote), settings, EngineConfig::default()).await
+    }
+
+    /// A world with other limits of the engine.
+    pub async fn configured(
+        (crm, remote): (FilesCharacter, FilesCharacter),
+        settings: Value,
+        config: EngineConfig,
+    ) -> FilesWorld {
         let clock = Arc::new(ManualClock::default());
         let faults = Arc::new(Faults::default());
         let table = Arc::new(MemoryTable::with_faults(Arc::clone(&faults)));
@@ -79,7 +112,6 @@ impl FilesWorld {
         let remote = MemoryFiles::new(remote, clock.clone(), Arc::clone(&faults));
         let connectors = Arc::new(Both { crm: crm.clone(), remote: remote.clone() });
         let secrets = Arc::new(MemorySecrets);
-        let config = EngineConfig::default();
         let engine = Engine::new(store.clone(), queue.clone(), clock.clone(), secrets, connectors, config);
         let (sync, job) = (SyncId::new("sync-1"), Duration::from_secs(50));
         let world = FilesWorld { crm, remote, clock, queue, table, faults, engine, store, sync, job };
@@ -91,18 +123,9 @@ impl FilesWorld {
         let user = UserId::new("user-1");
         for (id, provider) in [("conn-crm", "builtin"), ("conn-remote", "dropbox")] {
             let connection = Connection {
-                id: ConnectionId::new(id),
-                user: user.clone(),
-                provider: provider.to_owned(),
-                account: Account { id: format!("{provider}-account"), name: String::new(), email: String::new() },
+                account: Account { id: format!("{provider}-account"), ..Account::default() },
                 state: ConnectionState::Connected,
-                scopes: vec![],
-                tokens: None,
-                tokens_version: 0,
-                rests_until: None,
-                api_origin: None,
-                refresh_in_doubt: false,
-                created_at: self.clock.now(),
+                ..Connection::new(ConnectionId::new(id), user.clone(), provider, self.clock.now())
             };
             self.store.create_connection(&connection).await.expect("a quiet table");
         }
@@ -156,9 +179,18 @@ impl FilesWorld {
 
     /// Lets time pass and jobs run until the sync is at rest.
     pub async fn settle(&self) -> usize {
+        self.settle_watched(|_| {}).await
+    }
+
+    /// The same, with something done before each job.
+    pub async fn settle_watched(&self, mut before: impl FnMut(&FilesWorld)) -> usize {
         let mut jobs = 0;
         for _ in 0..400 {
-            while self.deliver(0).await {
+            loop {
+                before(self);
+                if !self.deliver(0).await {
+                    break;
+                }
                 jobs += 1;
                 assert!(jobs < 3_000, "the sync never comes to rest");
             }

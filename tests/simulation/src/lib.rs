@@ -3,6 +3,7 @@
 //! Everything follows from a seed; a failure prints it.
 pub mod calendar;
 pub mod files;
+pub mod large;
 pub mod machine;
 pub mod provider;
 pub mod world;

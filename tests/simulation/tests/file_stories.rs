@@ -1,39 +1,22 @@
 //! The F rows of the scenarios, on both sorts of remote, with doubles in memory.
-use serde_json::{Value, json};
-use simulation::files::FilesWorld;
+use serde_json::json;
+use simulation::files::{FilesWorld, REMOTES, has, in_sync};
+use std::time::Duration;
+use tandem_ports::infra::Trigger;
 use tandem_store::run::RunState;
 use tandem_testkit::files::{
     Content, FilesCharacter, NodeKind, SaysHashes, like_a_crm_with_files, like_drive, like_dropbox,
 };
-
-const REMOTES: [fn() -> FilesCharacter; 2] = [like_dropbox, like_drive];
-
-/// A company with a file and a file in a folder, in sync; the company's id.
-async fn in_sync(remote: FilesCharacter, settings: Value) -> (FilesWorld, String) {
-    let world = FilesWorld::new(remote, settings).await;
-    let acme = world.in_crm(|crm| {
-        let acme = crm.record("companies", "17", "Acme");
-        crm.file(&acme, "offer.txt", b"offer");
-        let folder = crm.folder(Some(&acme), "Plans");
-        crm.file(&folder, "plan.txt", b"plan");
-        acme
-    });
-    let run = world.run().await;
-    assert_eq!(run.state, RunState::Done, "{:?}", run.error);
-    world.take_calls();
-    (world, acme)
-}
-
-fn has(paths: &std::collections::BTreeMap<String, String>, path: &str, what: &str) {
-    assert_eq!(paths.get(path).map(String::as_str), Some(what), "{path} in {paths:?}");
-}
 
 #[tokio::test]
 async fn f01_a_record_without_files_has_an_empty_folder_with_its_number() {
     for remote in REMOTES {
         let world = FilesWorld::new(remote(), json!({})).await;
         world.in_crm(|crm| crm.record("companies", "17", "Acme / Sons"));
-        world.run().await;
+        // Two triggers at once, and each of their jobs delivered.
+        world.rule().await;
+        world.engine.start_run(&world.sync_now().await, Trigger::Manual).await.expect("may be started");
+        world.settle().await;
         has(&world.remote_paths(), "Companies/Acme ／ Sons (17)", "/");
         assert_eq!(world.remote_paths().len(), 2);
         world.run().await;
@@ -144,12 +127,18 @@ async fn f05_a_deletion_on_both_sides_cleans_the_row_without_a_write() {
 
 #[tokio::test]
 async fn f06_different_edits_are_both_kept_on_both_sides() {
-    for (conflict, winner, loser) in [("crm_wins", "from crm", "remote"), ("remote_wins", "from remote", "crm")] {
+    // Under `newest_wins` the last of these two edits is the remote's.
+    for (conflict, winner, loser) in [
+        ("crm_wins", "from crm", "remote"),
+        ("remote_wins", "from remote", "crm"),
+        ("newest_wins", "from remote", "crm"),
+    ] {
         for remote in REMOTES {
             let (world, _) = in_sync(remote(), json!({"conflict": conflict})).await;
             let (here, there) =
                 (world.id(&world.crm, "Acme/offer.txt"), world.id(&world.remote, "Companies/Acme (17)/offer.txt"));
             world.in_crm(|crm| crm.edit(&here, b"from crm"));
+            world.clock.advance(Duration::from_secs(60));
             world.at_remote(|remote| remote.edit(&there, b"from remote"));
             let run = world.run().await;
             assert_eq!(run.state, RunState::Done);

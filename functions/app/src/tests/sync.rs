@@ -1,5 +1,7 @@
 //! Syncs, runs and records.
 use super::*;
+use tandem_core::record::ConnectionId;
+use tandem_store::connection::{Account, Connection, ConnectionState};
 
 const PROFILE: &str = "teamleader-google-contacts";
 
@@ -31,6 +33,34 @@ async fn a_sync_is_made_with_its_profiles_defaults_changed_and_removed() {
     assert_eq!(world.get(&an, &one).await.body["settings"]["frequency_minutes"], 30);
     assert_eq!(world.call(&an, "DELETE", &one, Value::Null).await.status, StatusCode::NO_CONTENT);
     assert_eq!(world.get(&an, &one).await.error(), (404, "not_found", ""));
+}
+
+#[tokio::test]
+async fn s4_4_a_dropbox_account_that_may_be_professional_works_and_the_vendors_limits_warn_of_it() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let crm = world.call(&an, "POST", "/v1/connections", json!({"provider": "builtin"})).await.text("id");
+    let user = world.state.store.connection(&ConnectionId::new(&crm)).await.unwrap().unwrap().user;
+    for (plan, warned) in [("pro", true), ("basic", false)] {
+        let remote = Connection {
+            account: Account { id: format!("dbid:{plan}"), ..Account::default() },
+            state: ConnectionState::Connected,
+            plan: Some(plan.to_owned()),
+            ..Connection::new(ConnectionId::new(plan), user.clone(), "dropbox", world.clock.now())
+        };
+        world.state.store.create_connection(&remote).await.unwrap();
+        let body = json!({"profile": "teamleader-dropbox", "crm": crm, "remote": plan,
+            "settings": {"limits": "vendor"}});
+        let made = world.call(&an, "POST", "/v1/syncs", body).await;
+        assert_eq!((made.status, &made.body["enabled"]), (StatusCode::CREATED, &json!(true)), "{}", made.body);
+        let one = format!("/v1/syncs/{}", made.text("id"));
+        for shown in [made.body, world.get(&an, &one).await.body] {
+            let said = shown["caution"].as_str().is_some_and(|said| said.contains("Dropbox Professional"));
+            assert_eq!(said, warned, "{plan}: {shown}");
+        }
+        let without = world.call(&an, "PATCH", &one, json!({"settings": {"limits": "none"}})).await.body;
+        assert_eq!(without["caution"], Value::Null, "{plan}");
+    }
 }
 
 #[tokio::test]
@@ -173,6 +203,7 @@ async fn a_stranger_finds_nothing_of_mine() {
         ("GET", format!("/v1/syncs/{sync}/records")),
         ("POST", format!("/v1/syncs/{sync}/confirm")),
         ("POST", format!("/v1/syncs/{sync}/retry")),
+        ("POST", format!("/v1/syncs/{sync}/records/r%23x/convert")),
         ("GET", format!("/v1/runs/{run}")),
         ("GET", format!("/v1/runs/{run}/changes")),
         ("POST", format!("/v1/runs/{run}/undo")),

@@ -18,6 +18,13 @@ async fn drive() -> World {
     world
 }
 
+async fn dropbox() -> World {
+    let world = World::begins("teamleader-dropbox", json!({})).await;
+    world.run().await;
+    drop(world.letters());
+    world
+}
+
 /// Bursts, and what is a run of its own: the next letters are about one change.
 async fn changed(world: &World, name: &str) -> Letter {
     world.remote_saves(name, "bytes");
@@ -39,9 +46,7 @@ async fn a_file_put_into_drive_is_at_the_crm_record_by_one_push_and_one_job() {
 
 #[tokio::test]
 async fn a_file_put_into_dropbox_is_at_the_crm_record_by_one_push_and_one_job() {
-    let world = World::begins("teamleader-dropbox", json!({})).await;
-    world.run().await;
-    drop(world.letters());
+    let world = dropbox().await;
     world.remote_saves("offer.txt", "bytes");
     assert_eq!(world.post().await, [200]);
     assert_eq!(world.queue.len(), 1);
@@ -91,64 +96,62 @@ async fn the_history_id_of_a_mail_push_does_not_move_where_the_delta_begins() {
 
 #[tokio::test]
 async fn a_burst_is_one_job_however_it_is_doubled_and_reordered() {
-    let world = drive().await;
-    let mut letters = Vec::new();
-    for number in 0..5 {
-        letters.push(changed(&world, &format!("{number}.txt")).await);
+    for world in [drive().await, dropbox().await] {
+        let mut letters = Vec::new();
+        for number in 0..5 {
+            letters.push(changed(&world, &format!("{number}.txt")).await);
+        }
+        letters.reverse();
+        for letter in letters.iter().chain(&letters) {
+            assert_eq!(world.send(letter).await, 200);
+        }
+        assert_eq!(world.queue.len(), 1);
+        world.settle().await;
+        assert_eq!(world.crm_files().await.len(), 5);
+        let before = world.looks();
+        // One that is late finds nothing, and harms nothing.
+        assert_eq!(world.send(&letters[0]).await, 200);
+        let run = world.settle().await;
+        assert_eq!((run.state, run.counts.writes()), (RunState::Done, 0));
+        assert!(world.looks() > before, "it was looked at");
     }
-    letters.reverse();
-    for letter in letters.iter().chain(&letters) {
-        assert_eq!(world.send(letter).await, 200);
-    }
-    assert_eq!(world.queue.len(), 1);
-    world.settle().await;
-    assert_eq!(world.crm_files().await.len(), 5);
-    let quiet = world.google_calls("/changes");
-    // One that is late finds nothing, and harms nothing.
-    assert_eq!(world.send(&letters[0]).await, 200);
-    let run = world.settle().await;
-    assert_eq!((run.state, run.counts.writes()), (RunState::Done, 0));
-    assert!(world.google_calls("/changes") > quiet, "it was looked at");
 }
 
 #[tokio::test]
 async fn notifications_at_the_same_moment_begin_one_run() {
-    let world = drive().await;
-    let letter = changed(&world, "offer.txt").await;
-    let (a, b, c) = tokio::join!(world.send(&letter), world.send(&letter), world.send(&letter));
-    assert_eq!((a, b, c), (200, 200, 200));
-    assert_eq!(world.queue.len(), 1);
+    for world in [drive().await, dropbox().await] {
+        let letter = changed(&world, "offer.txt").await;
+        let (a, b, c) = tokio::join!(world.send(&letter), world.send(&letter), world.send(&letter));
+        assert_eq!((a, b, c), (200, 200, 200));
+        assert_eq!(world.queue.len(), 1);
+    }
 }
 
 #[tokio::test]
 async fn what_is_told_during_a_run_is_looked_at_exactly_once_more() {
-    let world = drive().await;
-    world.remote_saves("before.txt", "bytes");
-    let letter = world.letters().remove(0);
-    // What a run with nothing midway asks.
-    world.send(&letter).await;
-    world.settle().await;
-    world.google.forget_calls();
-    world.send(&letter).await;
-    world.settle().await;
-    let once = world.google_calls("/changes");
-    world.google.forget_calls();
-    world.send(&letter).await;
-    world.comes_midway(&letter);
-    let run = world.settle().await;
-    assert_eq!(world.google_calls("/changes"), 2 * once, "one look, and one more");
-    assert_eq!(run.state, RunState::Done);
-    assert!(world.queue.is_empty());
-    // The same for many at once.
-    world.google.forget_calls();
-    world.send(&letter).await;
-    assert!(world.store.note_heard(&SyncId::new("sync-1")).await.is_ok());
-    for _ in 0..4 {
-        world.send(&letter).await;
+    for world in [drive().await, dropbox().await] {
+        world.remote_saves("before.txt", "bytes");
+        let letter = world.letters().remove(0);
+        let looks = async |told: &[Letter], midway: Option<&Letter>| {
+            let before = world.looks();
+            for letter in told {
+                world.send(letter).await;
+            }
+            if let Some(letter) = midway {
+                world.comes_midway(letter);
+            }
+            let run = world.settle().await;
+            assert_eq!((run.state, world.queue.is_empty()), (RunState::Done, true));
+            world.looks() - before
+        };
+        // What a run with nothing midway asks.
+        looks(&[letter.clone()], None).await;
+        let once = looks(&[letter.clone()], None).await;
+        assert_eq!(looks(&[letter.clone()], Some(&letter)).await, 2 * once, "one look, and one more");
+        // The same for many at once.
+        let many = vec![letter.clone(); 5];
+        assert_eq!(looks(&many, Some(&letter)).await, 2 * once);
     }
-    world.comes_midway(&letter);
-    world.settle().await;
-    assert_eq!(world.google_calls("/changes"), 2 * once);
 }
 
 #[tokio::test]
@@ -223,7 +226,8 @@ async fn a_calendars_notification_is_answered_within_50_ms_of_our_own_time() {
     drop(world.letters());
     let mut times: Vec<Duration> = Vec::new();
     for number in 0..200 {
-        let day = json!({"summary": format!("Day {number}"), "start": {"date": "2026-02-01"}, "end": {"date": "2026-02-02"}});
+        let day =
+            json!({"summary": format!("Day {number}"), "start": {"date": "2026-02-01"}, "end": {"date": "2026-02-02"}});
         world.google.user_does(ACCOUNT, "insert", &json!({"event": day}));
         for letter in world.letters() {
             let begun = std::time::Instant::now();

@@ -4,6 +4,7 @@
 //! A file appears once its bytes are there: an upload by address is a pending entry until then ([`Files::settle`]).
 mod access;
 mod side;
+mod uploads;
 pub(crate) mod write;
 
 pub use side::{BuiltinFiles, FileOptions};
@@ -31,6 +32,9 @@ use tandem_ports::table::{Index, Item, Query, Write};
 const UPLOAD_TIME: Duration = Duration::from_secs(24 * 3600);
 /// How long a download address is good.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(600);
+/// Largest file in bytes that is hashed when its upload is settled: that must not take longer than a request may, and these
+/// are some three seconds. A larger one has no hash until a sync carries it, which hashes it on the way.
+const HASHED_AT_ONCE: u64 = 256 * 1024 * 1024;
 /// Most folders within each other.
 const DEPTH: usize = 50;
 
@@ -240,7 +244,7 @@ impl Files {
         let ledger = self.crm.ledger(actor);
         let record = file_or_folder(&ledger, id).await?;
         access::require_edit(actor, &access::subject_of(&ledger, &record).await?)?;
-        let gone = write::remove(&ledger, id, expect).await?;
+        let gone = write::remove(&ledger, id, expect, write::Within::Goes).await?;
         Ok(self.blobs.remove(&gone).await?)
     }
 
@@ -280,7 +284,7 @@ pub(crate) async fn settle(ledger: &Ledger, blobs: &dyn BlobStore) -> Result<(),
             }
             continue;
         };
-        let hashes = hash(blobs, &blob, size).await?;
+        let hashes = if size > HASHED_AT_ONCE { Hashes::none() } else { hash(blobs, &blob, size).await? };
         let content = write::Content { size, hashes, content_type: pending.content_type.clone(), blob: blob.clone() };
         let id = item.key.sk.clone();
         let done = if pending.replaces {

@@ -427,8 +427,8 @@ impl Kind {
         Kind::ListView,
     ];
     /// The types that files can belong to.
-    pub const WITH_FILES: [Kind; 6] =
-        [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product];
+    pub const WITH_FILES: [Kind; 7] =
+        [Kind::Contact, Kind::Company, Kind::Lead, Kind::Deal, Kind::Project, Kind::Product, Kind::Meeting];
     /// The types that are found by their addresses: mail is filed at the first two, appointments are shown on all.
     pub(crate) const ADDRESSED: [Kind; 3] = [Kind::Contact, Kind::Company, Kind::Lead];
     /// The types that a segment or list view can pick from.

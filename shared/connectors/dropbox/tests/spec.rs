@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tandem_core::files::entry::{EntryKind, Hashes};
 use tandem_core::files::hash::Digests;
 use tandem_core::record::{Marker, RemoteId};
-use tandem_dropbox::auth::{self, SCOPES, SignIn};
+use tandem_dropbox::auth::{self, SCOPES};
 use tandem_dropbox::fake::{FakeDropbox, UserFile};
 use tandem_dropbox::{DropboxConfig, DropboxFiles, Sessions};
 use tandem_ports::files::{
@@ -17,6 +17,7 @@ use tandem_ports::files::{
     Relocation, Removal, Target, Upload,
 };
 use tandem_ports::infra::{HttpTransport, TransportError};
+use tandem_ports::oauth::Revocation;
 use tandem_testkit::clock::ManualClock;
 
 const ACCOUNT: &str = "jan@example.com";
@@ -262,9 +263,10 @@ async fn everything_asked() -> Vec<Exchange> {
     side.changes(Some(&cursor)).await.expect("a page");
     fake.expire_cursors();
     side.changes(Some(&cursor)).await.expect_err("expired");
-    let endpoints = auth::endpoints(&config, SignIn::AsYouAre);
+    let endpoints = auth::endpoints(&config);
     recorder.send((endpoints.whoami)(&endpoints, None)).await.expect("an answer");
-    recorder.send(auth::revocation(&config)).await.expect("an answer");
+    let Revocation::Call(revoke) = endpoints.revocation else { panic!("{:?}", endpoints.revocation) };
+    recorder.send(revoke(&endpoints)).await.expect("an answer");
     std::mem::take(&mut *recorder.seen.lock().expect("not poisoned"))
 }
 

@@ -2,7 +2,7 @@
 use crate::config::GoogleConfig;
 use bytes::Bytes;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// See and change contacts.
 pub const SCOPE_CONTACTS: &str = "https://www.googleapis.com/auth/contacts";
@@ -77,11 +77,12 @@ pub fn endpoints(config: &GoogleConfig, kinds: &[&str]) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/o/oauth2/v2/auth", config.accounts_url),
         token_url: format!("{}/token", config.oauth_url),
-        revoke_url: Some(format!("{}/revoke", config.oauth_url)),
+        revocation: Revocation::Form(format!("{}/revoke", config.oauth_url)),
         scopes: scopes_for(kinds),
         required_scopes: Vec::new(),
         scope_separator: " ",
         authorize_parameters: AUTHORIZE_PARAMETERS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        again_parameters: Vec::new(),
         pkce: true,
         client_auth: ClientAuth::Body,
         token_scheme: "Bearer",
@@ -89,6 +90,7 @@ pub fn endpoints(config: &GoogleConfig, kinds: &[&str]) -> OAuthEndpoints {
         api_url: config.certs_url.clone(),
         identity,
         other_accounts_servers: Vec::new(),
+        holders: Holders::Any,
     }
 }
 
@@ -109,5 +111,5 @@ struct UserInfo {
 
 fn identity(body: &[u8]) -> Option<Identity> {
     let info: UserInfo = serde_json::from_slice(body).ok()?;
-    Some(Identity { id: info.sub, name: info.name, email: info.email })
+    Some(Identity { id: info.sub, name: info.name, email: info.email, plan: None })
 }

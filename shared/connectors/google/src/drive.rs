@@ -157,13 +157,13 @@ impl FileSide for GoogleDrive {
     async fn children(&self, folders: &[FolderRef], from: Option<&Cursor>) -> Result<ChildrenPage> {
         const OPERATION: &str = "drive.files.list";
         if folders.is_empty() {
-            return Ok(ChildrenPage { entries: Vec::new(), next: None });
+            return Ok(ChildrenPage { entries: Vec::new(), unreadable: Vec::new(), next: None });
         }
         let page = from.map(|cursor| Position::read(OPERATION, cursor)).transpose()?;
         let ids: Vec<&str> = folders.iter().map(|folder| folder.id.as_str()).collect();
         let list: FileList = self.call(api::children(self.origin(), &ids, page.as_deref())?).await?;
         let entries = list.files.iter().filter_map(map::entry).collect();
-        Ok(ChildrenPage { entries, next: list.next_page_token.map(Position::cursor) })
+        Ok(ChildrenPage { entries, unreadable: Vec::new(), next: list.next_page_token.map(Position::cursor) })
     }
 
     async fn get(&self, entries: &[EntryRef]) -> Result<Vec<Option<Entry>>> {

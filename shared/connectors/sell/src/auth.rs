@@ -3,7 +3,7 @@ use crate::api::USER_AGENT;
 use crate::config::SellConfig;
 use bytes::Bytes;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// `sync` opens the Sync API, `profile` lets us ask whose account it is.
 pub const SCOPES: [&str; 4] = ["read", "write", "profile", "sync"];
@@ -23,11 +23,12 @@ pub fn endpoints(config: &SellConfig) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/oauth2/authorize", config.api_url),
         token_url: format!("{}/oauth2/token", config.api_url),
-        revoke_url: Some(format!("{}/oauth2/revoke", config.api_url)),
+        revocation: Revocation::Form(format!("{}/oauth2/revoke", config.api_url)),
         required_scopes: scopes.clone(),
         scopes,
         scope_separator: " ",
         authorize_parameters: Vec::new(),
+        again_parameters: Vec::new(),
         pkce: false,
         client_auth: ClientAuth::Basic,
         token_scheme: "Bearer",
@@ -35,6 +36,7 @@ pub fn endpoints(config: &SellConfig) -> OAuthEndpoints {
         api_url: config.api_url.clone(),
         identity,
         other_accounts_servers: Vec::new(),
+        holders: Holders::Any,
     }
 }
 
@@ -68,6 +70,7 @@ fn identity(body: &[u8]) -> Option<Identity> {
         id: user.id.to_string(),
         name: user.name.unwrap_or_default(),
         email: user.email.unwrap_or_default(),
+        plan: None,
     })
 }
 

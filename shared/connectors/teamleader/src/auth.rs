@@ -4,7 +4,7 @@ use crate::config::TeamleaderConfig;
 use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// The endpoints under these origins. Scopes are chosen on the integration's settings page at Teamleader, so none is
 /// asked for; neither PKCE nor a revoke address is documented.
@@ -12,11 +12,12 @@ pub fn endpoints(config: &TeamleaderConfig) -> OAuthEndpoints {
     OAuthEndpoints {
         authorize_url: format!("{}/oauth2/authorize", config.auth_url),
         token_url: format!("{}/oauth2/access_token", config.auth_url),
-        revoke_url: None,
+        revocation: Revocation::ByUser,
         scopes: Vec::new(),
         required_scopes: Vec::new(),
         scope_separator: " ",
         authorize_parameters: Vec::new(),
+        again_parameters: Vec::new(),
         pkce: false,
         client_auth: ClientAuth::Body,
         token_scheme: "Bearer",
@@ -24,6 +25,7 @@ pub fn endpoints(config: &TeamleaderConfig) -> OAuthEndpoints {
         api_url: config.api_url.clone(),
         identity,
         other_accounts_servers: Vec::new(),
+        holders: Holders::Any,
     }
 }
 
@@ -71,6 +73,7 @@ fn identity(body: &[u8]) -> Option<Identity> {
         id: format!("{}/{}", data.account.id, data.id),
         name: name.trim().to_owned(),
         email: data.email.unwrap_or_default(),
+        plan: None,
     })
 }
 

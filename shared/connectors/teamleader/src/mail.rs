@@ -3,6 +3,7 @@
 //! Teamleader keeps no sender, date or `Message-ID` of a tracked e-mail, and knows neither a change nor a deletion of
 //! one. So the head of a message is written into its content; what was filed is kept in our own ledger; and where a
 //! write was begun and its end is unknown, the list of that contact is looked through for our reference first.
+mod attachments;
 mod holders;
 
 use crate::api::requests::{self, Page, Sort};
@@ -11,6 +12,7 @@ use crate::config::TeamleaderConfig;
 use crate::error::{self, PROVIDER};
 use crate::wire::{Data, Made, text};
 use async_trait::async_trait;
+use attachments::Attached;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,8 @@ type Row = Map<String, Value>;
 /// The mail side of one Teamleader account.
 pub struct TeamleaderMail {
     api: Api,
+    /// Adds no token: temporary addresses of files get none.
+    bare: Arc<dyn HttpTransport>,
     clock: Arc<dyn Clock>,
     ledger: Arc<dyn MailLedger>,
     book: Arc<dyn AddressBook>,
@@ -86,12 +90,23 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Whether a message's attachments become files of the record that it is filed at.
+#[derive(Clone, Copy)]
+enum Attach {
+    /// Yes.
+    Here,
+    /// They are at the first record of the message.
+    Elsewhere,
+}
+
 /// The head as lines, the text, and our reference.
-fn content(mail: &TrackedMail) -> String {
+fn content(mail: &TrackedMail, attached: &Attached) -> String {
     let envelope = &mail.envelope;
     let all = |people: &[Mailbox]| people.iter().map(Mailbox::shown).collect::<Vec<_>>().join(", ");
     let at = envelope.sent_at.map(|at| at.to_string()).unwrap_or_default();
-    let attached: Vec<&str> = mail.body.attachments.iter().map(|attached| attached.name.as_str()).collect();
+    let here = |name: &String| attached.names.contains(name) || attached.refused.contains(name);
+    let names = mail.body.attachments.iter().map(|attachment| attachment.name.clone());
+    let elsewhere: Vec<String> = names.filter(|name| !here(name)).collect();
     let direction = match mail.direction {
         Direction::In => "incoming",
         Direction::Out => "outgoing",
@@ -102,7 +117,9 @@ fn content(mail: &TrackedMail) -> String {
         ("To", all(&envelope.to)),
         ("Cc", all(&envelope.cc)),
         ("Date", at),
-        ("Attachments, only in the mailbox", attached.join(", ")),
+        ("Attachments", attached.names.join(", ")),
+        ("Attachments, at another record of this message", elsewhere.join(", ")),
+        ("Attachments, only in the mailbox", attached.refused.join(", ")),
     ];
     let line = |(name, said): &(&str, String)| format!("{name}: {}", escaped(said));
     let head: Vec<String> = lines.iter().filter(|(_, said)| !said.is_empty()).map(line).collect();
@@ -114,15 +131,16 @@ fn content(mail: &TrackedMail) -> String {
 }
 
 impl TeamleaderMail {
-    /// `transport` adds the account's access token; `ledger` and `book` are that account's.
+    /// `transport` adds the account's access token, `bare` does not; `ledger` and `book` are that account's.
     pub fn new(
         transport: Arc<dyn HttpTransport>,
+        bare: Arc<dyn HttpTransport>,
         clock: Arc<dyn Clock>,
         config: TeamleaderConfig,
         (ledger, book): (Arc<dyn MailLedger>, Arc<dyn AddressBook>),
     ) -> Self {
         let api = Api::new(transport, Arc::clone(&clock), config.api_url);
-        Self { api, clock, ledger, book, caught_up: Mutex::default() }
+        Self { api, bare, clock, ledger, book, caught_up: Mutex::default() }
     }
 
     async fn page(&self, call: Call) -> Result<Answer<Data<Vec<Row>>>> {
@@ -134,12 +152,12 @@ impl TeamleaderMail {
     }
 
     /// Makes something that Teamleader itself would make twice: `key` says of what there may be one, `find` looks for what
-    /// an earlier try may have made. Of `find` and `call` what is not needed is not begun.
+    /// an earlier try may have made. Of `find` and `make` what is not needed is not begun.
     async fn made_once(
         &self,
         key: &str,
         find: impl Future<Output = Result<Option<RemoteId>>> + Send,
-        call: impl Future<Output = Result<Call>> + Send,
+        make: impl Future<Output = Result<RemoteId>> + Send,
     ) -> Result<(RemoteId, FiledHow)> {
         let begun = match self.ledger.begin(key).await? {
             Entered::Done(id) => return Ok((id, FiledHow::Found)),
@@ -152,8 +170,7 @@ impl TeamleaderMail {
             if let Some(id) = found {
                 return Ok((id, FiledHow::Found));
             }
-            let call = call.await.map_err(|error| (Left::Nothing, error))?;
-            self.made(call).await.map(|id| (id, FiledHow::Made)).map_err(|error| (left_by(&error), error))
+            make.await.map(|id| (id, FiledHow::Made)).map_err(|error| (left_by(&error), error))
         };
         match made.await {
             Ok((id, how)) => {
@@ -187,7 +204,12 @@ impl TeamleaderMail {
     }
 
     /// Files a message at one contact or company, once; whether this call made it.
-    async fn file_at(&self, mail: &TrackedMail, subject: &Subject) -> Result<(RemoteId, FiledHow)> {
+    async fn file_at(&self, mail: &TrackedMail, subject: &Subject, attach: Attach) -> Result<(RemoteId, FiledHow)> {
+        // Before the e-mail: one that is there has all that belongs to it. And before it is begun: it may take long.
+        let attached = match attach {
+            Attach::Here => self.attach(mail, subject).await?,
+            Attach::Elsewhere => Attached::default(),
+        };
         let key = format!("mail:{}:{}:{}", mail.key, kind(subject), subject.id.as_str());
         let placed = |id: &str| Place { subject: subject.clone(), id: id.to_owned() }.written();
         let find = async {
@@ -196,11 +218,15 @@ impl TeamleaderMail {
             let row = self.found(|page| requests::tracked(&whole(subject), page), is_it).await?;
             Ok(row.map(|row| RemoteId::new(text(row.get("id")))))
         };
-        let call = async {
-            let body = json!({"subject": whole(subject), "title": mail.envelope.subject, "content": content(mail)});
-            Ok(Call { method: "emailTracking.create", body })
+        let make = async {
+            let content = content(mail, &attached);
+            let mut body = json!({"subject": whole(subject), "title": mail.envelope.subject, "content": content});
+            if !attached.files.is_empty() {
+                body["attachments"] = json!(attached.files);
+            }
+            self.made(Call { method: "emailTracking.create", body }).await
         };
-        let (id, how) = self.made_once(&key, find, call).await?;
+        let (id, how) = self.made_once(&key, find, make).await?;
         Ok((placed(id.as_str()), how))
     }
 
@@ -286,8 +312,10 @@ impl MailDesk for TeamleaderMail {
     /// At each contact and company one tracked e-mail, as Teamleader has it; the id is that of the first.
     async fn file(&self, mail: &TrackedMail) -> Result<Filed> {
         let mut filed: Option<Filed> = None;
-        for subject in &mail.at {
-            let at = self.file_at(mail, subject).await;
+        for (number, subject) in mail.at.iter().enumerate() {
+            // A tracked e-mail takes files of its own record alone.
+            let attach = if number == 0 { Attach::Here } else { Attach::Elsewhere };
+            let at = self.file_at(mail, subject, attach).await;
             if at.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
                 // Deleted in Teamleader, which does not tell it: asked for afresh next time.
                 self.book.forget(std::slice::from_ref(subject)).await?;
@@ -311,14 +339,14 @@ impl MailDesk for TeamleaderMail {
             Ok(row.map(|row| RemoteId::new(text(row.get("id")))))
         };
         let title = if task.title.is_empty() { "E-mail without a subject" } else { &task.title };
-        let call = async {
+        let make = async {
             let body = json!({
                 "title": title, "description": format!("{}\n{ours}", task.link), "due_on": task.due_on.to_string(),
                 "work_type_id": self.work_type().await?, "customer": whole(&place.subject),
             });
-            Ok(Call { method: OPERATION, body })
+            self.made(Call { method: OPERATION, body }).await
         };
-        Ok(self.made_once(&key, find, call).await?.0)
+        Ok(self.made_once(&key, find, make).await?.0)
     }
 
     /// Teamleader's API has no deletion of a tracked e-mail: a person must take it out.

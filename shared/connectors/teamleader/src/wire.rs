@@ -1,4 +1,5 @@
 //! Teamleader's wire form: contacts stay the JSON that came, as a write must give back what the canonical form cannot say.
+use crate::api::files::{FileSubject, NewFile};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -112,6 +113,37 @@ impl Held {
     pub(crate) fn company_id(&self) -> Option<&str> {
         let id = text(self.link()?.get("company")?.get("id"));
         (!id.is_empty()).then_some(id)
+    }
+}
+
+/// A temporary address.
+#[derive(Deserialize)]
+pub(crate) struct Located {
+    pub(crate) location: String,
+    pub(crate) expires_at: String,
+}
+
+/// A file as `files.list` and `files.info` show it.
+#[derive(Clone, Deserialize)]
+pub(crate) struct StoredFile {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) subject: Option<FileSubject>,
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) size: u64,
+    #[serde(default)]
+    pub(crate) updated_at: String,
+    #[serde(default)]
+    pub(crate) folder: String,
+}
+
+impl StoredFile {
+    /// Whether it has the name, size and folder of an upload.
+    pub(crate) fn is(&self, file: &NewFile<'_>) -> bool {
+        let inside = file.folder.is_none_or(|folder| self.folder == folder);
+        self.name == file.name && self.size == file.size && inside
     }
 }
 

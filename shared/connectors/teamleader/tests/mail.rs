@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tandem_core::mail::{
-    Address, Authentic, Body, Direction, Envelope, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail, identity,
+    Address, Attachment, Authentic, Body, Direction, Envelope, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail,
+    identity,
 };
 use tandem_core::record::RemoteId;
 use tandem_ports::error::ErrorKind;
@@ -45,7 +46,7 @@ impl World {
         let (store, clock) = (Store::new(self.table.clone()), self.clock.clone());
         let ledger = Arc::new(FiledMail::of(store.clone(), clock.clone(), "teamleader", "acme"));
         let book = Arc::new(KnownAddresses::of(store, clock.clone(), "teamleader", "acme"));
-        TeamleaderMail::new(transport, clock, TeamleaderConfig::default(), (ledger, book))
+        TeamleaderMail::new(transport, self.fake.clone(), clock, TeamleaderConfig::default(), (ledger, book))
     }
     fn contact(&self, last: &str, email: &str) -> Subject {
         let fields = json!({"last_name": last, "emails": [{"type": "primary", "email": email}]});
@@ -124,6 +125,53 @@ async fn after_a_lost_answer_the_contacts_mail_is_looked_through_before_it_is_wr
         assert_eq!(world.desk().file(&message).await.unwrap_err().kind, ErrorKind::Retryable);
         assert_eq!(world.desk().file(&message).await.unwrap().how, finds);
         assert_eq!(world.fake.mail_of(ACCOUNT).0.len(), 131);
+    }
+}
+
+/// A message with two attachments.
+fn with_attachments(id: &str, at: &[Subject]) -> TrackedMail {
+    let attachment = |name: &str, bytes: &str| Attachment {
+        name: name.to_owned(),
+        media_type: "application/pdf".to_owned(),
+        bytes: bytes.as_bytes().to_vec(),
+    };
+    let mut mail = mail(id, at, "me@acme.example");
+    mail.body.attachments = vec![attachment("offer.pdf", "the offer"), attachment("terms.pdf", "the terms")];
+    mail
+}
+
+#[tokio::test]
+async fn s2_3_what_is_attached_becomes_files_of_the_first_record_each_once_whatever_gets_lost() {
+    for (fault, on) in [
+        (Fault::LoseAnswer, "files.upload"),
+        (Fault::LoseAnswer, "files.list"),
+        (Fault::LoseAnswer, "emailTracking.create"),
+        (Fault::ServerError, "emailTracking.create"),
+        (Fault::Throttle { seconds: 5 }, "files.upload"),
+    ] {
+        let world = World::new();
+        let at = [world.contact("One", "jan@x.example"), world.company("Firm", "info@x.example")];
+        world.fake.inject_on(fault, &[on]);
+        let message = with_attachments("1@x", &at);
+        world.desk().file(&message).await.unwrap_err();
+        world.clock.advance(HOUR);
+        world.desk().file(&message).await.unwrap();
+        world.desk().file(&message).await.unwrap();
+        let files = world.fake.files_of(ACCOUNT);
+        let shown: Vec<_> = files.iter().map(|f| (f.folder.as_str(), f.name.as_str(), &f.bytes[..])).collect();
+        let wanted: [(&str, &str, &[u8]); 2] =
+            [("E-mail", "offer.pdf", b"the offer"), ("E-mail", "terms.pdf", b"the terms")];
+        assert_eq!(shown, wanted, "{fault:?} on {on}");
+        assert!(files.iter().all(|file| file.subject == ("contact".to_owned(), at[0].id.to_string())));
+        let (tracked, _) = world.fake.mail_of(ACCOUNT);
+        let mut ids: Vec<&Value> = tracked[0]["attachments"].as_array().unwrap().iter().map(|a| &a["id"]).collect();
+        ids.sort_by_key(|id| id.to_string());
+        let mut made: Vec<Value> = files.iter().map(|file| json!(file.id)).collect();
+        made.sort_by_key(ToString::to_string);
+        assert_eq!((tracked.len(), ids), (2, made.iter().collect::<Vec<_>>()));
+        let says = |n: usize, said: &str| assert!(tracked[n]["content"].as_str().unwrap().contains(said), "{said}");
+        says(0, "Attachments: offer.pdf, terms.pdf");
+        says(1, "Attachments, at another record of this message: offer.pdf, terms.pdf");
     }
 }
 
@@ -285,7 +333,7 @@ async fn of_two_mailboxes_that_add_one_stranger_at_the_same_moment_one_does() {
 }
 
 #[tokio::test]
-async fn what_a_worker_left_behind_that_died_is_taken_over_after_a_minute() {
+async fn what_a_worker_left_behind_that_died_is_taken_over_after_five_minutes() {
     let world = World::new();
     let at = [world.contact("One", "jan@x.example")];
     let message = mail("1@x", &at, "me@acme.example");
@@ -299,7 +347,7 @@ async fn what_a_worker_left_behind_that_died_is_taken_over_after_a_minute() {
         }
     }
     assert_eq!(world.desk().file(&message).await.unwrap_err().kind, ErrorKind::Retryable);
-    world.clock.advance(Duration::from_secs(61));
+    world.clock.advance(Duration::from_secs(301));
     assert_eq!(world.desk().file(&message).await.unwrap().how, FiledHow::Made);
     assert_eq!(world.fake.mail_of(ACCOUNT).0.len(), 1);
 }

@@ -3,7 +3,7 @@ use crate::config::ZohoConfig;
 use bytes::Bytes;
 use http::Request;
 use serde::Deserialize;
-use tandem_ports::oauth::{ClientAuth, Identity, OAuthEndpoints};
+use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// What a contacts sync asks for. Accounts are read and made, never changed or deleted.
 pub const SCOPES_FOR_CONTACTS: [&str; 10] = [
@@ -53,11 +53,12 @@ pub fn endpoints(config: &ZohoConfig) -> OAuthEndpoints {
         authorize_url: format!("{accounts}/oauth/v2/auth"),
         token_url: format!("{accounts}/oauth/v2/token"),
         // https://www.zoho.com/crm/developer/docs/api/v8/revoke-tokens.html
-        revoke_url: Some(format!("{accounts}/oauth/v2/token/revoke")),
+        revocation: Revocation::Form(format!("{accounts}/oauth/v2/token/revoke")),
         scopes: SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_EVENTS).map(|scope| (*scope).to_owned()).collect(),
         required_scopes: vec![SCOPES_FOR_CONTACTS[0].to_owned()],
         scope_separator: ",",
         authorize_parameters: [("access_type", "offline"), ("prompt", "consent")].map(parameter).to_vec(),
+        again_parameters: Vec::new(),
         pkce: false,
         client_auth: ClientAuth::Body,
         token_scheme: "Zoho-oauthtoken",
@@ -65,6 +66,7 @@ pub fn endpoints(config: &ZohoConfig) -> OAuthEndpoints {
         api_url,
         identity,
         other_accounts_servers: servers.map(|server| (*server).to_owned()).collect(),
+        holders: Holders::Any,
     }
 }
 
@@ -99,7 +101,7 @@ fn identity(body: &[u8]) -> Option<Identity> {
         Some(zuid) => format!("{}/{zuid}", user.id),
         None => user.id,
     };
-    Some(Identity { id, name: user.full_name.unwrap_or_default(), email: user.email.unwrap_or_default() })
+    Some(Identity { id, name: user.full_name.unwrap_or_default(), email: user.email.unwrap_or_default(), plan: None })
 }
 
 #[cfg(test)]

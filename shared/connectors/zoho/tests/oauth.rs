@@ -4,6 +4,7 @@ use http::Request;
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_ports::oauth::Revocation;
 use tandem_testkit::clock::ManualClock;
 use tandem_zoho::ZohoConfig;
 use tandem_zoho::auth::endpoints;
@@ -131,7 +132,8 @@ fn a_revoked_grant_is_over() {
     let first = world.first();
     let all = endpoints(&ZohoConfig::at(ORIGIN));
     let form = format!("token={}", first["refresh_token"].as_str().expect("a token"));
-    let request = Request::post(all.revoke_url.expect("there")).body(form.into()).expect("a request");
+    let Revocation::Form(address) = all.revocation else { panic!("{:?}", all.revocation) };
+    let request = Request::post(address).body(form.into()).expect("a request");
     assert_eq!(world.fake.handle(request).expect("an answer").status(), 200);
     assert_eq!(world.whoami(&first).status(), 401);
     assert_eq!(world.refresh(&first["refresh_token"])["error"], "invalid_code");

@@ -9,4 +9,5 @@ mod place;
 pub mod plan;
 pub mod row;
 pub mod settings;
+mod step;
 pub mod tree;

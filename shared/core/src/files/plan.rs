@@ -7,11 +7,12 @@ use super::name::{self, NameRules};
 use super::place::Placing;
 use super::row::{Agreed, Copy, FileBase, FileRow, Role};
 use super::settings::{NativeDocuments, OnRename};
+pub use super::step::{Act, Plan, Step, Target};
 use super::tree::Tree;
 use crate::plan::{Reason, Why};
 use crate::policy::{Conflict, Direction, OnDelete};
 use crate::record::{RemoteId, RowKey, RunId, Side};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// The rules of a files sync.
@@ -84,114 +85,6 @@ pub struct World<'a> {
     pub today: jiff::civil::Date,
     /// The run under way: it tries a thing that fails once.
     pub run: Option<&'a RunId>,
-}
-
-/// What is to be done for one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The row.
-    pub row: RowKey,
-    /// What.
-    pub act: Act,
-    /// Why.
-    pub why: Why,
-    /// Whether everything it needs is there.
-    pub ready: bool,
-}
-
-/// Where something goes: the folder's row, and the name there.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The folder's row; `None`: the root.
-    pub parent: Option<RowKey>,
-    /// Its name there.
-    pub name: String,
-}
-
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a name in {:?}", self.parent)
-    }
-}
-
-/// One thing to do. Those without a side are done in the tree alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// The entry of another row is this one's other copy.
-    Merge {
-        /// That row.
-        with: RowKey,
-    },
-    /// The entry of this row has taken the place of a deleted one.
-    Readopt {
-        /// The deleted one's row.
-        gone: RowKey,
-        /// Where.
-        side: Side,
-    },
-    /// Both copies agree as they are.
-    Settle,
-    /// Nobody knows whether both have the same bytes: they must be read.
-    Compare,
-    /// Make a folder.
-    CreateFolder {
-        /// Where.
-        on: Side,
-        /// And how it is called.
-        target: Target,
-    },
-    /// Send the other side's bytes.
-    Write {
-        /// Where to.
-        to: Side,
-        /// A new file; `None`: over the file that is there.
-        new: Option<Target>,
-    },
-    /// Move or rename.
-    Relocate {
-        /// Where.
-        on: Side,
-        /// To where.
-        target: Target,
-    },
-    /// Both were edited: the loser takes another name (where it has not got it yet), and each goes its own way.
-    Split {
-        /// Whose copy.
-        loser: Side,
-        /// Its new name.
-        rename: Option<String>,
-    },
-    /// Renamed at the remote, and the rule is to copy: the old copy stays, the remote one counts as new.
-    Part,
-    /// Remove.
-    Remove {
-        /// Where.
-        on: Side,
-    },
-    /// No longer keep in step.
-    LetGo(Reason),
-    /// Gone on both sides.
-    Forget,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The steps, at most one a row.
-    pub steps: Vec<Step>,
-    /// What is not carried across, and why.
-    pub excluded: BTreeMap<RowKey, Reason>,
-}
-
-impl Plan {
-    /// How many entries it removes.
-    pub fn removals(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(|step| matches!(step.act, Act::Remove { .. }))
-    }
-    /// How many files it writes over.
-    pub fn overwrites(&self) -> u64 {
-        self.steps.iter().filter(|step| matches!(step.act, Act::Write { new: None, .. })).count() as u64
-    }
 }
 
 /// Tries of a thing that a provider refuses.
@@ -270,6 +163,8 @@ pub(super) struct Held {
     pub unpaired: HashMap<String, Vec<RowKey>>,
     /// Entries whose other copy is gone, by the name that it had.
     pub bereft: HashMap<String, RowKey>,
+    /// Names of files that are being replaced where new bytes are a new file: what has come up beside one may be that file.
+    pub replaced: HashSet<String>,
 }
 
 impl Planner<'_> {
@@ -389,6 +284,9 @@ impl Planner<'_> {
         for row in self.world.tree.children(side, folder) {
             let Some(copy) = row.copy(side) else { continue };
             *held.names.entry(self.key(side, &copy.name)).or_insert(0) += 1;
+            if row.making.as_ref().is_some_and(|making| making.side == side) {
+                held.replaced.insert(copy.name.clone());
+            }
             if row.copy(side.other()).is_some() {
                 continue;
             }
@@ -486,7 +384,14 @@ impl Planner<'_> {
         }
         let (here, there) = (edited(left, base, Side::Left), edited(right, base, Side::Right));
         let same = || left.hashes().zip(right.hashes()).and_then(|(one, other)| one.same(other));
+        let alike = left.size().is_some() && left.size() == right.size();
         match (here, there) {
+            (true, true) if same().is_none() && alike => {
+                if !self.is_refused(row) {
+                    self.step(row, Act::Compare, Why::Changed, true);
+                }
+                return;
+            }
             (true, true) if same() != Some(true) => return self.conflict(row, left, right, Some(base)),
             (true, false) if self.write_over(row, Side::Right, left) => return,
             (false, true) if self.write_over(row, Side::Left, right) => return,
@@ -497,7 +402,8 @@ impl Planner<'_> {
         }
         let excluded = self.plan.excluded.contains_key(&row.key);
         let one_sided = here != there;
-        if !excluded && !one_sided && base_of(row).is_some_and(|now| settled_differs(&now, base)) {
+        let differs = || row.making.is_some() || base_of(row).is_some_and(|now| settled_differs(&now, base));
+        if !excluded && !one_sided && differs() {
             self.step(row, Act::Settle, Why::Changed, true);
         }
     }

@@ -85,6 +85,9 @@ pub struct FileRules {
     pub root: &'static str,
     /// The product's largest file in bytes (`limits: vendor`).
     pub vendor_max_bytes: u64,
+    /// Kinds of remote accounts, in the provider's words, that the product cannot be linked with, each with the sentence
+    /// that `limits: vendor` warns with. The sync works all the same.
+    pub vendor_lacks: &'static [(&'static str, &'static str)],
 }
 
 /// A user's settings for files, with the defaults filled in.
@@ -154,6 +157,12 @@ impl FileRules {
         })
     }
 
+    /// What to warn of before an account of this kind where the vendor's limits apply.
+    pub fn caution(&self, plan: Option<&str>, vendor: VendorRules) -> Option<&'static str> {
+        let lacking = self.vendor_lacks.iter().find(|(lacking, _)| Some(*lacking) == plan);
+        lacking.filter(|_| vendor == VendorRules::Apply).map(|(_, sentence)| *sentence)
+    }
+
     /// The settings as properties of a JSON Schema.
     pub fn schema(&self) -> Value {
         json!({
@@ -194,6 +203,7 @@ mod tests {
         on_remote_rename: OnRename::Rename,
         root: "Teamleader",
         vendor_max_bytes: 50 * 1024 * 1024,
+        vendor_lacks: &[("pro", "The product lacks this.")],
     };
 
     fn judge(settings: Value, vendor: VendorRules) -> Result<FileSettings, Invalid> {
@@ -213,6 +223,16 @@ mod tests {
         }
         let back = serde_json::to_value(Records::Segment("s".into())).unwrap();
         assert_eq!(back, json!({"segment": "s"}));
+    }
+
+    #[test]
+    fn the_vendors_limits_warn_of_a_kind_of_account_and_refuse_none() {
+        assert_eq!(RULES.caution(Some("pro"), VendorRules::Apply), Some("The product lacks this."));
+        for (plan, vendor) in
+            [(Some("pro"), VendorRules::Ignore), (Some("basic"), VendorRules::Apply), (None, VendorRules::Apply)]
+        {
+            assert_eq!(RULES.caution(plan, vendor), None, "{plan:?}");
+        }
     }
 
     #[test]

@@ -13,8 +13,6 @@ use tandem_ports::files::{Attempt, EntryRef, FolderOrFile, FolderRef, Name, NewF
 
 /// Times that a row may meet with a conflict in one job before it is left for the next run.
 const CONFLICTS: u32 = 3;
-/// A round settles what the one before it uncovered: a few are enough, and none may keep a worker for ever.
-const QUIET_ROUNDS: usize = 64;
 /// Linked files from which on "all of them changed at once" is asked about before it is carried across.
 const MANY: u64 = 20;
 
@@ -59,20 +57,29 @@ impl Files<'_> {
                 run: run.as_ref(),
             };
             let mut plan = plan(&world);
+            plan.steps.retain(|step| !self.unsettled.contains(&step.row));
             let quiet: Vec<Step> = plan.steps.iter().filter(|step| is_quiet(&step.act)).cloned().collect();
             if quiet.is_empty() {
                 return plan;
             }
-            if round == QUIET_ROUNDS {
-                tracing::error!(sync = %self.sync.id, rows = quiet.len(), "a plan that does not come to rest");
-                plan.steps.retain(|step| !is_quiet(&step.act));
-                return plan;
-            }
-            for step in quiet {
-                self.do_quietly(step, progress);
+            if round < self.engine.config.quiet_rounds {
+                quiet.into_iter().for_each(|step| self.do_quietly(step, progress));
+            } else {
+                self.leave_unsettled(quiet, progress);
             }
         }
         unreachable!("the rounds end above")
+    }
+
+    /// None may keep a worker for ever: these rows are left as they are, each with the reason, and the others go on.
+    fn leave_unsettled(&mut self, steps: Vec<Step>, progress: &mut Progress<'_>) {
+        tracing::error!(sync = %self.sync.id, rows = steps.len(), "a plan that does not come to rest");
+        for step in steps {
+            let reason = "What to do about it changes again and again, so it was left as it is on both sides. Rename or \
+                          move it on one side; if that does not help, this is a mistake in Tandem: please report it.";
+            self.fail_for(&step.row, Side::Left, Reason::new("unsettled", reason), progress);
+            self.unsettled.insert(step.row);
+        }
     }
 
     fn do_quietly(&mut self, step: Step, progress: &mut Progress<'_>) {
@@ -388,9 +395,22 @@ impl Files<'_> {
                         self.look_again(side, std::slice::from_ref(key), generation).await?;
                     }
                 }
-                // What stands in its way may be something that the feed has not told yet.
+                // What stands in its way may be something that the side has not told yet.
+                if self.is_polled(side) {
+                    let record = self.tree().record_of(side, key);
+                    return self.read_records(side, record.as_slice(), progress).await;
+                }
                 progress.checkpoint.side_mut(side).caught_up = false;
                 self.catch_up(side, progress).await
+            }
+            // A side that tells no rights says here that one is missing, for all of the record.
+            ErrorKind::Forbidden if self.is_polled(side) => {
+                let record = self.tree().record_of(side, key).or_else(|| self.tree().record_of(side.other(), key));
+                match record.filter(|record| record != key) {
+                    Some(record) => self.tree_mut().bar(&record, side, &error.detail),
+                    None => self.fail(key, side, error, progress),
+                }
+                Ok(())
             }
             ErrorKind::Permanent | ErrorKind::Forbidden => {
                 self.fail(key, side, error, progress);

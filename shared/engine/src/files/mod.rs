@@ -3,15 +3,17 @@
 //! What was observed is durable in the rows before a feed's cursor moves on, so a crash loses no change; what was written is
 //! durable before it counts. The tree is held in memory, about 500 bytes an entry: 200,000 entries fit in a worker of 256 MB.
 mod carry;
+mod compare;
 mod note;
 mod observe;
+mod poll;
 mod send;
 mod stream;
 mod view;
 
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, Opening};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tandem_core::files::name::NameRules;
 use tandem_core::files::plan::{FilePolicy, NameMatch, Relocates, SideRules};
@@ -41,8 +43,12 @@ pub(crate) struct Files<'a> {
     tree: Option<Tree>,
     /// How the rows are listed in the store, where not in sync.
     listed: HashMap<RowKey, RowState>,
+    /// Records that the feed of a polled side told in this job.
+    told: HashSet<RemoteId>,
     /// Conflicts met by a row in this job.
     met: HashMap<RowKey, u32>,
+    /// Rows whose plan does not come to rest: left alone in this job.
+    unsettled: HashSet<RowKey>,
     /// Whether both roots were looked at in this job, before anything is removed.
     roots_checked: bool,
     /// Nothing is written anywhere (preview).
@@ -94,7 +100,13 @@ impl Engine {
             progress.checkpoint.files.unfinished = true;
         }
         for side in [Side::Right, Side::Left] {
-            files.catch_up(side, progress).await?;
+            if let Err(stop) = files.catch_up(side, progress).await {
+                // What was looked at so far need not be looked at again.
+                if !matches!(stop, Stop::Broken(_)) {
+                    files.save().await?;
+                }
+                return Err(stop);
+            }
         }
         if progress.checkpoint.files.unfinished {
             files.carry_out(progress).await?;
@@ -142,7 +154,9 @@ impl<'a> Files<'a> {
             right,
             tree: None,
             listed: HashMap::new(),
+            told: HashSet::new(),
             met: HashMap::new(),
+            unsettled: HashSet::new(),
             roots_checked: false,
             dry: false,
         })

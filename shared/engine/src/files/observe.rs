@@ -8,7 +8,7 @@ use tandem_core::files::row::Role;
 use tandem_core::record::{RowKey, Side};
 use tandem_ports::connector::Cursor;
 use tandem_ports::error::{ConnectorError, ErrorKind};
-use tandem_ports::files::{EntryRef, FileChange, FileNext, FilePage, FolderRef, Listing, Name};
+use tandem_ports::files::{EntryRef, FileChange, FileNext, FolderRef, Listing, Name};
 use tandem_store::checkpoint::{Purpose, Stage};
 
 /// Two quick repeats of a read that did not answer.
@@ -64,48 +64,61 @@ impl Files<'_> {
             let generation = &mut progress.checkpoint.side_mut(side).generation;
             *generation = (*generation).max(1);
         }
-        if told {
+        let polled = self.is_polled(side);
+        if told || polled {
             self.load(progress).await?;
-            self.take_in(side, &page, progress).await?;
+            self.take_in(side, &page.changes, progress).await?;
         }
-        let every_run = port.capabilities().listing == Listing::FoldersEveryRun;
-        let unlisted = (told || progress.checkpoint.files.unfinished) && port.capabilities().listing != Listing::Feed;
+        if polled {
+            self.poll(side, &page, progress).await?;
+        }
+        let by_folders = port.capabilities().listing == Listing::Folders;
+        let unlisted = (told || progress.checkpoint.files.unfinished) && by_folders;
         let mine = progress.checkpoint.side_mut(side);
         let (moved, rest) = match page.next {
+            FileNext::CaughtUp(cursor) if polled => (Stage::Following { cursor }, true),
+            FileNext::Paused(cursor) => (Stage::Following { cursor }, true),
+            FileNext::More(cursor) if polled => (Stage::Following { cursor }, false),
             FileNext::More(cursor) if listing => (Stage::Listing { page: Some(cursor) }, false),
             FileNext::More(cursor) => (Stage::Following { cursor }, false),
             FileNext::CaughtUp(then) if listing => (Stage::Sweeping { after: None, then }, false),
-            FileNext::CaughtUp(then) if every_run => {
-                mine.generation += 1;
-                (Stage::Sweeping { after: None, then }, false)
-            }
             FileNext::CaughtUp(cursor) => (Stage::Following { cursor }, true),
         };
         let same = mine.stage == moved;
         mine.stage = moved;
         if rest && unlisted {
-            // Folders that came by the feed are read before anything is concluded.
+            // Folders that came by the feed are read before anything is concluded. That may stop half-way, and the cursor
+            // has moved on: what the page told is durable first.
             self.load(progress).await?;
+            if told {
+                progress.checkpoint.files.unfinished = true;
+                self.keep(progress).await?;
+            }
             self.list_folders(side, progress).await?;
         }
         progress.checkpoint.side_mut(side).caught_up = rest;
         if told || !same {
-            progress.checkpoint.files.unfinished |= told || listing || every_run;
+            progress.checkpoint.files.unfinished |= told || listing;
             self.keep(progress).await?;
         }
         Ok(())
     }
 
-    async fn take_in(&mut self, side: Side, page: &FilePage, progress: &mut Progress<'_>) -> Result<(), Stop> {
+    pub(super) async fn take_in(
+        &mut self,
+        side: Side,
+        changes: &[FileChange],
+        progress: &mut Progress<'_>,
+    ) -> Result<(), Stop> {
         let generation = progress.checkpoint.side(side).generation;
         if let Some(run) = progress.checkpoint.run.as_mut() {
-            let count = page.changes.len() as u64;
+            let count = changes.len() as u64;
             run.counts.side(side).read += count;
             run.progress.done += count;
             run.progress.total = run.progress.total.max(run.progress.done);
         }
         let root = self.tree().root(side).clone();
-        for change in &page.changes {
+        for change in changes {
             match change {
                 FileChange::Upsert(entry) if entry.id == root => {}
                 FileChange::Upsert(entry) => {
@@ -197,6 +210,7 @@ impl Files<'_> {
                 return Err(Stop::OutOfBudget);
             }
             self.look_again(side, some, generation).await?;
+            self.leave_out(side, some);
         }
         let mine = progress.checkpoint.side_mut(side);
         mine.stage = Stage::Following { cursor: then };
@@ -213,21 +227,25 @@ impl Files<'_> {
         }
         let port = self.side(side);
         let found = self.patiently(|| port.get(&refs)).await.map_err(|error| stop_for(side, &error))?;
-        for ((key, entry), reference) in keys.iter().zip(found).zip(&refs) {
-            let listed_record = self.tree().row(key).is_some_and(|row| row.role == Role::Record) && side == Side::Left;
+        for (entry, reference) in found.into_iter().zip(&refs) {
             match entry {
                 None => self.tree_mut().gone(side, &reference.id),
-                // There, and yet not listed: it is not among those chosen.
-                Some(entry) if listed_record && matches!(entry.kind, EntryKind::Record { .. }) => {
-                    self.tree_mut().outside(side, &entry.id);
-                    self.tree_mut().change(key, |row| set_seen(row, side, generation));
-                }
-                Some(entry) => {
-                    self.tree_mut().observe(side, &seen(entry), generation);
-                }
+                Some(entry) => drop(self.tree_mut().observe(side, &seen(entry), generation)),
             }
         }
         Ok(())
+    }
+
+    /// Records that a complete listing did not show and that are there all the same: not among those chosen.
+    fn leave_out(&mut self, side: Side, missed: &[RowKey]) {
+        for key in missed {
+            let row = self.tree().row(key).filter(|row| row.role == Role::Record && side == Side::Left);
+            let Some(copy) = row.and_then(|row| row.copy(side)) else { continue };
+            if matches!(copy.kind, EntryKind::Record { .. }) {
+                let id = copy.id.clone();
+                self.tree_mut().outside(side, &id);
+            }
+        }
     }
 
     /// An entry as the object of a call; also one that we think is gone, where both once agreed on it.
@@ -252,12 +270,5 @@ fn set_listed(row: &mut tandem_core::files::row::FileRow, side: Side, generation
     let copy = if side == Side::Left { &mut row.left } else { &mut row.right };
     if let Some(copy) = copy {
         copy.listed = generation;
-    }
-}
-
-fn set_seen(row: &mut tandem_core::files::row::FileRow, side: Side, generation: u64) {
-    let copy = if side == Side::Left { &mut row.left } else { &mut row.right };
-    if let Some(copy) = copy {
-        copy.seen = generation;
     }
 }

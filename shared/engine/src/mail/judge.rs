@@ -17,6 +17,9 @@ use tandem_ports::mail::{FiledHow, MailHead, MailTask};
 use tandem_store::link::{Row, RowChange, RowState};
 use tandem_store::sync::Sync;
 
+/// What stands in the CRM instead of a text that is not kept.
+const TOO_LARGE: &str = "The text of this mail is too large, or is none that can be read. It is in the mailbox:";
+
 /// Whether a person has said yes to adding strangers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Consent {
@@ -181,6 +184,9 @@ impl Round<'_, '_> {
         };
         if self.rules.attachments == Attachments::LeftOut {
             body.attachments.clear();
+        }
+        if body.left_out.contains(&LeftOut::Everything) {
+            body.text = format!("{TOO_LARGE}\n{}", self.ports.source.link(id));
         }
         let mut at = filing.at;
         for person in &filing.add {

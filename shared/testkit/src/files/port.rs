@@ -170,7 +170,8 @@ impl FileSide for MemoryFiles {
                 .collect();
             let more = all.len() > skip + self.character.page;
             let next = more.then(|| Cursor((skip + self.character.page).to_string()));
-            ChildrenPage { entries: all.into_iter().skip(skip).take(self.character.page).collect(), next }
+            let entries = all.into_iter().skip(skip).take(self.character.page).collect();
+            ChildrenPage { entries, unreadable: Vec::new(), next }
         });
         self.leave("children", verdict, page)
     }
@@ -183,6 +184,10 @@ impl FileSide for MemoryFiles {
     }
 
     async fn read(&self, entry: &EntryRef, content: &Version, range: Range<u64>) -> Result<Bytes> {
+        let takes = self.as_person(|state| state.read_takes);
+        if !takes.is_zero() {
+            self.clock.sleep(takes).await;
+        }
         let verdict = self.enter("read")?;
         assert!(range.end - range.start <= CHUNK, "too much at once");
         let bytes = self.as_person(|state| {
@@ -241,7 +246,8 @@ impl FileSide for MemoryFiles {
         let id = self.as_person(|state| {
             let id = format!("session-{}", state.new_id());
             let bytes = (upload.size <= KEPT).then(BTreeMap::new);
-            let session = Session { pieces: BTreeMap::new(), bytes, digests: Digests::default(), done: None };
+            let digests = Digests::default();
+            let session = Session { pieces: BTreeMap::new(), bytes, digests, early: BTreeMap::new(), done: None };
             state.sessions.insert(id.clone(), session);
             id
         });
@@ -272,8 +278,12 @@ impl FileSide for MemoryFiles {
                 Some(kept) => {
                     kept.insert(offset, bytes.clone());
                 }
-                // Only files too large to keep: they are sent in order here, whatever the side allows.
-                None => found.digests.update(&bytes),
+                None => {
+                    found.early.insert(offset, bytes.clone());
+                    while let Some(next) = found.early.remove(&found.digests.len()) {
+                        found.digests.update(&next);
+                    }
+                }
             }
             Ok(())
         })?;
@@ -363,7 +373,8 @@ impl FileSide for MemoryFiles {
                 let id = removal.entry.id.as_str();
                 let Some(found) = state.entry(id) else { return Ok(()) };
                 let folder = matches!(state.nodes[id].kind, NodeKind::Folder | NodeKind::Record { .. });
-                if found.version != removal.expect && !folder {
+                let holds = state.nodes.values().any(|node| node.parent.as_deref() == Some(id));
+                if (folder && holds) || (!folder && found.version != removal.expect) {
                     return Err(self.conflict("remove"));
                 }
                 state.delete(id);

@@ -403,6 +403,14 @@ impl World {
         self.google.calls().iter().filter(|(_, path, _)| path.ends_with(end)).count()
     }
 
+    /// How often the files feed at the remote was asked.
+    pub(super) fn looks(&self) -> usize {
+        match self.remote {
+            "dropbox" => self.dropbox.calls().iter().filter(|(path, _)| path.contains("list_folder")).count(),
+            _ => self.google_calls("/changes"),
+        }
+    }
+
     /// Changes the sync as the page does.
     pub(super) async fn configures(&self, change: impl FnOnce(&mut Sync)) {
         let mut sync = self.sync().await;

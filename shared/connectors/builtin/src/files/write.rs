@@ -190,8 +190,22 @@ pub(crate) async fn relocate(
     }
 }
 
+/// What becomes of what is in a folder that is removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// It goes, too: a person sees what is in it.
+    Goes,
+    /// It stays, and so does the folder: a sync has emptied it before, and this came since then.
+    Stays,
+}
+
 /// Removes a file, or a folder with all that is in it, the innermost first; answers the keys of their bytes.
-pub(crate) async fn remove(ledger: &Ledger, id: &str, expect: Option<u64>) -> Result<Vec<BlobKey>, CrmError> {
+pub(crate) async fn remove(
+    ledger: &Ledger,
+    id: &str,
+    expect: Option<u64>,
+    within: Within,
+) -> Result<Vec<BlobKey>, CrmError> {
     let mut tries = Tries::new();
     let mut gone = BTreeSet::new();
     loop {
@@ -202,6 +216,9 @@ pub(crate) async fn remove(ledger: &Ledger, id: &str, expect: Option<u64>) -> Re
         }
         let mut all = vec![before];
         all.extend(below(ledger, id).await?);
+        if within == Within::Stays && all.len() > 1 {
+            return Err(CrmError::Stale);
+        }
         all.reverse();
         all.truncate(COMMIT_WEIGHT / 5);
         let blobs = all.iter().map(|record| record.text("blob").to_owned()).filter(|blob| !blob.is_empty());

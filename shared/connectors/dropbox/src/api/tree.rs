@@ -18,6 +18,11 @@ pub(crate) fn probe(origin: &str) -> Result<Call> {
     rpc("files/list_folder", origin, "list_folder", &json!({"path": "", "limit": 1}))
 }
 
+/// The first of what is in a folder, if anything is. `what`: `id:…` or a path.
+pub(crate) fn first_child(origin: &str, what: &str) -> Result<Call> {
+    rpc("files/list_folder", origin, "list_folder", &json!({"path": what, "limit": 1}))
+}
+
 pub(crate) fn list_on(origin: &str, cursor: &str) -> Result<Call> {
     rpc("files/list_folder/continue", origin, "list_folder/continue", &json!({"cursor": cursor}))
 }

@@ -149,22 +149,16 @@ fn state_of(state: &State, account: &str) -> Value {
     json!({"entries": shown.collect::<Vec<Value>>()})
 }
 
-/// Bytes that repeat every 4 MiB, so that they cost no more room than that.
-fn generated(file: &UserFile) -> Vec<u8> {
-    let byte = |at: u64| u8::try_from((at % super::blob::BLOCK).wrapping_mul(31) % 251).unwrap_or_default() ^ file.seed;
-    (0..file.generate).map(byte).collect()
-}
-
 fn user_saves(state: &mut State, account: &str, file: &UserFile) -> Result<(), Refusal> {
-    let bytes = if file.generate > 0 {
-        generated(file)
+    let content = if file.generate > 0 {
+        state.blocks.made_up(file.generate, file.seed)
     } else if file.base64.is_empty() {
-        file.text.clone().into_bytes()
+        state.blocks.file(file.text.as_bytes(), super::blob::Keep::Bytes)
     } else {
         let decoded = base64::engine::general_purpose::STANDARD.decode(&file.base64);
-        decoded.map_err(|_| Refusal::bad("base64: cannot be decoded"))?
+        let bytes = decoded.map_err(|_| Refusal::bad("base64: cannot be decoded"))?;
+        state.blocks.file(&bytes, super::blob::Keep::Bytes)
     };
-    let content = state.blocks.file(&bytes, super::blob::Keep::Bytes);
     state.account(account);
     let write = Write {
         path: &file.path,

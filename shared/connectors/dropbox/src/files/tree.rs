@@ -3,7 +3,7 @@ use super::{DropboxFiles, PARALLEL, path};
 use crate::api::{self, tree};
 use crate::error;
 use crate::map;
-use crate::wire::{FileMetadata, FolderMetadata, Launch, Made, Metadata};
+use crate::wire::{FileMetadata, FolderMetadata, Launch, Listed, Made, Metadata};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
@@ -135,11 +135,48 @@ impl DropboxFiles {
         map::entry(&moved.metadata).ok_or_else(|| error::unreadable(OPERATION))
     }
 
-    /// A file goes by its path and its rev, so that one that was moved or edited stays. A folder has no rev: it goes by its
-    /// id, so that another one that took its place stays.
+    /// A folder goes when nothing is in it; Dropbox itself would take along what is, so that is looked at directly before.
     pub(super) async fn remove_all(&self, removals: &[Removal]) -> Result<Outcomes<()>> {
         const OPERATION: &str = "files/delete_batch";
-        let argument = |removal: &Removal| match removal.folder {
+        let looks = removals.iter().map(|removal| async move {
+            match removal.folder {
+                FolderOrFile::Folder => self.is_empty(removal.entry.id.as_str()).await,
+                FolderOrFile::File => Ok(true),
+            }
+        });
+        let free: Vec<bool> = stream::iter(looks.collect::<Vec<_>>()).buffered(PARALLEL).try_collect().await?;
+        let may: Vec<&Removal> = removals.iter().zip(&free).filter(|(_, free)| **free).map(|(one, _)| one).collect();
+        let mut gone = self.delete(&may).await?.into_iter();
+        let mut outcomes = Vec::with_capacity(removals.len());
+        for (removal, free) in removals.iter().zip(free) {
+            if !free {
+                outcomes.push(Err(error::changed_meanwhile(OPERATION)));
+                continue;
+            }
+            outcomes.push(match gone.next().ok_or_else(|| error::unreadable(OPERATION))? {
+                Err(failure) if failure.kind == ErrorKind::NotFound => self.gone_or_elsewhere(removal).await,
+                gone => gone,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Whether nothing is in a folder; nor is in one that is gone.
+    async fn is_empty(&self, id: &str) -> Result<bool> {
+        let listed: Result<Listed> = self.call(tree::first_child(&self.config.api_url, id)?).await;
+        match listed {
+            // An empty page that is not the last one says nothing.
+            Ok(listed) => Ok(listed.entries.is_empty() && !listed.has_more),
+            Err(failure) if failure.kind == ErrorKind::NotFound => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// A file goes by its path and its rev, so that one that was moved or edited stays. A folder has no rev: it goes by its
+    /// id, so that another one that took its place stays.
+    async fn delete(&self, removals: &[&Removal]) -> Result<Outcomes<()>> {
+        const OPERATION: &str = "files/delete_batch";
+        let argument = |removal: &&Removal| match removal.folder {
             FolderOrFile::Folder => tree::removal(removal.entry.id.as_str(), None),
             FolderOrFile::File => {
                 let path = path(&removal.entry.parent, &removal.entry.name);
@@ -166,14 +203,7 @@ impl DropboxFiles {
         if gone.len() != removals.len() {
             return Err(error::unreadable(OPERATION));
         }
-        let mut outcomes = Vec::with_capacity(gone.len());
-        for (gone, removal) in gone.into_iter().zip(removals) {
-            outcomes.push(match gone {
-                Err(failure) if failure.kind == ErrorKind::NotFound => self.gone_or_elsewhere(removal).await,
-                gone => gone,
-            });
-        }
-        Ok(outcomes)
+        Ok(gone)
     }
 
     /// Nothing is at its path: removed, or moved by somebody.

@@ -173,6 +173,21 @@ pub(super) fn children(origin: &str, folders: &[&str], page: Option<&str>) -> Re
     list(origin, &format!("({}) and trashed = false", parents?.join(" or ")), "", page)
 }
 
+/// The first of what is in a folder, if anything is.
+pub(super) fn first_child(origin: &str, folder: &str) -> Result<Call> {
+    const OPERATION: &str = "drive.files.list";
+    let q = format!("'{}' in parents and trashed = false", checked(OPERATION, folder)?);
+    let query = [
+        ("q", q.as_str()),
+        ("pageSize", "1"),
+        ("spaces", "drive"),
+        ("supportsAllDrives", "true"),
+        ("includeItemsFromAllDrives", "true"),
+        ("fields", "files(id)"),
+    ];
+    get_call(OPERATION, origin, "/drive/v3/files", &query)
+}
+
 /// Quotes a value for a query: `\` and `'` are escaped.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))

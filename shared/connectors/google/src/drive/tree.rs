@@ -148,6 +148,13 @@ impl GoogleDrive {
         if removal.folder == FolderOrFile::File && map::version(&now) != removal.expect {
             return Err(error::changed_meanwhile(OPERATION));
         }
+        if removal.folder == FolderOrFile::Folder {
+            // Trashing a folder trashes what is in it.
+            let within: FileList = self.call(api::first_child(self.origin(), id.as_str())?).await?;
+            if !within.files.is_empty() {
+                return Err(error::changed_meanwhile(OPERATION));
+            }
+        }
         let trashed = json!({"trashed": true});
         let done: Result<Value> = self.call(api::update(self.origin(), id.as_str(), &trashed, None)?).await;
         match done {

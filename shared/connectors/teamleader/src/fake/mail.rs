@@ -24,10 +24,11 @@ pub(super) fn tracking(state: &mut State, account: &str, action: &str, body: &Ma
             }
             there(state, account, kind, subject["id"].as_str().unwrap_or_default())?;
             let content = mandatory(body, "content")?;
+            let attached = attached(state, account, &subject, body)?;
             let (id, now) = (state.uuid(), shown_time(state.now_ms));
             let title = body.get("title").cloned().unwrap_or_default();
             let row = json!({"id": id, "title": title, "content": content, "subject": subject, "added_at": now,
-                             "attachments": []});
+                             "attachments": attached});
             state.account(account).tracked.push(row);
             state.wrote();
             Ok(Reply::Made("emailTracking", id))
@@ -35,6 +36,25 @@ pub(super) fn tracking(state: &mut State, account: &str, action: &str, body: &Ma
         // There is no change and no deletion.
         _ => Err(Refusal::missing()),
     }
+}
+
+/// The files of an e-mail, as lists show them: each must be of the same record.
+fn attached(
+    state: &mut State,
+    account: &str,
+    subject: &Value,
+    body: &Map<String, Value>,
+) -> Result<Vec<Value>, Refusal> {
+    let wanted = body.get("attachments").and_then(Value::as_array).cloned().unwrap_or_default();
+    let files = &state.account(account).files;
+    for id in &wanted {
+        let file = files.get(id.as_str().unwrap_or_default());
+        let here = |(kind, id): &(String, String)| subject["type"] == *kind && subject["id"] == *id;
+        if file.is_none_or(|file| !here(&file.subject)) {
+            return Err(Refusal::invalid("attachments: all files must have the subject of the e-mail tracking."));
+        }
+    }
+    Ok(wanted.into_iter().map(|id| json!({"type": "file", "id": id})).collect())
 }
 
 pub(super) fn tasks(state: &mut State, account: &str, action: &str, body: &Map<String, Value>) -> Answer {

@@ -13,6 +13,8 @@ pub struct DriveFile {
     pub path: String,
     /// Its bytes, where they are text.
     pub text: String,
+    /// So many bytes, made up, in place of text.
+    pub generate: u64,
     /// Its type: a folder's, a native document's, a shortcut's; else a file with bytes.
     pub mime_type: String,
     /// Of a shortcut: the id it points to.
@@ -70,7 +72,10 @@ fn save(state: &mut State, account: &str, order: &DriveFile) -> String {
     file.export_bytes = order.export_bytes.max(100);
     file.target = Some(order.target.clone()).filter(|target| !target.is_empty());
     if !file.is_native() {
-        let content = state.drive.blobs.file(order.text.as_bytes());
+        let content = match order.generate {
+            0 => state.drive.blobs.file(order.text.as_bytes()),
+            size => state.drive.blobs.made_up(size),
+        };
         file.revisions.push(Revision { id: format!("0B{:030}", state.next()), content });
     }
     state.next();
