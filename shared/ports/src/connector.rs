@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
-use tandem_core::{contact, event};
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_core::schema::FieldSchema;
+use tandem_core::{contact, event};
 
 /// The provider's opaque mark in its change feed. Stored as it came, never looked into outside its connector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,22 @@ pub struct Fetched {
     pub modified_at: Option<jiff::Timestamp>,
     /// The wire form, handed back on [`Patch`] so that a write keeps what the canonical form cannot say.
     pub raw: serde_json::Value,
+}
+
+impl Fetched {
+    /// A record that is there, for all we know, and whose fields nobody can read: outside, so that nothing follows for the
+    /// other side's copy. `version` must differ from that of any readable state.
+    pub fn out_of_reach(id: RemoteId, version: Version) -> Fetched {
+        Fetched {
+            id,
+            version,
+            scope: Scope::Outside,
+            marker: None,
+            fields: Fields::new(),
+            modified_at: None,
+            raw: serde_json::Value::Null,
+        }
+    }
 }
 
 /// A record is personal data: `Debug` shows ids and shape.
