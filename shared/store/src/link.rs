@@ -86,6 +86,9 @@ pub struct Row {
     /// The match keys (hashes) it is listed under while it is on one side only and was never linked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub match_keys: Vec<String>,
+    /// While its deletion waits: when a person's deletion in the CRM was first seen, of which guests are to hear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news_at: Option<Timestamp>,
     /// When both sides last agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
@@ -147,6 +150,7 @@ impl Row {
             match_keys: Vec::new(),
             synced_at: None,
             effect: None,
+            news_at: None,
         }
     }
 
@@ -386,7 +390,8 @@ pub(crate) fn range(sync: &SyncId, prefix: String, after: Option<String>, limit:
 /// Keys of rows that take the place of others (paired, or found under a new id), each with those it replaces: a row that
 /// goes while another one comes to have one of its ids.
 fn replacing(sync: &SyncId, changes: &[RowChange]) -> Vec<Vec<Key>> {
-    let stays: HashSet<&RowKey> = changes.iter().filter_map(|change| change.after.as_ref()).map(|row| &row.key).collect();
+    let stays: HashSet<&RowKey> =
+        changes.iter().filter_map(|change| change.after.as_ref()).map(|row| &row.key).collect();
     let gone = changes.iter().filter_map(|change| change.before.as_ref()).filter(|row| !stays.contains(&row.key));
     let ids = |row: &Row| [(Side::Left, row.left.clone()), (Side::Right, row.right.clone())];
     let held = |row: &Row| ids(row).into_iter().filter_map(|(side, id)| Some((side, id?))).collect::<Vec<_>>();
