@@ -52,6 +52,19 @@ impl Api {
         self.must("POST", path, "application/json", body.to_string().into_bytes())
     }
 
+    /// Sends bytes as an answer of the API asks for them: `{"method", "url", "headers"}`.
+    pub(crate) fn upload(&self, to: &Value, bytes: &[u8]) -> Result<()> {
+        let text = |name: &str| to[name].as_str().unwrap_or_default();
+        let mut request = Request::builder().method(text("method")).uri(text("url"));
+        for (name, value) in to["headers"].as_object().into_iter().flatten() {
+            request = request.header(name, value.as_str().unwrap_or_default());
+        }
+        let request = request.body(bytes.to_vec()).or_fault(|| "an upload address is not one".to_owned())?;
+        let answer = self.agent.run(request).or_fault(|| "an upload got no answer".to_owned())?;
+        let status = answer.status();
+        if status.is_success() { Ok(()) } else { Err(Fault::new(format!("an upload was refused ({status})"))) }
+    }
+
     /// Opens an address as a browser without cookies would, along all redirects, until one leads to the page.
     pub(crate) fn browse(&self, url: &str) -> Result<()> {
         let mut url = url.to_owned();

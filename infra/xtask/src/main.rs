@@ -11,6 +11,7 @@ mod deploy;
 mod emulator;
 mod fault;
 mod import;
+mod office;
 mod once;
 mod package;
 mod place;

@@ -2,6 +2,7 @@
 use crate::api::Api;
 use crate::demo;
 use crate::fault::{Fault, Result};
+use crate::office::{self, Office};
 use crate::place::Place;
 use crate::simulators;
 use crate::stop::Stop;
@@ -64,6 +65,10 @@ pub(crate) fn seed(api: &Api, place: &Place, say: &dyn Fn(&str)) -> Result<Vec<D
             (_, _, _) => continue,
         };
         orders.push(json!({"profile": demo.profile, "crm": crm, "remote": remote, "settings": {}, "enabled": true}));
+        if let (BUILTIN, Some(origin)) = (demo.crm, &google) {
+            let google = Simulated::account(origin, "google", demo.account)?;
+            orders.extend(office(api, place, (&crm, &remote), &google, say)?);
+        }
     }
     // Last of all: a world with a sync counts as seeded.
     orders.iter().try_for_each(|order| api.post("/v1/syncs", order).map(drop))?;
@@ -84,6 +89,30 @@ fn builtin(api: &Api, demo: &Demo, google: Option<&str>, say: &dyn Fn(&str)) -> 
     let crm = connect(api, &json!({"provider": BUILTIN}), None)?;
     // At a Google that is set by hand, its own page says who it is.
     Ok((crm, connect(api, &json!({"provider": "google"}), google.map(|_| demo.account))?))
+}
+
+/// The first user's other syncs: calendar, files and mail. `both` is the connection to the CRM and to Google.
+fn office(
+    api: &Api,
+    place: &Place,
+    (crm, remote): (&str, &str),
+    google: &Simulated,
+    say: &dyn Fn(&str),
+) -> Result<Vec<Value>> {
+    say("adding meetings, files and mail");
+    let dropbox = match simulators::origin(place, "dropbox") {
+        Some(origin) => {
+            Simulated::account(&origin, "dropbox", google.account)?;
+            Some(connect(api, &json!({"provider": "dropbox"}), Some(google.account))?)
+        }
+        None => None,
+    };
+    office::fill_google(api, google)?;
+    let order = |Office { profile, remote: at, settings }| {
+        let remote = dropbox.as_deref().filter(|_| at == "dropbox").unwrap_or(remote);
+        json!({"profile": profile, "crm": crm, "remote": remote, "settings": settings, "enabled": true})
+    };
+    Ok(office::fill_crm(api, dropbox.as_deref())?.into_iter().map(order).collect())
 }
 
 /// A vendor's connection and Google's, with people on both sides.

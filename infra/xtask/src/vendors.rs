@@ -39,7 +39,7 @@ fn person(number: usize) -> Person {
 /// An account at a provider's simulator.
 pub(crate) struct Simulated {
     provider: &'static str,
-    account: &'static str,
+    pub(crate) account: &'static str,
     api: Api,
     /// Opens the provider's own API; at Sell a user's personal token.
     pub(crate) token: String,
@@ -54,7 +54,8 @@ impl Simulated {
         Ok(Self { provider, account, api: Api::new(origin, &token), token })
     }
 
-    fn order(&self, what: &str, mut body: Value) -> Result<Value> {
+    /// Has the simulator's control plane do something for this account.
+    pub(crate) fn order(&self, what: &str, mut body: Value) -> Result<Value> {
         body["account"] = json!(self.account);
         self.api.post(&format!("/_sim/{}/{what}", self.provider), &body)
     }

@@ -106,7 +106,7 @@ pub enum MatchKey {
     Phone,
     /// First and last name together.
     Name,
-    /// The name that an appointment has in every calendar that it is in (iCalUID).
+    /// The name that an appointment has in every calendar that it is in (iCalUID); in a CRM that keeps none, title and start.
     Uid,
     /// The title of a task and the day that it is due, together.
     Task,

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tandem_core::event::{self, Moment};
-use tandem_core::record::{ContainerId, Marker, RemoteId, Scope};
+use tandem_core::event::{self, Moment, field};
+use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope};
 use tandem_core::recurrence;
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
@@ -153,6 +153,14 @@ impl Occurrences {
     /// Whether an id is that of an occurrence whose original start has left the window at the back.
     pub(crate) fn is_behind(&self, id: &RemoteId) -> bool {
         view::split(id).is_some_and(|(series, _)| *id <= view::before(&series, self.reach.first(self.today())))
+    }
+
+    /// Whether an appointment was over before the window begins.
+    pub(crate) fn is_over(&self, fields: &Fields) -> bool {
+        let moment = |name: &Field| Moment::parse(fields.text(name), &TimeZone::UTC);
+        let (Some(start), Some(end)) = (moment(&field::START), moment(&field::END)) else { return false };
+        let window = self.reach.window(self.today());
+        tandem_core::event::Span::new(start, end).is_ok_and(|span| span.instants().1 <= window.from)
     }
 
     fn position(&self, from: Option<&Cursor>) -> Result<Position> {

@@ -92,6 +92,9 @@ pub struct Row {
     /// When both sides last agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
+    /// A person made a meeting of this grey block: it is carried to the CRM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub converted: bool,
     /// What was last written, so that a run which dies before it counted that counts it when it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
@@ -149,6 +152,7 @@ impl Row {
             right_scope: Scope::Inside,
             match_keys: Vec::new(),
             synced_at: None,
+            converted: false,
             effect: None,
             news_at: None,
         }

@@ -285,6 +285,73 @@ check("who declines comes back with access_denied, and a late code is refused", 
   assert.equal((await token({ grant_type: "authorization_code", code, redirect_uri: back })).status, 400);
 });
 
+check("a meeting is scheduled, shown, moved, completed and deleted", async () => {
+  const { api, user_id } = await world();
+  const me = { type: "user", id: user_id };
+  const { data } = await api.meetings.schedule({
+    title: "Visit",
+    starts_at: "2026-12-01T09:00:00+01:00",
+    ends_at: "2026-12-01T10:30:00+01:00",
+    attendees: [me],
+  });
+  assert.equal(data.type, "meeting");
+  let shown = (await api.meetings.info({ id: data.id })).data;
+  assert.equal(shown.scheduled_at, "2026-12-01T08:00:00+00:00");
+  assert.deepEqual(shown.duration, { unit: "min", value: 90 });
+  assert.deepEqual(shown.attendees, [me]);
+  assert.equal(shown.location, null);
+  await api.meetings.update({
+    id: data.id,
+    ends_at: "2026-12-01T09:00:00Z",
+    description: "Bring bread",
+    location: { type: "address", address: { line_1: "Dok 1", postal_code: "9000", city: "Gent", country: "BE" } },
+  });
+  await api.meetings.complete({ id: data.id });
+  shown = (await api.meetings.info({ id: data.id })).data;
+  assert.deepEqual([shown.duration.value, shown.description, shown.status], [60, "Bring bread", "done"]);
+  assert.equal(shown.location.address.city, "Gent");
+  const row = (await api.meetings.list()).data[0];
+  assert.equal(row.title, "Visit");
+  assert.ok(!("location" in row), "a list shows no place");
+  await api.meetings.delete({ id: data.id });
+  await refused(api.meetings.info({ id: data.id }), 404);
+});
+
+check("a meeting needs a title, times and a user", async () => {
+  const { api, user_id } = await world();
+  const whole = {
+    title: "Visit",
+    starts_at: "2026-12-01T09:00:00Z",
+    ends_at: "2026-12-01T10:00:00Z",
+    attendees: [{ type: "user", id: user_id }],
+  };
+  for (const missing of Object.keys(whole)) {
+    await refused(api.meetings.schedule({ ...whole, [missing]: undefined }), 400);
+  }
+  const contact = (await api.contacts.add({ last_name: "An" })).data.id;
+  await refused(api.meetings.schedule({ ...whole, attendees: [{ type: "contact", id: contact }] }), 400);
+  await refused(api.meetings.schedule({ ...whole, ends_at: "2026-12-01T08:00:00Z" }), 400);
+});
+
+check("meetings are listed by user and day, the earliest first, and users by address", async () => {
+  const { api, user_id } = await world();
+  const other = await control("POST", "users", { account: ACCOUNT, email: "bo@example.com" });
+  const at = (day, id) => ({
+    title: `On ${day}`,
+    starts_at: `2026-12-${day}T09:00:00Z`,
+    ends_at: `2026-12-${day}T10:00:00Z`,
+    attendees: [{ type: "user", id }],
+  });
+  for (const [day, id] of [["20", user_id], ["10", user_id], ["12", other.id]]) await api.meetings.schedule(at(day, id));
+  const titles = async (filter) => (await api.meetings.list({ filter })).data.map((one) => one.title);
+  assert.deepEqual(await titles({}), ["On 10", "On 12", "On 20"]);
+  assert.deepEqual(await titles({ employee_id: user_id, start_date: "2026-12-11", end_date: "2026-12-20" }), ["On 20"]);
+  assert.deepEqual(await titles({ term: "on 1" }), ["On 10", "On 12"]);
+  const { data } = await api.users.list({ filter: { term: "bo@" } });
+  assert.deepEqual(data.map((one) => one.id), [other.id]);
+  assert.equal((await client(other.token).users.me()).data.id, other.id);
+});
+
 let failed = 0;
 for (const [name, run] of checks) {
   try {

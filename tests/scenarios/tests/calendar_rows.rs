@@ -61,7 +61,8 @@ async fn e12_a_rule_that_becomes_wednesday_is_the_same_record_on_wednesdays() {
     let id = insert(&story, weekly("Stand-up", "RRULE:FREQ=WEEKLY;COUNT=4;BYDAY=MO"));
     done(&story).await;
     let before = only(&story, Kind::Block).await;
-    let event = json!({"start": time("04", 9), "end": time("04", 10), "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4;BYDAY=WE"]});
+    let event =
+        json!({"start": time("04", 9), "end": time("04", 10), "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4;BYDAY=WE"]});
     patch(&story, &id, event);
     let run = done(&story).await;
     assert_eq!((run.counts.crm.updated, run.counts.crm.created, run.counts.crm.deleted), (1, 0, 0), "{run:?}");
@@ -178,7 +179,8 @@ async fn e23_a_guests_answer_to_one_or_all_or_the_following_is_the_same_whoever_
                     patch(&jan, &id, json!({"recurrence": ["RRULE:FREQ=DAILY;COUNT=2"]}));
                     let mut rest = weekly("Daily", "RRULE:FREQ=DAILY;COUNT=3");
                     (rest["start"], rest["end"]) = (time("04", 9), time("04", 10));
-                    (rest["id"], rest["attendees"]) = (json!(format!("{id}_R20260204T080000")), json!([{"email": EVA}]));
+                    (rest["id"], rest["attendees"]) =
+                        (json!(format!("{id}_R20260204T080000")), json!([{"email": EVA}]));
                     says(&insert(&jan, rest));
                 }
             }
@@ -199,10 +201,7 @@ async fn e23_a_guests_answer_to_one_or_all_or_the_following_is_the_same_whoever_
                     vec![series]
                 }
                 "all" => vec![all_of("2026-02-02T08:00:00Z", "accepted")],
-                _ => vec![
-                    all_of("2026-02-02T08:00:00Z", "needs_action"),
-                    all_of("2026-02-04T08:00:00Z", "accepted"),
-                ],
+                _ => vec![all_of("2026-02-02T08:00:00Z", "needs_action"), all_of("2026-02-04T08:00:00Z", "accepted")],
             };
             assert_eq!(said, wanted, "{option}, eva first: {eva_first}");
             quiet(&jan).await;
@@ -240,7 +239,11 @@ async fn e26_what_only_the_organiser_may_change_is_said_and_not_tried_for_ever()
     let mut theirs = at("Board", 9);
     theirs["attendees"] = json!([{"email": "boss@elsewhere.example"}, {"email": GOOGLE}]);
     theirs["guestsCanModify"] = json!(false);
-    story.google.user_does(GOOGLE, "invite", &json!({"id": "board1", "organizer": "boss@elsewhere.example", "event": theirs}));
+    story.google.user_does(
+        GOOGLE,
+        "invite",
+        &json!({"id": "board1", "organizer": "boss@elsewhere.example", "event": theirs}),
+    );
     insert(&story, at("Lunch", 12));
     done(&story).await;
     let block = all(&story, Kind::Block).await.into_iter().find(|block| block["title"] == "Board").expect("there");

@@ -359,7 +359,8 @@ impl CalendarWorld {
             let guests = one["attendees"].as_array().into_iter().flatten();
             let guests: BTreeSet<String> = guests
                 .map(|guest| {
-                    let status = guest["responseStatus"].as_str().unwrap_or_default().replace("needsAction", "needs_action");
+                    let status =
+                        guest["responseStatus"].as_str().unwrap_or_default().replace("needsAction", "needs_action");
                     format!("{}:{status}", guest["email"].as_str().unwrap_or_default())
                 })
                 .collect();

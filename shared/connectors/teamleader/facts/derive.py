@@ -4,7 +4,9 @@ import sys
 
 METHODS = """companies.add companies.list contacts.add contacts.delete contacts.info contacts.linkToCompany contacts.list
 contacts.tag contacts.unlinkFromCompany contacts.untag contacts.update contacts.updateCompanyLink
-customFieldDefinitions.list emailTracking.create emailTracking.list tags.list tasks.create tasks.list""".split()
+customFieldDefinitions.list emailTracking.create emailTracking.list meetings.complete meetings.delete meetings.info
+meetings.list meetings.schedule meetings.update tags.list tasks.create tasks.list users.list users.me
+workTypes.list""".split()
 # Supported by the update endpoints, and missing in the OpenAPI document.
 ADDED = {"contacts.update": {"custom_fields_update_strategy": {"enum": ["partial"]}}}
 

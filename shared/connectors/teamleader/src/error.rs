@@ -40,6 +40,8 @@ fn missing_right(operation: &str) -> String {
         Some("companies") => "companies",
         Some("emailTracking") => "e-mail tracking",
         Some("tasks" | "workTypes") => "tasks",
+        Some("meetings") => "meetings",
+        Some("users") => "users",
         Some(_) | None => "contacts",
     };
     format!(

@@ -6,6 +6,7 @@ mod contacts;
 mod control;
 mod lists;
 mod mail;
+mod meetings;
 mod oauth;
 mod state;
 
@@ -171,6 +172,12 @@ impl FakeTeamleader {
         let token = self.now().mint(account);
         Arc::new(Authorised { fake: Arc::clone(self), token })
     }
+
+    /// The same for one of its users ([`FakeTeamleader::hire`]).
+    pub fn authorised_as(self: &Arc<Self>, account: &str, colleague: &str) -> Arc<dyn HttpTransport> {
+        let token = self.now().mint_for(account, Some(colleague));
+        Arc::new(Authorised { fake: Arc::clone(self), token })
+    }
 }
 
 /// The call within the quota.
@@ -209,13 +216,17 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
     let body = asked.json()?;
     lists::check_keys(state, method, &body)?;
     if method == "users.me" {
-        return Ok(Reply::Data(json!({"data": state.account(account).me()})));
+        let bearer = asked.header("authorization").strip_prefix("Bearer ");
+        let colleague = state.colleague_of(bearer).map(str::to_owned);
+        return Ok(Reply::Data(json!({"data": state.account(account).me(colleague.as_deref())})));
     }
     let (resource, action) = method.split_once('.').unwrap_or_default();
     state.account(account).right.check(resource, action)?;
     match resource {
         "contacts" => contacts::answer(state, account, action, &body),
         "companies" => companies::answer(state, account, action, &body),
+        "meetings" => meetings::answer(state, account, action, &body),
+        "users" => meetings::users(state, account, action, &body),
         "emailTracking" => mail::tracking(state, account, action, &body),
         "tasks" => mail::tasks(state, account, action, &body),
         "workTypes" if action == "list" => mail::types(state, account, &body),

@@ -1,4 +1,4 @@
-//! Teamleader Focus: contacts with their companies.
+//! Teamleader Focus: contacts with their companies, meetings, tracked mail.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -11,8 +11,10 @@ mod error;
 pub mod fake;
 mod mail;
 mod map;
+mod meetings;
 mod wire;
 
 pub use config::TeamleaderConfig;
 pub use contacts::{Options, TeamleaderContacts};
 pub use mail::TeamleaderMail;
+pub use meetings::{MeetingOptions, TeamleaderMeetings};

@@ -136,6 +136,11 @@ pub(crate) fn stamp(raw: &str) -> String {
     time(raw).map_or_else(|| raw.to_owned(), |time| time.to_string())
 }
 
+/// A time without its fraction of a second, as Teamleader counts.
+pub(crate) fn whole_second(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
+}
+
 /// A time of ours as Teamleader writes it.
 pub(crate) fn sent(at: &str) -> String {
     at.strip_suffix('Z').map_or_else(|| at.to_owned(), |plain| format!("{plain}+00:00"))

@@ -332,7 +332,11 @@ impl Machine {
                 match &self.world.crm {
                     Left::Plain(plain) => {
                         let mut event = event;
-                        if moves { event.span = span } else { event.location = place }
+                        if moves {
+                            event.span = span
+                        } else {
+                            event.location = place
+                        }
                         plain.user_puts(&id, &event.to_fields());
                     }
                     Left::Builtin(..) if event.is_series() => {
@@ -472,7 +476,9 @@ impl Machine {
         self.check(&before).await;
         // What enters the window at midnight is in, and midnight is far away.
         let now = self.world.clock.now().as_second();
-        self.world.clock.advance(Duration::from_secs(86_400 - u64::try_from(now.rem_euclid(86_400)).expect("positive")));
+        self.world
+            .clock
+            .advance(Duration::from_secs(86_400 - u64::try_from(now.rem_euclid(86_400)).expect("positive")));
         self.world.run(&mut self.dice).await;
         let writes = self.world.writes().await;
         for _ in 0..3 {
@@ -482,8 +488,17 @@ impl Machine {
         self.touched.clear();
         self.agreed = self.seen(Side::Right, self.wide()).await;
         // An occurrence that was edited here while its series lost it there is an appointment of its own by now.
-        let alone = |name: &str, owner: &str| self.world.google.events(owner, owner).iter().filter(|event| event["summary"] == name && event["recurringEventId"].is_null()).count() == 1;
-        let known: BTreeSet<String> = self.owners.iter().filter(|(name, owner)| alone(name, owner)).map(|(name, _)| name.clone()).collect();
+        let alone = |name: &str, owner: &str| {
+            self.world
+                .google
+                .events(owner, owner)
+                .iter()
+                .filter(|event| event["summary"] == name && event["recurringEventId"].is_null())
+                .count()
+                == 1
+        };
+        let known: BTreeSet<String> =
+            self.owners.iter().filter(|(name, owner)| alone(name, owner)).map(|(name, _)| name.clone()).collect();
         self.owners.retain(|name, _| self.agreed.contains_key(name) && known.contains(name));
     }
 
@@ -514,9 +529,13 @@ impl Machine {
             }
         }
         for person in self.world.people() {
-            let (crm, google) = (self.world.seen_in_crm(person, window).await, self.world.seen_in_google(person, window).await);
+            let (crm, google) =
+                (self.world.seen_in_crm(person, window).await, self.world.seen_in_google(person, window).await);
             let trim = |all: BTreeMap<String, Seen>| -> BTreeMap<String, Seen> {
-                all.into_iter().map(|(name, seen)| (name, within(Some(&seen), window))).filter(|(_, s)| !s.is_empty()).collect()
+                all.into_iter()
+                    .map(|(name, seen)| (name, within(Some(&seen), window)))
+                    .filter(|(_, s)| !s.is_empty())
+                    .collect()
             };
             assert_eq!(trim(crm), trim(google), "{story}\nwhat {person} has");
         }

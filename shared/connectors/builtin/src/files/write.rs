@@ -61,7 +61,7 @@ fn taken() -> CrmError {
 /// Makes files, all or none. One that is there already with its id is answered as it is.
 pub(crate) async fn create(ledger: &Ledger, files: Vec<NewFile<'_>>) -> Result<Vec<Record>, CrmError> {
     let mut tries = Tries::new();
-    loop {
+    'again: loop {
         let head = ledger.head().await?;
         let ids: Vec<&str> = files.iter().map(|file| file.id.as_str()).collect();
         let there = ledger.records(&ids).await?;
@@ -72,8 +72,14 @@ pub(crate) async fn create(ledger: &Ledger, files: Vec<NewFile<'_>>) -> Result<V
             }
             let (parent, name) = file.place;
             can_hold(ledger, parent).await?;
-            if ledger.named(parent, name).await?.is_some() {
-                return Err(taken());
+            match ledger.named(parent, name).await? {
+                // Somebody made it since it was looked for above.
+                Some(other) if other == file.id => {
+                    tries.again(ledger.clock.as_ref()).await?;
+                    continue 'again;
+                }
+                Some(_) => return Err(taken()),
+                None => {}
             }
             let mut body = placed(parent, name);
             file.content.clone().write(&mut body);

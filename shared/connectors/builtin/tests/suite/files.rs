@@ -17,6 +17,7 @@ use tandem_ports::files::{
     Relocation, Removal, SessionStatus, Target, Upload,
 };
 use tandem_testkit::blobs::MemoryBlobs;
+use tandem_testkit::memory::MemoryTable;
 
 struct Desk {
     world: World,
@@ -26,7 +27,10 @@ struct Desk {
 }
 
 async fn desk() -> Desk {
-    let world = World::new().await;
+    desk_in(World::new().await).await
+}
+
+async fn desk_in(world: World) -> Desk {
     let blobs = Arc::new(MemoryBlobs::default());
     let files = Files::new(world.crm.clone(), blobs.clone());
     let company = world.crm.create(&world.admin, Kind::Company, &object(json!({"name": "Acme"}))).await.unwrap();
@@ -105,6 +109,23 @@ async fn a_file_appears_once_its_bytes_are_there() {
     let shown = desk.files.show(&desk.world.admin, &begun.id).await.unwrap();
     assert_eq!((&shown["size"], &shown["version"]), (&json!(13), &json!(2)));
     assert_eq!(desk.blobs.keys().len(), 1, "the old bytes are gone");
+}
+
+#[tokio::test]
+async fn bytes_that_two_workers_find_at_once_are_kept() {
+    for late in 0..40 {
+        let desk = desk_in(World::on(MemoryTable::default().with_turns()).await).await;
+        let id = desk.upload("Plans", "plan.txt", b"plan").await.unwrap();
+        let settle = async |turns| {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            desk.files.settle(&desk.world.admin).await.unwrap();
+        };
+        futures::join!(settle(0), settle(late));
+        assert!(desk.files.show(&desk.world.admin, &id).await.is_ok(), "{late} turns apart");
+        assert_eq!(desk.blobs.keys().len(), 1, "{late} turns apart");
+    }
 }
 
 #[tokio::test]

@@ -313,10 +313,12 @@ fn differing_exceptions(before: &Event, after: &Event, record: &Record) -> Vec<M
     let mut all: Vec<Moment> = before.exceptions.keys().chain(after.exceptions.keys()).copied().collect();
     all.sort();
     all.dedup();
+    // What the rule gives no occurrence any more must not be written as one; where it stays, it is left behind.
+    let given = recurrence::among(after, &all).unwrap_or_default();
     all.retain(|original| {
         let (was, is) = (before.exceptions.get(original), after.exceptions.get(original));
         let of_its_own = matches!(is, Some(Deviation::Changed(_))) || held(record, original).is_some();
-        was != is && of_its_own && after.is_series()
+        was != is && of_its_own && given.contains(original)
     });
     all
 }

@@ -51,7 +51,37 @@ const COMPANY: &[&str] = &[
 ];
 const LINK: &[&str] = &["id", "company_id", "position", "decision_maker"];
 
+const MEETING: &[&str] = &[
+    "title",
+    "starts_at",
+    "ends_at",
+    "description",
+    "attendees",
+    "customer",
+    "location",
+    "milestone_id",
+    "deal_id",
+    "custom_fields",
+];
+
 const METHODS: &[Keys] = &[
+    (
+        "meetings.list",
+        LIST,
+        &["ids", "employee_id", "start_date", "end_date", "milestone_id", "term", "recurrence_id"],
+        &["scheduled_at"],
+    ),
+    ("meetings.info", &["id", "includes"], &[], &[]),
+    ("meetings.schedule", MEETING, &[], &[]),
+    ("meetings.update", MEETING, &[], &[]),
+    ("meetings.complete", &["id"], &[], &[]),
+    ("meetings.delete", &["id"], &[], &[]),
+    (
+        "users.list",
+        &["filter", "page", "sort"],
+        &["ids", "term", "status"],
+        &["first_name", "last_name", "email", "function"],
+    ),
     (
         "contacts.list",
         LIST,
@@ -116,7 +146,9 @@ pub(super) fn check_keys(state: &State, method: &str, body: &Map<String, Value>)
     if state.settings.strictness == Strictness::Ignore {
         return Ok(());
     }
-    let unknown = body.keys().find(|key| !keys.contains(&key.as_str()));
+    // `id` and `work_order_id` are what schedule and update do not share.
+    let own = |key: &str| matches!((method, key), ("meetings.update", "id") | ("meetings.schedule", "work_order_id"));
+    let unknown = body.keys().find(|key| !keys.contains(&key.as_str()) && !own(key));
     let filter = body.get("filter").and_then(Value::as_object);
     let unknown = unknown.or_else(|| filter.and_then(|f| f.keys().find(|key| !filters.contains(&key.as_str()))));
     if let Some(unknown) = unknown {

@@ -42,7 +42,12 @@ pub(super) fn tasks(state: &mut State, account: &str, action: &str, body: &Map<S
         "list" => {
             let filter = body.get("filter").cloned().unwrap_or_default();
             let all = &state.account(account).tasks;
-            let passes = |row: &&Value| filter.get("customer").is_none_or(|customer| row["customer"] == *customer);
+            let term = filter.get("term").and_then(Value::as_str).map(str::to_lowercase);
+            let described = |row: &Value| row["description"].as_str().unwrap_or_default().to_lowercase();
+            let passes = |row: &&Value| {
+                filter.get("customer").is_none_or(|customer| row["customer"] == *customer)
+                    && term.as_ref().is_none_or(|term| described(row).contains(term.as_str()))
+            };
             let mut rows: Vec<Value> = all.iter().filter(passes).cloned().collect();
             rows.sort_by_key(|row| row["due_on"].as_str().unwrap_or_default().to_owned());
             Ok(lists::paged(state, body, rows, |row| row))
@@ -76,7 +81,7 @@ pub(super) fn tasks(state: &mut State, account: &str, action: &str, body: &Map<S
     }
 }
 
-/// Every account has some.
+/// Every account has some; `workTypes.list` shows id and name, by name.
 fn work_types(state: &mut State, account: &str) -> Vec<Value> {
     let id = state.account(account).account_id.clone();
     vec![json!({"id": format!("wt-{id}"), "name": "Administration"})]

@@ -79,9 +79,8 @@ fn to_organizer(state: &mut State, guest: &str, event: &Event) {
 
 fn answer<'a>(event: &'a Event, guest: &str) -> &'a str {
     let all = event.data.get("attendees").and_then(Value::as_array).into_iter().flatten();
-    let mut mine = all.filter(|one| {
-        one.get("email").and_then(Value::as_str).is_some_and(|email| email.eq_ignore_ascii_case(guest))
-    });
+    let mut mine = all
+        .filter(|one| one.get("email").and_then(Value::as_str).is_some_and(|email| email.eq_ignore_ascii_case(guest)));
     mine.next().and_then(|one| one.get("responseStatus")).and_then(Value::as_str).unwrap_or("needsAction")
 }
 
@@ -92,7 +91,8 @@ fn copied(event: &Event, there: Option<&Event>) -> Event {
     for name in OWN {
         put(&mut copy.data, name, own.get(name).cloned());
     }
-    let part = |data: &Map<String, Value>, kind: &str| data.get("extendedProperties").and_then(|p| p.get(kind)).cloned();
+    let part =
+        |data: &Map<String, Value>, kind: &str| data.get("extendedProperties").and_then(|p| p.get(kind)).cloned();
     let kinds = [("private", part(&own, "private")), ("shared", part(&event.data, "shared"))];
     let properties: Map<String, Value> =
         kinds.into_iter().filter_map(|(kind, value)| Some((kind.to_owned(), value?))).collect();
