@@ -106,11 +106,6 @@ fn no_mail(provider: &str) -> ConnectorError {
     refused(format!("This release files no mail of `{provider}`."))
 }
 
-/// Never contacts in their place.
-fn no_appointments(provider: &str) -> ConnectorError {
-    refused(format!("This release has no appointments of `{provider}`."))
-}
-
 fn region(ask: Opening<'_>) -> Region {
     ask.settings.phone_region.as_deref().map_or_else(Region::none, Region::of)
 }

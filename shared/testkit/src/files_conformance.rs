@@ -523,8 +523,16 @@ pub mod cases {
         let root = root(&*side).await;
         h.user_makes_folder("Full");
         h.user_makes_folder("Empty");
+        if !side.capabilities().empty_folders {
+            h.user_saves("Full/late.txt", b"late");
+            h.user_saves("Empty/early.txt", b"early");
+        }
         let (full, empty) = (there(&*side, "Full").await, there(&*side, "Empty").await);
-        h.user_saves("Full/late.txt", b"late");
+        if side.capabilities().empty_folders {
+            h.user_saves("Full/late.txt", b"late");
+        } else {
+            h.user_deletes("Empty/early.txt");
+        }
         let removal = |entry: &Entry| Removal {
             entry: entry_ref(entry, &root),
             folder: FolderOrFile::Folder,

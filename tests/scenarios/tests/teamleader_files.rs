@@ -320,6 +320,33 @@ async fn a_record_whose_files_the_user_may_not_see_loses_nothing_and_stops_no_ot
 }
 
 #[tokio::test]
+async fn a_record_that_may_suddenly_not_be_listed_keeps_no_other_from_being_written() {
+    for remote in BOTH {
+        let story = FileStory::begins(remote, json!({"modules": ["companies"]})).await;
+        let other = story.teamleader.user_creates_company(VENDOR, &object(json!({"name": "Beta"})));
+        story.runs().await;
+        story.remote_saves("mine.txt", "mine");
+        story.remote_saves_at(&format!("Companies/Beta ({})/other.txt", &other[..8]), "other");
+        // The lists of both are read; the next one is that before an upload.
+        story.teamleader.inject_after(2, Fault::Forbidden, &["files.list"]);
+        story.runs().await;
+        assert_eq!(story.crm().len(), 1, "{remote}: the other one");
+        assert_eq!(story.records("excluded").await.len(), 1, "{remote}");
+        story.runs().await;
+        assert_eq!(story.crm().len(), 2, "{remote}");
+        story.rests().await;
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_teamleader_has_not_pauses_the_sync_with_the_reason() {
+    let story = FileStory::begins("dropbox", json!({"records": {"segment": "vip"}})).await;
+    story.run().await;
+    let sync = story.sync().await;
+    assert!(sync.reason.clone().unwrap_or_default().contains("choose a tag"), "{:?}", sync.reason);
+}
+
+#[tokio::test]
 async fn a_deleted_record_takes_its_files_along_and_no_others() {
     for remote in BOTH {
         let story = FileStory::begins(remote, json!({"modules": ["companies", "products"]})).await;

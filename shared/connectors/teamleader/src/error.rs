@@ -107,6 +107,16 @@ pub(crate) fn gone(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::NotFound, "Teamleader does not have it")
 }
 
+/// The same failure, for another item.
+pub(crate) fn again(error: &ConnectorError) -> ConnectorError {
+    ConnectorError::new(error.provider, error.operation, error.kind, error.detail.clone())
+}
+
+/// Whether this failure is about one record and its files; those of the next one may be had.
+pub(crate) fn is_about_a_record(kind: ErrorKind) -> bool {
+    kind == ErrorKind::Forbidden || is_about_an_item(kind)
+}
+
 /// Whether a right is missing.
 pub(crate) fn is_forbidden(error: &ConnectorError) -> bool {
     error.kind == ErrorKind::Forbidden

@@ -169,11 +169,21 @@ impl TeamleaderFiles {
         read
     }
 
+    /// A folder goes with its last file: there is nothing to remove, unless something is in it.
+    async fn remove_folder(&self, id: &RemoteId) -> Result<()> {
+        let Some((subject, folder)) = folders::read(id).filter(|(_, folder)| !folder.is_empty()) else { return Ok(()) };
+        let rows = match self.calls().all(&subject).await {
+            Err(failure) if error::is_gone(&failure) => return Ok(()),
+            rows => rows?,
+        };
+        let is_in_it = |row: &StoredFile| folders::chain(inside(row)).iter().any(|(text, ..)| text == folder);
+        if rows.iter().any(is_in_it) { Err(error::changed("files.delete")) } else { Ok(()) }
+    }
+
     async fn remove_one(&self, removal: &Removal) -> Result<()> {
         const OPERATION: &str = "files.delete";
         if removal.folder == FolderOrFile::Folder {
-            // It goes with its last file.
-            return Ok(());
+            return self.remove_folder(&removal.entry.id).await;
         }
         let id = removal.entry.id.as_str();
         match self.calls().info(id).await? {

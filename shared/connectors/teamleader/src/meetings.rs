@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tandem_core::event::{self, field};
-use tandem_core::record::{ContainerId, Field, Marker, RemoteId, Scope, Value as Said, Version};
+use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Value as Said, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Outcomes, Patch, Written,
@@ -137,7 +137,7 @@ impl TeamleaderMeetings {
                 continue;
             };
             let name = names.get(text(meeting.get("id"))).map_or("", String::as_str);
-            read.push(Some(Fetched { modified_at: self.edited_long_ago(), ..fetched(meeting, &people, name)? }));
+            read.push(Some(Fetched { modified_at: self.edited_long_ago(), ..fetched(meeting, &people, name) }));
         }
         Ok(read)
     }
@@ -167,21 +167,23 @@ fn is_at(meeting: &Map<String, Value>, me: &Me) -> bool {
     map::guests(meeting).any(|(kind, id)| kind == "user" && id == me.id)
 }
 
-fn fetched(meeting: &Map<String, Value>, people: &People, name: &str) -> Result<Fetched> {
-    let said = map::event(meeting, people).map_err(|invalid| error::refused(INFO, &invalid.to_string()))?;
-    let mut fields = said.to_fields();
+/// One that cannot be read is there and out of reach: it stops no other.
+fn fetched(meeting: &Map<String, Value>, people: &People, name: &str) -> Fetched {
+    let said = map::event(meeting, people);
+    let scope = if said.is_ok() { Scope::Inside } else { Scope::Outside };
+    let mut fields = said.map_or_else(|_| Fields::new(), |said| said.to_fields());
     if !name.is_empty() {
         fields.set(field::UID, Said::Text(name.to_owned()));
     }
-    Ok(Fetched {
+    Fetched {
         id: RemoteId::new(text(meeting.get("id"))),
         version: Version::new(map::digest(meeting)),
-        scope: Scope::Inside,
+        scope,
         marker: None,
         fields,
         modified_at: None,
         raw: serde_json::to_value(people.known(meeting)).expect("string keys and plain values are JSON"),
-    })
+    }
 }
 
 #[async_trait]

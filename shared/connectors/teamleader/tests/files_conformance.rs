@@ -87,7 +87,7 @@ impl FilesHarness for Harness {
             WireFault::Throttle(seconds) => Fault::Throttle { seconds: i64::try_from(seconds).expect("a few") },
             WireFault::Revoke => return self.fake.revoke(ACCOUNT),
         };
-        self.fake.inject_after(after, fault);
+        self.fake.inject_after(after, fault, &[]);
     }
     /// They are places of ours in lists.
     fn expire_cursors(&self) {}

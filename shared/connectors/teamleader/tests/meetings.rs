@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tandem_core::event::{Attendee, Event, Moment, Span, field};
-use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Value};
+use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Value};
 use tandem_ports::connector::{Change, Connector, Cursor, Deletion, Draft, Fetched, Next, Patch};
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::names::Names;
@@ -357,6 +357,16 @@ async fn in_another_users_calendar_the_contacts_are_no_guests_and_stay_at_the_me
     let fields = sample(1, Some("cy@example.com"));
     agenda.connector.update(&[patch(&read, &[field::ATTENDEES], fields)]).await.unwrap().remove(0).unwrap();
     assert_eq!(guests_of(&agenda.held(&id)), ["user", "user", "contact", "contact"]);
+}
+
+#[tokio::test]
+async fn a_meeting_that_cannot_be_read_stops_no_other() {
+    let agenda = Agenda::of(100);
+    let ids: Vec<RemoteId> = (0..2).map(|n| RemoteId::new(agenda.meeting(n))).collect();
+    agenda.fake.spoil(ACCOUNT, ids[0].as_str());
+    let read = agenda.connector.get(&ids).await.expect("read");
+    let scopes: Vec<Scope> = read.into_iter().map(|found| found.expect("there").scope).collect();
+    assert_eq!(scopes, [Scope::Outside, Scope::Inside]);
 }
 
 #[tokio::test]

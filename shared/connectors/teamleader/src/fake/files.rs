@@ -468,10 +468,10 @@ impl FakeTeamleader {
         all
     }
 
-    /// This fault meets a call after so many further ones; one that still waits is replaced.
-    pub fn inject_after(&self, after: usize, fault: super::Fault) {
-        let mut state = self.now();
-        state.faults.clear();
-        state.faults.push(super::state::Waiting { fault, on: Vec::new(), after });
+    /// This fault meets a call of one of these methods (none: of any) after so many further ones; one that still waits is
+    /// replaced.
+    pub fn inject_after(&self, after: usize, fault: super::Fault, methods: &[&str]) {
+        let on = methods.iter().map(|method| (*method).to_owned()).collect();
+        self.now().faults = vec![super::state::Waiting { fault, on, after }];
     }
 }

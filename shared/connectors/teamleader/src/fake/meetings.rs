@@ -328,6 +328,11 @@ impl FakeTeamleader {
         user_cancels(&mut self.now(), account, id)
     }
 
+    /// A meeting gets a time that nobody can read.
+    pub fn spoil(&self, account: &str, id: &str) {
+        set(&mut self.now(), account, id, "scheduled_at", json!("soon"));
+    }
+
     /// The account has one more user; their id.
     pub fn hire(&self, account: &str, email: &str) -> String {
         hire(&mut self.now(), account, email)

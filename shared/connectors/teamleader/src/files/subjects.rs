@@ -267,6 +267,11 @@ impl TeamleaderFiles {
             None => Position::first(),
             Some(cursor) => Position::read(cursor)?,
         };
+        if let Records::Segment(segment) = &self.options.records
+            && tag_of(segment).is_none()
+        {
+            return Err(error::forbidden("files.list", "Teamleader's API has no such segment; choose a tag"));
+        }
         let now = self.api.now();
         if at.told == 0 && at.rests(now) {
             return Ok(FilePage { changes: Vec::new(), next: FileNext::Paused(at.cursor()) });

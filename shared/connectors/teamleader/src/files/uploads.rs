@@ -93,8 +93,19 @@ impl TeamleaderFiles {
         }
         for (subject, indices) in by_subject {
             let some: Vec<&(Upload, Bytes)> = indices.iter().map(|index| &files[*index]).collect();
-            for (index, outcome) in indices.iter().zip(self.put_at(&subject, &some).await?) {
-                outcomes[*index] = Some(outcome);
+            match self.put_at(&subject, &some).await {
+                Ok(put) => {
+                    for (index, outcome) in indices.iter().zip(put) {
+                        outcomes[*index] = Some(outcome);
+                    }
+                }
+                // What is the matter with one record says nothing about the others.
+                Err(failure) if error::is_about_a_record(failure.kind) => {
+                    for index in indices {
+                        outcomes[index] = Some(Err(error::again(&failure)));
+                    }
+                }
+                Err(failure) => return Err(failure),
             }
         }
         Ok(outcomes.into_iter().map(|outcome| outcome.expect("each file is refused or has a record")).collect())

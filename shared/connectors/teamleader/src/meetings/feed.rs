@@ -19,8 +19,10 @@ use tandem_ports::error::Result;
 
 /// Raised when a stored cursor would be misread.
 const FORM: u8 = 1;
-/// Most meetings that a sync can look at: a dozen a day for a year. The cursor holds each of them (some 60 bytes).
+/// Most meetings that a sync can look at: a dozen a day for a year. The cursor holds each of them (some 75 bytes).
 const MOST_KNOWN: usize = 4_000;
+/// Pages of one look: a minute's whole quota, also where Teamleader gives no more than its default of twenty rows.
+const MOST_PAGES: u64 = 200;
 /// Most changes of a page: each is read by a call of its own.
 const MOST_TOLD: usize = 40;
 /// Rows of a listing's page, for the same reason.
@@ -137,7 +139,7 @@ impl TeamleaderMeetings {
                 break;
             }
             full = many;
-            if live.len() > MOST_KNOWN {
+            if live.len() > MOST_KNOWN || number >= MOST_PAGES {
                 return Err(too_many());
             }
         }
