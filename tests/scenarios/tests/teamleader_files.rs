@@ -1,5 +1,4 @@
 //! Files between Teamleader itself and Drive or Dropbox, with the connectors, against the providers in memory.
-#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 use scenarios::vendor_files::FileStory;
 use scenarios::{VENDOR, object};
 use serde_json::json;

@@ -196,8 +196,8 @@ impl Machine {
 
     /// The event of this title in its owner's calendar: the series, where it is one.
     fn in_calendar(&self, name: &str, owner: &str) -> Option<Value> {
-        let all = self.world.google.events(owner, owner).into_iter();
-        all.filter(|event| event["summary"] == name && event["recurringEventId"].is_null()).next()
+        let mut all = self.world.google.events(owner, owner).into_iter();
+        all.find(|event| event["summary"] == name && event["recurringEventId"].is_null())
     }
 
     fn patch(&self, owner: &str, id: &Value, event: &Value) {
