@@ -20,7 +20,7 @@ use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::files::{
     CHUNK, ChildrenPage, Entry, EntryRef, FileCapabilities, FileNext, FilePage, FileSide, FolderRef, Listing, Name,
-    Names, NewFolder, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
+    Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
 };
 use tandem_ports::infra::HttpTransport;
 
@@ -149,7 +149,7 @@ impl FileSide for DropboxFiles {
     }
 
     /// The app folder is given; Dropbox makes it with the connection.
-    async fn ensure_root(&self, known: Option<&RemoteId>, _name: &str) -> Result<FolderRef> {
+    async fn ensure_root(&self, known: Option<&RemoteId>, _root: &NewRoot) -> Result<FolderRef> {
         if known.is_some_and(|known| known.as_str() != ROOT) {
             return Err(error::gone("files/list_folder"));
         }

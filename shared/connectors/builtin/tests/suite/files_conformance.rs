@@ -18,12 +18,12 @@ use tandem_ports::blobs::{BlobKey, BlobStore};
 use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::files::{
-    ChildrenPage, Entry, EntryRef, FileCapabilities, FilePage, FileSide, FolderRef, NewFolder, Relocation, Removal,
+    ChildrenPage, Entry, EntryRef, FileCapabilities, FilePage, FileSide, FolderRef, NewFolder, NewRoot, Relocation, Removal,
     SessionStatus, Stored, Upload, UploadSession,
 };
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::fault::{Fault, Faults};
-use tandem_testkit::files_conformance::{FilesHarness, WireFault};
+use tandem_testkit::files_conformance::{FilesHarness, WireFault, new_root};
 use tandem_testkit::memory::MemoryTable;
 
 /// A side whose root is one company.
@@ -40,8 +40,8 @@ impl FileSide for InCompany {
     fn capabilities(&self) -> FileCapabilities {
         self.side.capabilities()
     }
-    async fn ensure_root(&self, known: Option<&RemoteId>, name: &str) -> Result<FolderRef> {
-        self.side.ensure_root(known.filter(|known| **known != self.company), name).await?;
+    async fn ensure_root(&self, known: Option<&RemoteId>, root: &NewRoot) -> Result<FolderRef> {
+        self.side.ensure_root(known.filter(|known| **known != self.company), root).await?;
         Ok(FolderRef { id: self.company.clone(), path: String::new() })
     }
     async fn changes(&self, from: Option<&Cursor>) -> Result<FilePage> {
@@ -248,7 +248,7 @@ async fn a_table_or_store_that_does_not_answer_is_asked_again() {
     }
     h.user_saves("a.txt", b"a");
     let id = RemoteId::new(h.at("a.txt").unwrap());
-    let parent = h.side.ensure_root(None, "").await.unwrap();
+    let parent = h.side.ensure_root(None, &new_root()).await.unwrap();
     let entry = EntryRef { id, parent, name: tandem_ports::files::Name("a.txt".into()) };
     let there = h.side.get(std::slice::from_ref(&entry)).await.unwrap().remove(0).unwrap();
     let tandem_core::files::entry::EntryKind::File { content, .. } = there.kind else { panic!("a file") };
