@@ -148,6 +148,30 @@ const STORY = [
     await sees(rows, '2 deleted');
     await page.screenshot({ path: join(folder, 'undone.png'), fullPage: true });
   }],
+  ['calendars are chosen, changes come at once, and a grey block becomes a meeting', async () => {
+    const start = new Date(Date.now() + 86_400_000).toISOString();
+    const event = { summary: 'Dentist <i>', start: { dateTime: start }, end: { dateTime: start } };
+    await fetch(`${ready.simulators.google}/_sim/google/calendar/insert`, { method: 'POST',
+      headers: { 'content-type': 'application/json' }, body: JSON.stringify({ account: 'demo@example.com', body: { event } }) });
+    await button('Keep something in step').click();
+    await page.getByLabel('Keep in step', { exact: true }).selectOption('teamleader-google-calendar');
+    await button('Go on').click();
+    const editor = page.locator('#editor');
+    await editor.getByLabel('Default calendar', { exact: true }).selectOption('primary');
+    assert.equal(await editor.getByRole('checkbox', { name: "demo@example.com (the account's own)" }).first().isChecked(), true);
+    await button('Save', editor).click();
+    await sees(page.locator('#message'), 'Saved.');
+    const calendar = sync.filter({ hasText: 'Google Calendar' });
+    await button('Start', calendar).click();
+    await calendar.filter({ hasText: 'Built-in CRM: 1 created' }).waitFor({ timeout: LONG });
+    await sees(calendar, 'Changes come at once.');
+    await button('Grey blocks', calendar).click();
+    await sees(rows, 'Dentist <i>');
+    await button('Make it a meeting', rows).click();
+    await sees(page.locator('#message'), 'It is a meeting now');
+    assert.equal((await api('GET', '/crm/v1/meetings')).items[0].title, 'Dentist <i>');
+    await page.screenshot({ path: join(folder, 'calendar.png'), fullPage: true });
+  }],
   ['signing out leaves nothing on the page', async () => {
     await button('Sign out').click();
     await page.locator('#sign-in').waitFor();

@@ -1,7 +1,7 @@
 // The page of Tandem: accounts and syncs. It uses the same API as everybody, with the session cookie.
 import { $, act, all, api, badge, button, connectionOf, el, failed, profileOf, say, show, sides, title, when, world } from './kit.js';
 import { changeSync, closeForm, freePair, newSync } from './form.js';
-import { closeDetail, counted, refreshDetail, searchRecords, showChanges, showMore, showPreview, showRecords, showRuns } from './detail.js';
+import { closeDetail, counted, refreshDetail, searchRecords, showBlocks, showChanges, showMore, showPreview, showRecords, showRuns } from './detail.js';
 
 // ---- accounts
 
@@ -110,6 +110,14 @@ function startButton(sync) {
   return button(sync.last_run ? 'Switch on and run now' : 'Start', () => start(sync), 'main');
 }
 
+/** Whether changes are told at once; without it the schedule looks for them. */
+function told(sync) {
+  if (!sync.push || !sync.enabled) return null;
+  if (sync.push.state === 'on') return el('p', { class: 'soft' }, 'Changes come at once.');
+  return el('p', { class: sync.push.state === 'lapsed' ? 'warn' : 'soft' },
+    `Changes do not come at once, but with the schedule${sync.push.reason ? `: ${sync.push.reason}` : '.'}`);
+}
+
 /** Why a sync or one of its directions rests, and what mends it. */
 function trouble(sync, kind) {
   const problem = sync.reason ?? sync.last_run?.error?.message;
@@ -118,6 +126,9 @@ function trouble(sync, kind) {
     sync.caution ? el('p', { class: 'warn' }, sync.caution) : null,
     ...broken.map((one) => button(`Connect ${title(one.provider)} again`, () => connect(one.provider), 'main'))];
 }
+
+/** The built-in CRM has a page of its own for what came from Google and is nobody else's business. */
+const keepsBlocks = (sync) => profileOf(sync)?.kind === 'calendar' && connectionOf(sync.crm)?.provider === 'builtin' && sync.last_run;
 
 function syncCard(sync) {
   const at = `/v1/syncs/${sync.id}`;
@@ -141,12 +152,15 @@ function syncCard(sync) {
       sync.enabled && sync.next_due_at ? el('span', { class: 'soft' }, `next: ${when(sync.next_due_at)}`) : null),
     ...trouble(sync, kind),
     lastRun(sync),
+    told(sync),
     el('div', { class: 'row' },
       sync.state === 'held' ? button('Carry it out', accept, 'danger', 'Confirmed.') : null,
       startButton(sync),
       button('What would happen?', () => showPreview(sync, startButton(sync))),
       button('Settings', () => changeSync(sync)),
       button('Records', () => showRecords(sync)),
+      profileOf(sync)?.kind === 'mail' && sync.last_run ? button('Unknown senders', () => showRecords(sync, 'held')) : null,
+      keepsBlocks(sync) ? button('Grey blocks', () => showBlocks()) : null,
       left > 0 ? button('Why left out?', () => showRecords(sync, 'excluded')) : null,
       sync.last_run ? button('Runs', () => showRuns(sync)) : null,
       sync.last_run && !underWay(sync.last_run) ? button('Last changes', () => showChanges(sync, sync.last_run)) : null,

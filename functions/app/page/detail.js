@@ -1,5 +1,5 @@
 // What there is to see of a sync: what a run would do, its runs, what a run changed, its records.
-import { $, act, api, badge, button, el, humanise, say, show, sides, when, world } from './kit.js';
+import { $, act, api, badge, button, el, humanise, profileOf, say, show, sides, when, world } from './kit.js';
 
 let view = null;
 
@@ -156,9 +156,12 @@ export function showChanges(sync, run) {
 export function showRecords(sync, state = '') {
   const names = sides(sync);
   const copy = (side) => (side ? side.title ?? side.id : '—');
+  const convert = (record) => (record.reason?.code !== 'grey_block' ? [] : [' ',
+    button('Make it a meeting', () => api('POST', `/v1/syncs/${sync.id}/records/${encodeURIComponent(record.id)}/convert`),
+      'quiet', 'It becomes a meeting.')]);
   const row = (record) => el('tr', {}, el('td', {}, copy(record.crm)), el('td', {}, copy(record.remote)),
     el('td', {}, badge(...(RECORD[record.state] ?? [record.state, 'warn']))),
-    el('td', {}, record.reason?.message ?? '', record.attempts > 1 ? ` (${record.attempts} tries)` : ''),
+    el('td', {}, record.reason?.message ?? '', record.attempts > 1 ? ` (${record.attempts} tries)` : '', ...convert(record)),
     el('td', {}, record.last_synced_at ? when(record.last_synced_at) : ''));
   $('record-filter').reset();
   $('record-state').value = state;
@@ -166,6 +169,20 @@ export function showRecords(sync, state = '') {
     const asked = { state: $('record-state').value, q: $('record-q').value.trim() };
     return Object.fromEntries(Object.entries(asked).filter(([, value]) => value));
   };
-  return open({ kind: 'records', path: `/v1/syncs/${sync.id}/records`, row, query }, 'Records',
+  // Senders whom the CRM does not know: their mail waits until a person says that they belong there.
+  const add = () => button('Add these senders as contacts', () => api('POST', `/v1/syncs/${sync.id}/confirm`), 'main', 'They are being added, with their mail.');
+  const lead = profileOf(sync)?.kind === 'mail' && state === 'held' ? [add()] : [];
+  return open({ kind: 'records', path: `/v1/syncs/${sync.id}/records`, row, query, lead }, 'Records',
     [names.crm, names.remote, 'State', 'Why', 'Last in step'], 'No such records.');
+}
+
+// ---- what came from the calendar and is no meeting of the CRM
+
+export function showBlocks() {
+  const convert = (block) => button('Make it a meeting', () => api('POST', `/crm/v1/blocks/${block.id}/convert`), '',
+    'It is a meeting now, and is kept in step both ways.');
+  const row = (block) => el('tr', {}, el('td', {}, block.title || '—'), el('td', {}, block.all_day ? block.start : when(block.start)),
+    el('td', {}, block.calendar ?? ''), el('td', {}, convert(block)));
+  return open({ kind: 'blocks', path: '/crm/v1/blocks', row }, 'Grey blocks', ['Title', 'When', 'Calendar', ''],
+    'Nothing that is only in the calendar.');
 }

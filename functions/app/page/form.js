@@ -1,26 +1,13 @@
 // Making and changing a sync. Every field is drawn from the JSON Schema of the profile's settings and from the choices of
 // the sync, so this knows no profile: a setting that it has no word for shows its own name.
-import { $, act, api, el, humanise, say, show, sides, title, world } from './kit.js';
-
-const LABELS = {
-  direction: 'Direction', conflict: 'When both sides changed the same field', on_crm_delete: 'When deleted in {crm}',
-  on_remote_delete: 'When deleted in {remote}', limits: 'Limits', frequency_minutes: 'Every … minutes',
-  max_delete_percent: 'Ask before deleting more than … percent', remote_group: 'Group in {remote}', crm_list: 'List in {crm}',
-  field_map: 'Fields', eligibility: 'Which contacts are taken', match_on: 'Recognise the same contact by', phone_region: 'Country of phone numbers without one',
-};
-const WORDS = {
-  both: '{crm} ↔ {remote}', crm_to_remote: '{crm} → {remote}', remote_to_crm: '{remote} → {crm}',
-  crm_wins: '{crm} wins', remote_wins: '{remote} wins', newest_wins: 'the newest wins',
-  propagate: 'delete it on the other side too', unlink: 'leave the other copy alone', restore: 'put it back',
-  none: 'none', vendor: 'as in the product the profile is named after', strict: 'only complete ones', relaxed: 'all that have a name or an address',
-  email: 'e-mail address', work_email: 'e-mail address at work', phone: 'phone number', name: 'name',
-};
-const NOTHING = { remote_group: 'one of its own', crm_list: 'all contacts' };
+import { $, act, api, connectionOf, el, humanise, say, show, sides, title, world } from './kit.js';
+import { HINTS, LABELS, NOTHING, WORDS, orderOf } from './words.js';
 
 let form = null;
 
 const spoken = (text) => text.replace('{crm}', form.sides.crm).replace('{remote}', form.sides.remote);
 const labelled = (name, rule) => spoken(rule.title ?? LABELS[name] ?? humanise(name));
+const hinted = (name, rule) => spoken(HINTS[name] ?? rule.description ?? '');
 const word = (value) => spoken(WORDS[value] ?? humanise(String(value)));
 const same = (one, other) => JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
 const options = (pairs, chosen) => pairs.map(([value, text]) => el('option', { value, selected: value === chosen }, text));
@@ -61,16 +48,53 @@ function pick(name, rule, value, choices) {
 }
 
 function number(rule, value) {
-  const control = el('input', { type: 'number', required: true, step: 1, min: rule.minimum, max: rule.maximum, value });
-  return { control, read: () => Number(control.value) };
+  const required = ![rule.type].flat().includes('null');
+  const control = el('input', { type: 'number', required, step: 1, min: rule.minimum, max: rule.maximum, value });
+  return { control, read: () => (control.value === '' ? null : Number(control.value)) };
 }
 
-function several(name, rule, value) {
-  const order = [...value, ...rule.items.enum.filter((one) => !value.includes(one))];
-  const boxes = order.map((one) => el('input', { type: 'checkbox', value: one, checked: value.includes(one) }));
-  const lines = boxes.map((box) => el('label', { class: 'tick' }, box, word(box.value)));
+/** Any of some: `[[value, text]]`. What is chosen and not among them any more can be taken out. */
+function several(name, rule, value, pairs) {
+  const gone = value.filter((one) => !pairs.some(([known]) => known === one)).map((one) => [one, word(one)]);
+  const boxes = [...pairs, ...gone].map(([one, text]) =>
+    [el('input', { type: 'checkbox', value: one, checked: value.includes(one) }), text]);
+  const lines = boxes.map(([box, text]) => el('label', { class: 'tick' }, box, text));
   const control = el('fieldset', { id: `set-${name}` }, el('legend', {}, labelled(name, rule)), ...lines);
-  return { control, read: () => boxes.filter((box) => box.checked).map((box) => box.value) };
+  return {
+    control,
+    // In the order in which they were chosen before: where it matters, it is kept.
+    read: () => {
+      const chosen = boxes.map(([box]) => box).filter((box) => box.checked).map((box) => box.value);
+      return [...value.filter((one) => chosen.includes(one)), ...chosen.filter((one) => !value.includes(one))];
+    },
+  };
+}
+
+/** Texts of one's own, one a line. */
+function lines(value) {
+  const control = el('textarea', { rows: 3, spellcheck: 'false', placeholder: 'one a line' });
+  control.value = value.join('\n');
+  return { control, read: () => control.value.split('\n').map((line) => line.trim()).filter(Boolean) };
+}
+
+/** A text for each of some names. */
+function texts(name, rule, value) {
+  const fields = Object.entries(rule.properties).map(([part, { maxLength }]) =>
+    [part, el('input', { 'aria-label': word(part), maxlength: maxLength, value: value[part] ?? '' })]);
+  const control = el('fieldset', { id: `set-${name}` }, el('legend', {}, labelled(name, rule)),
+    ...fields.map(([part, field]) => el('label', { class: 'tick' }, word(part), field)));
+  return { control, read: () => Object.fromEntries(fields.map(([part, field]) => [part, field.value.trim()])) };
+}
+
+/** Which records: all, those of a segment, or the ones that were named through the API, which stay as they are. */
+function records(value, choices) {
+  const pairs = [['all', 'all'], ...(choices ?? []).map((one) => [one.id, `segment: ${one.name}`])];
+  const listed = Array.isArray(value);
+  if (listed) pairs.push(['listed', value.length === 1 ? 'one chosen record' : `${value.length} chosen records`]);
+  if (value?.segment && !pairs.some(([id]) => id === value.segment)) pairs.push([value.segment, `segment ${value.segment}`]);
+  const control = el('select', {}, ...options(pairs, listed ? 'listed' : value?.segment ?? 'all'));
+  const read = () => ({ all: 'all', listed: value })[control.value] ?? { segment: control.value };
+  return { control, read };
 }
 
 function text(rule, value) {
@@ -83,8 +107,7 @@ function text(rule, value) {
 /** What a field holds, in a few words. */
 function nature(field) {
   const kinds = { text: '', list: 'list', date: 'date', date_time: 'time', number: 'number', boolean: 'yes or no', picklist: 'choice' };
-  const said = [kinds[field.holds?.type] ?? field.holds?.type, field.max_length ? `at most ${field.max_length}` : '',
-    field.mandatory ? 'mandatory' : '', field.read_only ? 'read only' : ''];
+  const said = [kinds[field.holds?.type] ?? field.holds?.type, field.mandatory ? 'mandatory' : '', field.read_only ? 'read only' : ''];
   const words = said.filter(Boolean).join(', ');
   return words ? `${field.name} (${words})` : field.name;
 }
@@ -146,20 +169,36 @@ function map(name, rule, value) {
   };
 }
 
+/** The account's own calendar, which Google lists by the account's address. */
+const asPrimary = (id) => (id && id === form.account ? 'primary' : id);
+const named = (choices) => choices.map((one) => (asPrimary(one.id) === 'primary' ? ['primary', `${one.name} (the account's own)`] : [one.id, one.name]));
+
 /** The control for one setting; null for one that this page cannot draw. */
 function controlFor(name, rule, value) {
   const types = [rule.type].flat();
+  const choices = form.choices?.[name];
+  if (name === 'records') return records(value, choices);
   if (rule.enum) return choose(rule.enum.map((one) => [one, word(one)]), value);
   if (types.includes('integer') || types.includes('number')) return number(rule, value);
   if (types.includes('boolean')) {
     const control = el('input', { type: 'checkbox', checked: value === true });
     return { control, read: () => control.checked };
   }
-  if (types.includes('array') && rule.items?.enum) return several(name, rule, value ?? []);
+  if (types.includes('array') && rule.items?.enum) {
+    const allowed = Array.isArray(choices) ? choices.map((one) => one.id) : rule.items.enum;
+    const first = (value ?? []).filter((one) => allowed.includes(one));
+    const order = [...first, ...allowed.filter((one) => !first.includes(one))];
+    return several(name, rule, value ?? [], order.map((one) => [one, word(one)]));
+  }
   if (types.includes('array') && rule.items?.properties?.crm) return form.choices?.crm_fields ? map(name, rule, value ?? []) : null;
+  if (types.includes('array') && rule.items?.type === 'string') {
+    if (Array.isArray(choices)) return several(name, rule, (value ?? []).map(asPrimary), named(choices));
+    return name.endsWith('_calendars') ? null : lines(value ?? []);
+  }
+  if (types.includes('object') && rule.properties) return texts(name, rule, value ?? {});
   if (types.includes('string')) {
-    const choices = form.choices?.[name];
-    return Array.isArray(choices) ? pick(name, rule, value, choices) : text(rule, value);
+    const calendars = () => named(choices).map(([id, text]) => ({ id, name: text }));
+    return Array.isArray(choices) ? pick(name, rule, asPrimary(value), calendars()) : text(rule, value);
   }
   return null;
 }
@@ -167,11 +206,12 @@ function controlFor(name, rule, value) {
 function settingsRows(schema, values) {
   form.controls = {};
   const rows = [];
-  for (const [name, rule] of Object.entries(schema.properties)) {
+  const inOrder = Object.entries(schema.properties).sort(([one], [other]) => orderOf(one) - orderOf(other));
+  for (const [name, rule] of inOrder) {
     const made = controlFor(name, rule, values[name] === undefined ? rule.default : values[name]);
     if (!made) continue;
     form.controls[name] = made;
-    const line = row(`settings.${name}`, labelled(name, rule), made.control, rule.description);
+    const line = row(`settings.${name}`, labelled(name, rule), made.control, hinted(name, rule));
     if (made.beside) made.control.after(made.beside);
     // Long ones last, each over the whole width.
     if (made.at) line.classList.add('wide');
@@ -271,7 +311,7 @@ export function newSync(then) {
   };
   profile.addEventListener('change', fill);
   fill();
-  const rows = [row('profile', 'Keep in step', profile), row('crm', 'Customers in', crm), row('remote', 'Contacts in', remote)];
+  const rows = [row('profile', 'Keep in step', profile), row('crm', 'Between', crm), row('remote', 'and', remote)];
   open('A new sync', 'Nothing runs before you say so: you choose the settings, look at what would happen, and start it.', rows, 'Go on',
     async () => {
       const sync = await api('POST', '/v1/syncs', { profile: profile.value, crm: crm.value, remote: remote.value, enabled: false });
@@ -283,7 +323,7 @@ export function newSync(then) {
 /** A sync's settings. Where a provider does not answer now, all but its lists can be changed. */
 export async function changeSync(sync, then) {
   const profile = world.profiles.find((one) => one.id === sync.profile);
-  form = { sides: sides(sync), choices: null, controls: {} };
+  form = { sides: sides(sync), account: connectionOf(sync.remote)?.account.email, choices: null, controls: {} };
   const reason = await api('GET', `/v1/syncs/${sync.id}/choices`)
     .then((choices) => { form.choices = choices; return ''; }, (error) => (error.status === 401 ? Promise.reject(error) : error.message));
   const rows = settingsRows(profile.settings, sync.settings);

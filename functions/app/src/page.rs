@@ -11,10 +11,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 const HTML: &str = include_str!("../page/index.html");
 /// Each beside its address.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("/app.js", include_str!("../page/app.js")),
     ("/kit.js", include_str!("../page/kit.js")),
     ("/form.js", include_str!("../page/form.js")),
+    ("/words.js", include_str!("../page/words.js")),
     ("/detail.js", include_str!("../page/detail.js")),
 ];
 const STYLE: &str = include_str!("../page/style.css");

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
 use tandem_builtin::users::User;
+use tandem_core::record::RowKey;
 use tandem_engine::{RecordQuery, RecordView, state_of};
 use utoipa::IntoParams;
 
@@ -71,4 +72,17 @@ pub(crate) async fn retry(
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let sync = syncs::own(&state, &user, &id).await?;
     Ok(Started::answer(&state.engine.retry_failing(&sync).await?))
+}
+
+/// Makes a meeting of a grey block, where the CRM keeps no blocks of its own: a run carries it there.
+#[utoipa::path(post, path = "/v1/syncs/{id}/records/{record}/convert", operation_id = "convert_record", tag = "records",
+    params(("id" = String, Path), ("record" = String, Path, description = "`id` of the record in the list.")),
+    responses((status = 202, body = Started), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(crate) async fn convert(
+    State(state): State<AppState>,
+    Extension(user): Extension<User>,
+    Path((id, record)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<Started>), ApiError> {
+    let sync = syncs::own(&state, &user, &id).await?;
+    Ok(Started::answer(&state.engine.convert_block(&sync, &RowKey::new(record)).await?))
 }

@@ -36,6 +36,7 @@ fn private() -> OpenApiRouter<AppState> {
         .routes(routes!(records::list))
         .routes(routes!(records::confirm))
         .routes(routes!(records::retry))
+        .routes(routes!(records::convert))
         .nest("/crm/v1", crm::routes())
 }
 

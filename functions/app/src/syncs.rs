@@ -376,14 +376,14 @@ async fn caution(state: &AppState, sync: &Sync) -> Result<Option<&'static str>, 
 }
 
 fn view(sync: Sync, last_run: Option<RunView>, push: Option<PushView>) -> SyncView {
-    let filled = profile::profile(&sync.profile).and_then(|profile| profile.settings(&sync.settings).ok());
-    let filled = filled.and_then(|settings| serde_json::to_value(settings).ok());
+    let profile = profile::profile(&sync.profile);
+    let filled = profile.and_then(|profile| Some(profile.shown(&profile.settings(&sync.settings).ok()?)));
     SyncView {
         id: sync.id.to_string(),
         profile: sync.profile,
         crm: sync.crm.to_string(),
         remote: sync.remote.to_string(),
-        settings: filled.unwrap_or(Value::Object(sync.settings)),
+        settings: Value::Object(filled.unwrap_or(sync.settings)),
         enabled: sync.enabled,
         state: sync.state,
         reason: sync.reason,

@@ -29,8 +29,8 @@ enum Against {
     Simulator(&'static str),
     /// The addresses of these providers' simulators, in this order.
     Simulators(&'static [&'static str]),
-    /// The path of this example of shared/core, built.
-    Example(&'static str),
+    /// The path of this example of shared/core, built, and the address of this provider's simulator.
+    Example(&'static str, &'static str),
 }
 
 use Against::{Example, Simulator, Simulators};
@@ -43,7 +43,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "Teamleader's client for Node.js", folder: "teamleader", against: Simulator("teamleader") },
     Suite { name: "Zoho's SDK for Python", folder: "zoho", against: Simulator("zoho") },
     Suite { name: "Zendesk's client for Python", folder: "sell", against: Simulator("sell") },
-    Suite { name: "Python's dateutil", folder: "recurrence", against: Example("expand") },
+    Suite { name: "Python's dateutil", folder: "recurrence", against: Example("expand", "google") },
     Suite { name: "Google's client for Python, Gmail", folder: "google_gmail", against: Simulator("google") },
     Suite { name: "Google's client for Python, Drive", folder: "google_drive", against: Simulator("google") },
     Suite { name: "Dropbox's client for Python", folder: "dropbox", against: Simulator("dropbox") },
@@ -85,7 +85,9 @@ pub(crate) fn check(stop: &Stop) -> Result<()> {
 
 fn arguments(place: &Place, against: &Against) -> Result<Vec<OsString>> {
     match against {
-        Example(name) => Ok(vec![target(place).join("debug/examples").join(name).into()]),
+        Example(name, provider) => {
+            Ok(vec![target(place).join("debug/examples").join(name).into(), address(place, provider)?])
+        }
         Simulator(provider) => Ok(vec![address(place, provider)?]),
         Simulators(providers) => providers.iter().map(|provider| address(place, provider)).collect(),
     }
@@ -102,7 +104,7 @@ fn examples(place: &Place, stop: &Stop) -> Result<()> {
     let mut cargo = cargo();
     cargo.args(["build", "--quiet", "--locked", "--workspace"]).current_dir(&place.root);
     for suite in SUITES {
-        if let Example(name) = suite.against {
+        if let Example(name, _) = suite.against {
             cargo.args(["--example", name]);
         }
     }
@@ -170,7 +172,7 @@ mod tests {
             let python = has("requirements.txt") && has("run.py");
             let node = has("package-lock.json") && has("package.json") && has("run.mjs");
             assert!(python != node, "{}", suite.folder);
-            if let Example(name) = suite.against {
+            if let Example(name, _) = suite.against {
                 assert!(root().join("shared/core/examples").join(name).with_extension("rs").is_file(), "{name}");
             }
         }

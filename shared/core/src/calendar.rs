@@ -12,14 +12,16 @@ use std::collections::BTreeSet;
 pub const PRIMARY: &str = "primary";
 /// In the place of a calendar's id: the CRM keeps its appointments, and nothing is written at the remote.
 pub const CRM: &str = "crm";
-/// The names of these settings.
-pub(crate) const SETTINGS: [&str; 6] = [
+/// The names of these settings. The last one is the Sell profile's own.
+const SETTINGS: [&str; 8] = [
     "source_calendars",
     "target_calendar",
     "read_only_calendars",
     "default_calendar",
     "window_past_days",
     "window_future_days",
+    "imported_as",
+    "remote_events",
 ];
 /// Most calendars of a sync: each one is a call in every run.
 const MOST: usize = 50;
@@ -35,20 +37,45 @@ pub(crate) enum Others {
     Display,
 }
 
+/// What becomes of an appointment that a person made in the calendar, in a CRM that does not tell the two apart by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportedAs {
+    /// A grey block: Tandem shows it, and a person may make it a meeting of the CRM's.
+    Block,
+    /// A meeting of the CRM's.
+    Meeting,
+}
+
 /// What a calendar profile has besides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CalendarRules {
     others: Others,
     /// The default of `default_calendar`.
     default: Option<&'static str>,
+    /// The default of `imported_as`.
+    imported: ImportedAs,
+    /// How many of the [`SETTINGS`] it has.
+    settings: usize,
+}
+
+/// The names of a profile's calendar settings.
+pub(crate) fn names(profile: &str) -> &'static [&'static str] {
+    &SETTINGS[..rules(profile).settings]
 }
 
 /// The rules of a calendar profile.
 pub(crate) fn rules(profile: &str) -> CalendarRules {
     match profile {
         // Nothing is written before a person has chosen the default calendar, and the others are for display (S3-11, S3-20).
-        "sell-google-calendar" => CalendarRules { others: Others::Display, default: Some(CRM) },
-        _ => CalendarRules { others: Others::BothWays, default: None },
+        "sell-google-calendar" => {
+            CalendarRules { others: Others::Display, default: Some(CRM), imported: ImportedAs::Meeting, settings: 8 }
+        }
+        // Items of the calendar appear as grey blocks (S2-18).
+        "teamleader-google-calendar" => {
+            CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Block, settings: 7 }
+        }
+        _ => CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Meeting, settings: 7 },
     }
 }
 
@@ -68,8 +95,29 @@ pub struct CalendarSettings {
     pub window_past_days: u32,
     /// How far ahead: days, 1 to 3650.
     pub window_future_days: u32,
+    /// What becomes of appointments that were made in the calendar.
+    pub imported_as: ImportedAs,
+    /// What the remote's appointments become in a CRM that takes none.
+    pub remote_events: RemoteEvents,
     #[serde(skip)]
     others_are_for_display: Display,
+}
+
+/// What the remote's appointments become in a CRM that takes none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemoteEvents {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A task at each lead and contact who is invited.
+    Tasks,
+}
+
+impl RemoteEvents {
+    fn is_off(&self) -> bool {
+        *self == RemoteEvents::Off
+    }
 }
 
 /// Whether the calendars besides the target are for display alone.
@@ -89,6 +137,8 @@ impl Default for CalendarSettings {
             default_calendar: None,
             window_past_days: 30,
             window_future_days: 365,
+            imported_as: ImportedAs::Meeting,
+            remote_events: RemoteEvents::Off,
             others_are_for_display: Display::No,
         }
     }
@@ -99,12 +149,13 @@ impl CalendarSettings {
     pub(crate) fn read(given: &Map<String, Value>, rules: CalendarRules) -> Result<CalendarSettings, Invalid> {
         let mut own: Map<String, Value> = given
             .iter()
-            .filter(|(name, value)| SETTINGS.contains(&name.as_str()) && !value.is_null())
+            .filter(|(name, value)| SETTINGS[..rules.settings].contains(&name.as_str()) && !value.is_null())
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         if let Some(default) = rules.default.filter(|_| !own.contains_key("default_calendar")) {
             own.insert("default_calendar".to_owned(), json!(default));
         }
+        own.entry("imported_as").or_insert_with(|| json!(rules.imported));
         for (name, value) in &own {
             let mut alone = Map::new();
             alone.insert(name.clone(), value.clone());
@@ -182,7 +233,9 @@ impl CalendarSettings {
     /// What bounds the remote side.
     pub(crate) fn bounds(&self) -> String {
         let sources: Vec<(&str, Access)> = self.sources().collect();
-        format!("{sources:?} {:?} {} {}", self.target(), self.window_past_days, self.window_future_days)
+        let window = (self.window_past_days, self.window_future_days);
+        let events = if self.remote_events.is_off() { "" } else { " events" };
+        format!("{sources:?} {:?} {} {} {:?}{events}", self.target(), window.0, window.1, self.imported_as)
     }
 
     /// JSON Schema of these settings.
@@ -200,6 +253,13 @@ impl CalendarSettings {
                 "description": "`crm`: nothing is written at the remote; or the calendar that appointments go to." },
             "window_past_days": days("Occurrences of a series, back.", 0, default.window_past_days),
             "window_future_days": days("Occurrences of a series, ahead.", 1, default.window_future_days),
+            "imported_as": { "type": "string", "enum": [ImportedAs::Block, ImportedAs::Meeting],
+                "default": rules.imported, "description": "What an appointment of the calendar's becomes in the CRM: `block`, \
+                    shown here until somebody makes it a meeting, or `meeting`. The built-in CRM keeps blocks of its own." },
+            "remote_events": { "type": "string", "enum": ["off", "tasks"], "default": default.remote_events,
+                "description": "Zendesk Sell's API takes no appointments: those of Google stay in Google (`off`), or each \
+                    becomes a task at every lead and contact in Sell who is invited (`tasks`), never the other way. The \
+                    built-in CRM takes appointments, whatever is chosen here." },
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -228,6 +288,12 @@ pub(crate) fn field_map(direction: Direction) -> Vec<FieldRule> {
     field::ALL.iter().filter(|name| **name != field::STATUS).chain([&field::UID, &field::CALENDAR]).map(rule).collect()
 }
 
+/// Fields that change without anybody's editing the appointment: who deletes it on one side while a guest answers on the
+/// other has deleted it.
+pub(crate) fn passive() -> Vec<Field> {
+    vec![field::ATTENDEES, field::UID, field::CALENDAR]
+}
+
 fn is_id(id: &str) -> bool {
     !id.trim().is_empty() && id.chars().count() <= LONGEST && !id.contains('/')
 }
@@ -239,6 +305,8 @@ fn expected(name: &str) -> String {
         }
         "window_past_days" => "Must be a whole number from 0 to 3650.".to_owned(),
         "window_future_days" => "Must be a whole number from 1 to 3650.".to_owned(),
+        "imported_as" => "Must be `block` or `meeting`.".to_owned(),
+        "remote_events" => "Must be `off` or `tasks`.".to_owned(),
         "default_calendar" => format!("Must be `{CRM}`, or the id of a calendar from choices, or `{PRIMARY}`."),
         _ => format!("Must be the id of a calendar from choices, or `{PRIMARY}`."),
     }
@@ -255,7 +323,7 @@ mod tests {
     #[test]
     fn the_products_differ_in_where_they_write_and_what_is_for_display() {
         let teamleader = read("teamleader-google-calendar", json!({"source_calendars": ["primary", "team"]})).unwrap();
-        assert_eq!(teamleader.target(), Some(PRIMARY));
+        assert_eq!((teamleader.target(), teamleader.imported_as), (Some(PRIMARY), ImportedAs::Block));
         assert!(teamleader.sources().all(|(_, access)| access == Access::Both));
         let sell = read("sell-google-calendar", json!({})).unwrap();
         assert_eq!((sell.target(), sell.narrow(Direction::Both)), (None, Direction::RemoteToCrm));
@@ -274,6 +342,16 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_of_googles_appointments_is_a_setting_of_sells_profile_alone() {
+        let read = |given: Value| read("sell-google-calendar", given);
+        let (off, tasks) = (read(json!({})).unwrap(), read(json!({"remote_events": "tasks"})).unwrap());
+        assert_eq!((off.remote_events, tasks.remote_events), (RemoteEvents::Off, RemoteEvents::Tasks));
+        assert_ne!(off.bounds(), tasks.bounds(), "what was left alone is looked at again");
+        assert_eq!(read(json!({"remote_events": "notes"})).unwrap_err().field, "settings.remote_events");
+        assert!(!names("zoho-google-calendar").contains(&"remote_events"));
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (given, name) in [
             (json!({"source_calendars": "primary"}), "source_calendars"),
@@ -286,6 +364,7 @@ mod tests {
             (json!({"read_only_calendars": ["primary"]}), "read_only_calendars"),
             (json!({"window_future_days": 0}), "window_future_days"),
             (json!({"window_past_days": 9999}), "window_past_days"),
+            (json!({"imported_as": "event"}), "imported_as"),
         ] {
             let refused = read("teamleader-google-calendar", given.clone()).unwrap_err();
             assert_eq!(refused.field, format!("settings.{name}"), "{given}");

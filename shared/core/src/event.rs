@@ -9,7 +9,7 @@ mod time;
 pub use time::{Moment, Span, zone};
 
 use crate::error::Invalid;
-use crate::record::{Field, Marker};
+use crate::record::{Field, Fields, Marker};
 use crate::schema::{FieldSchema, FieldType};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -284,6 +284,22 @@ impl Event {
 /// appointment of its own in a colleague's calendar.
 pub fn copy_name(marker: &Marker) -> String {
     Sha256::digest(marker.as_str().as_bytes())[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What people call an appointment (or a task): its title and its day; `None`: the fields are of something else.
+pub fn title(fields: &Fields) -> Option<String> {
+    let (title, start) = (fields.text(&field::TITLE), fields.text(&field::START));
+    if title.is_empty() && start.is_empty() {
+        return None;
+    }
+    Some(titled(title, start))
+}
+
+/// The same of a title and a start as they are written: `2026-02-02`, or a time of that day.
+pub fn titled(title: &str, start: &str) -> String {
+    let title = if title.is_empty() { "(no title)" } else { title };
+    let day = start.get(..10).unwrap_or(start);
+    if day.is_empty() { title.to_owned() } else { format!("{title}, {day}") }
 }
 
 /// These fields as a side that sets no limits has them.

@@ -12,7 +12,7 @@ pub fn match_keys(side: Side, fields: &Fields, match_on: &[MatchKey]) -> Vec<Str
             MatchKey::WorkEmail => work_email(side, fields),
             MatchKey::Phone => values(fields, &field::PHONES, None, "phone"),
             MatchKey::Name => name(fields).into_iter().collect(),
-            MatchKey::Uid => uid(fields).into_iter().collect(),
+            MatchKey::Uid => appointment(side, fields),
             MatchKey::Task => task(fields).into_iter().collect(),
         };
         for key in found {
@@ -44,10 +44,15 @@ fn name(fields: &Fields) -> Option<String> {
     (!first.is_empty() && !last.is_empty()).then(|| format!("name:{} {}", first.to_lowercase(), last.to_lowercase()))
 }
 
-/// Title and time alone never make two appointments one: people have several that look alike.
-fn uid(fields: &Fields) -> Option<String> {
-    let uid = fields.text(&crate::event::field::UID);
-    (!uid.is_empty()).then(|| format!("uid:{uid}"))
+/// By the iCalUID. An appointment of a CRM that keeps none is recognised by title and start together; where both sides have
+/// a name each, title and time never make two appointments one, as people have several that look alike.
+fn appointment(side: Side, fields: &Fields) -> Vec<String> {
+    use crate::event::field;
+    let (uid, title) = (fields.text(&field::UID), fields.text(&field::TITLE));
+    let uid = Some(uid).filter(|uid| !uid.is_empty());
+    let looks = (side == Side::Right || uid.is_none()) && !title.is_empty();
+    let looks = looks.then(|| format!("when:{} {}", fields.text(&field::START), title.to_lowercase()));
+    uid.map(|uid| format!("uid:{uid}")).into_iter().chain(looks).collect()
 }
 
 fn task(fields: &Fields) -> Option<String> {

@@ -30,6 +30,8 @@ pub enum Replica {
     Live(Live),
     /// It was there, and is proved to be deleted.
     Gone,
+    /// It was there, and its side does not tell what has become of it.
+    Untold,
 }
 
 /// Everything the planner may know about one record.
@@ -197,6 +199,10 @@ impl Planner<'_> {
     fn step(&self, seen: Observation) -> Step {
         let Observation { key, base, made_on, agreed_scope, our_version, left, right } = seen;
         match (left, right) {
+            // Its values are needed to put it back, and its absence to let the other copy go; a deletion is noted.
+            (Replica::Untold, Replica::Gone) => Step::new(key, Outcome::Exclude(deleted_on(Side::Right)), Why::Deleted),
+            (Replica::Gone, Replica::Untold) => Step::new(key, Outcome::Exclude(deleted_on(Side::Left)), Why::Deleted),
+            (Replica::Untold, _) | (_, Replica::Untold) => Step::new(key, Outcome::Ignore, Why::Changed),
             (Replica::Absent | Replica::Gone, Replica::Absent | Replica::Gone) => {
                 Step::new(key, Outcome::Forget, Why::Deleted)
             }
@@ -334,7 +340,8 @@ impl Planner<'_> {
     }
 
     fn edited(&self, base: &Base, side: Side, now: &Fields) -> bool {
-        !base.is_current() || self.policy.fields.iter().any(|rule| base.changed(self.key, side, &rule.crm, now))
+        let mut rules = self.policy.fields.iter().filter(|rule| !self.policy.passive.contains(&rule.crm));
+        !base.is_current() || rules.any(|rule| base.changed(self.key, side, &rule.crm, now))
     }
 
     /// The fields that may flow to a side.

@@ -106,7 +106,7 @@ pub enum MatchKey {
     Phone,
     /// First and last name together.
     Name,
-    /// The name that an appointment has in every calendar that it is in (iCalUID).
+    /// The name that an appointment has in every calendar that it is in (iCalUID); in a CRM that keeps none, title and start.
     Uid,
     /// The title of a task and the day that it is due, together.
     Task,
@@ -142,6 +142,8 @@ pub struct Policy {
     pub delete_only_own_copies: bool,
     /// The mapped fields; no other field is ever written.
     pub fields: Vec<FieldRule>,
+    /// Of these, those whose change is nobody's edit (guests answer, calendars give names): none holds back a deletion.
+    pub passive: Vec<Field>,
     /// Which records may be created on the remote side.
     pub eligibility: Eligibility,
     /// How records are recognised.

@@ -197,11 +197,16 @@ pub const PROFILES: &[Profile] = &[
     },
     CALENDAR,
     Profile { id: "zoho-google-calendar", name: "Zoho CRM ↔ Google Calendar", crm: &["builtin", "zoho"], ..CALENDAR },
-    Profile { id: "sell-google-calendar", name: "Zendesk Sell ↔ Google Calendar", ..CALENDAR },
+    Profile {
+        id: "sell-google-calendar",
+        name: "Zendesk Sell ↔ Google Calendar",
+        crm: &["builtin", "sell"],
+        ..CALENDAR
+    },
     Profile {
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",
-        crm: &["sell"],
+        crm: &["builtin", "sell"],
         directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
         match_on: &[MatchKey::Task],
         ..CALENDAR
@@ -213,7 +218,7 @@ const CALENDAR: Profile = Profile {
     id: "teamleader-google-calendar",
     name: "Teamleader Focus ↔ Google Calendar",
     kind: CALENDARS,
-    crm: &["builtin"],
+    crm: &["builtin", "teamleader"],
     remote: &["google"],
     directions: &[Direction::Both, Direction::RemoteToCrm],
     conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
@@ -319,7 +324,8 @@ pub struct Settings {
     pub match_on: Vec<MatchKey>,
     /// ISO 3166 code of the country that phone numbers without a country code belong to; `None` = leave them as typed.
     pub phone_region: Option<String>,
-    /// What a files sync has besides.
+    /// What a files sync has besides; `None` in every other.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub files: Option<FileSettings>,
     /// What a mail sync goes by; `None` in every other.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -381,11 +387,25 @@ impl Profile {
         Ok(settings)
     }
 
-    fn setting_names(&self) -> Vec<&'static str> {
+    /// Settings as the API shows them: those that the profile has, each under the name by which it is given.
+    pub fn shown(&self, settings: &Settings) -> Map<String, Value> {
+        let Ok(Value::Object(mut all)) = serde_json::to_value(settings) else { return Map::new() };
+        if self.carries_tasks()
+            && let Some(list) = all.remove("remote_group")
+        {
+            all.insert(task::LIST.to_owned(), list);
+        }
+        let known = self.setting_names();
+        all.retain(|name, _| known.contains(&name.as_str()));
+        all
+    }
+
+    /// The names of its settings.
+    pub fn setting_names(&self) -> Vec<&'static str> {
         match (self.kind, self.files) {
             (MAIL, _) => [&MAIL_SHARES[..], &MAIL_SETTINGS[..]].concat(),
             (CALENDARS, _) if self.carries_tasks() => [&SHARED_SETTINGS[..], &[task::LIST]].concat(),
-            (CALENDARS, _) => [&SHARED_SETTINGS[..], &calendar::SETTINGS[..]].concat(),
+            (CALENDARS, _) => [&SHARED_SETTINGS[..], calendar::names(self.id)].concat(),
             (_, Some(_)) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
             (_, None) => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
         }
@@ -462,6 +482,7 @@ impl Profile {
             on_remote_leave: self.on_remote_leave,
             delete_only_own_copies: self.delete_only_own_copies,
             fields: settings.field_map.clone(),
+            passive: settings.calendar.as_ref().map(|_| crate::calendar::passive()).unwrap_or_default(),
             eligibility: settings.eligibility,
             match_on: settings.match_on.clone(),
             max_delete_percent: settings.max_delete_percent,
@@ -507,9 +528,9 @@ impl Profile {
     fn record_properties(&self) -> Value {
         json!({
                 "remote_group": { "type": ["string", "null"], "maxLength": 200, "default": null, "x-free-text": true,
-                    "description": "An id from choices, or a name; null: the group this sync makes for itself." },
+                    "description": "The group whose members are taken; without one, the sync makes a group of its own." },
                 "crm_list": { "type": ["string", "null"], "maxLength": 100, "default": null,
-                    "description": "A segment or list view from choices; null: all contacts." },
+                    "description": "Only the contacts of this segment or list view." },
                 "field_map": { "type": "array", "default": self.default_field_map(), "items": {
                     "type": "object", "required": ["crm", "remote"], "additionalProperties": false, "properties": {
                         "crm": { "type": "string" }, "remote": { "type": "string" },
@@ -757,6 +778,22 @@ mod tests {
         let calendars = profile("sell-google-calendar").unwrap();
         assert_eq!(calendars.grant(), "calendar");
         assert!(calendars.settings(json!({"remote_list": "MDk"}).as_object().unwrap()).is_err());
+    }
+
+    #[test]
+    fn settings_are_shown_under_the_names_of_the_schema_and_no_others() {
+        for profile in PROFILES {
+            let shown = profile.shown(&profile.settings(&Map::new()).unwrap());
+            let schema = profile.settings_schema();
+            let named: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+            assert_eq!(shown.keys().collect::<Vec<_>>(), named, "{}", profile.id);
+            // What is shown can be given back.
+            let given = shown.into_iter().filter(|(_, value)| !value.is_null()).collect();
+            assert_eq!(
+                profile.shown(&profile.settings(&given).unwrap()),
+                profile.shown(&profile.settings(&Map::new()).unwrap())
+            );
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ prop_compose! {
         Policy {
             direction, conflict, on_crm_delete, on_remote_delete, on_crm_leave, on_remote_leave, delete_only_own_copies,
             fields: MAPPED.iter().map(rule).collect(),
+            passive: vec![],
             eligibility,
             match_on: vec![MatchKey::Email],
             max_delete_percent: 50,
@@ -175,6 +176,23 @@ proptest! {
         }
     }
 
+    /// A side that tells only changes may not know of a record: nothing is written for it, whatever the other side shows.
+    #[test]
+    fn what_a_side_does_not_tell_is_left_alone_and_never_deleted_for(
+        policy in policy(), seen in observation(), left_is_untold in any::<bool>()
+    ) {
+        let (mine, other) = if left_is_untold { (Side::Left, seen.right.clone()) } else { (Side::Right, seen.left.clone()) };
+        let untold = match mine {
+            Side::Left => Observation { left: Replica::Untold, ..seen },
+            Side::Right => Observation { right: Replica::Untold, ..seen },
+        };
+        let step = one(&policy, untold);
+        prop_assert!(!step.writes(), "{step:?}");
+        let noted = matches!(&step.outcome, Outcome::Exclude(reason) if reason.code.starts_with("deleted_"));
+        prop_assert_eq!(noted, other == Replica::Gone);
+        prop_assert!(noted || step.outcome == Outcome::Ignore);
+    }
+
     #[test]
     fn changes_to_different_fields_both_survive(
         start in fields(), first in prop::sample::select(vec!["d", "e"]), last in prop::sample::select(vec!["f", "g"]),
@@ -257,6 +275,7 @@ fn lists_merge_element_by_element() {
         on_remote_leave: OnLeave::Unlink,
         delete_only_own_copies: false,
         fields: vec![rule(field::LAST_NAME), rule(field::EMAILS)],
+        passive: vec![],
         eligibility: Eligibility::Relaxed,
         match_on: vec![],
         max_delete_percent: 50,

@@ -3,9 +3,9 @@ use crate::prepare::Item;
 use crate::session::Session;
 use crate::{Engine, EngineError};
 use serde::{Deserialize, Serialize};
-use tandem_core::contact;
 use tandem_core::plan::{Act, Why};
 use tandem_core::record::{Field, Fields, RemoteId, RunId, Scope, Side, UserId, Value};
+use tandem_core::{contact, event};
 use tandem_ports::infra::SecretOwner;
 use tandem_store::StoreError;
 use tandem_store::run::Run;
@@ -87,7 +87,9 @@ impl Session<'_> {
     pub(crate) fn log(&self, item: &Item, side: Side, written: Option<&RemoteId>) -> Vec<Change> {
         let before = item.copy(side).map(|copy| self.mapped(side, &copy.fields)).unwrap_or_default();
         let named = item.copy(side).or_else(|| item.copy(side.other()));
-        let title = named.map(|copy| contact::title(&copy.fields)).unwrap_or_default();
+        let title = named
+            .map(|copy| event::title(&copy.fields).unwrap_or_else(|| contact::title(&copy.fields)))
+            .unwrap_or_default();
         let record = written.or_else(|| item.row.id(side)).map(ToString::to_string).unwrap_or_default();
         let change = |action: &str, field: Option<Field>, before: Option<&Value>, after: Option<&Value>| Change {
             side,

@@ -24,7 +24,7 @@ impl Engine {
     }
 
     /// A sync that is switched off runs for nobody, and one with the vendor's limits for no person.
-    fn may_start(&self, sync: &Sync, trigger: Trigger) -> Result<(), EngineError> {
+    pub(crate) fn may_start(&self, sync: &Sync, trigger: Trigger) -> Result<(), EngineError> {
         if !sync.enabled {
             return Err(conflict("disabled", "This sync is switched off; switch it on first."));
         }
@@ -37,7 +37,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn enqueue_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
+    pub(crate) async fn enqueue_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
         let now = self.clock.now();
         // Two starts in one millisecond promise the same run: that is joining, too.
         let (mut run, id) = promise(sync, trigger, now, "m");
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Changes a sync's checkpoint while nobody works on it.
-    async fn amend(&self, sync: &Sync, change: impl FnOnce(&mut Checkpoint)) -> Result<(), EngineError> {
+    pub(crate) async fn amend(&self, sync: &Sync, change: impl FnOnce(&mut Checkpoint)) -> Result<(), EngineError> {
         let now = self.clock.now();
         match self.store.acquire_lease(&sync.id, now, now + self.config.lease).await? {
             Acquired::Lease(lease) => {
@@ -132,17 +132,26 @@ impl Engine {
     /// (`crm_fields`, `remote_fields`) with their types and limits; whether a side takes custom fields that are not among
     /// them (`crm_custom_fields`, `remote_custom_fields`: `true` or `false`).
     pub async fn choices(&self, sync: &Sync) -> Result<BTreeMap<String, Json>, EngineError> {
-        if sync.kind == Kind::Files {
-            return self.file_choices(sync).await;
-        }
         let (profile, settings) = rules(sync)?;
+        let known = profile.setting_names();
+        let permitted = |setting: &str| known.contains(&setting);
+        match sync.kind {
+            Kind::Files => return self.file_choices(sync).await,
+            // Words and addresses of one's own.
+            Kind::Mail => return Ok(BTreeMap::new()),
+            Kind::Contacts | Kind::Calendar => {}
+        }
         let (crm, remote) = self.connections(sync).await?;
         let mut all = BTreeMap::new();
         for (side, connection) in [(Side::Left, &crm), (Side::Right, &remote)] {
             let ask = Opening { sync: &sync.id, connection, profile, settings: &settings, side, container: None };
             let connector = self.connectors.open(ask).await.map_err(|error| refused(side, &error))?;
             let choices = connector.choices().await.map_err(|error| refused(side, &error))?;
-            all.extend(choices.into_iter().map(|(setting, some)| (setting.to_owned(), json!(some))));
+            let choices = choices.into_iter().filter(|(setting, _)| permitted(setting));
+            all.extend(choices.map(|(setting, some)| (setting.to_owned(), json!(some))));
+            if !permitted("field_map") {
+                continue;
+            }
             let fields = connector.schema().await.map_err(|error| refused(side, &error))?;
             all.insert(format!("{}_fields", side.word()), json!(fields));
             all.insert(format!("{}_custom_fields", side.word()), json!(connector.makes_custom_fields()));

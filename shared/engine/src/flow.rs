@@ -63,7 +63,7 @@ pub(crate) struct Flow {
     /// What is being read.
     pub reading: Option<Task>,
     /// A side whose cursor is dead.
-    pub relist: Option<Side>,
+    pub relist: Option<(Side, String)>,
     /// A container that takes the place of one that is gone.
     pub container: Option<ContainerId>,
     /// A page clashed with what is in flow: empty it before reading on.

@@ -132,6 +132,7 @@ impl Engine {
                 // A right that was missing may have come.
                 checkpoint.side_mut(side).barred = None;
             }
+            checkpoint.missed.take_if(|missed| *trigger == Trigger::Manual || !missed.lasts);
             // Deletions that a run did not get to still wait.
             checkpoint.pending_deletes |= checkpoint.retiring.take().is_some();
             if std::mem::take(&mut checkpoint.retry_failing) {
@@ -377,7 +378,8 @@ fn left_undone(checkpoint: &Checkpoint, put_off: bool) -> (&'static str, Option<
             let message = format!("Nothing is written there as long as a right is missing: {right}");
             ("missing_right", Some(message))
         }
-        None => ("limit_reached", put_off.then(|| LIMIT_REACHED.to_owned())),
+        None if put_off => ("limit_reached", Some(LIMIT_REACHED.to_owned())),
+        None => ("changes_missed", checkpoint.missed.as_ref().map(|missed| missed.message.clone())),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It knows records as fields, providers as [`Connector`]s and the durable state as [`Store`]; no provider, no AWS.
 //! [`Engine::work`] runs one job within one budget; [`Engine::fan_out`] enqueues what is due; the rest of [`Engine`]
 //! is what people ask of it through the API.
+mod blocks;
 pub mod budget;
 mod changelog;
 mod desk;
@@ -117,8 +118,6 @@ pub struct EngineConfig {
     pub watchdog: Duration,
     /// How long change logs are kept, in days; 0 keeps none.
     pub change_log_days: u32,
-    /// The topic on which mailboxes tell us of new mail; `None`: they are only asked.
-    pub mail_topic: Option<String>,
     /// How often a files plan is made anew before what it would still do without a call is given up and said.
     pub quiet_rounds: usize,
 }
@@ -129,7 +128,6 @@ impl Default for EngineConfig {
             lease: Duration::from_secs(120),
             watchdog: Duration::from_secs(300),
             change_log_days: 30,
-            mail_topic: None,
             // A round settles what the one before it uncovered: a few are enough.
             quiet_rounds: 64,
         }

@@ -13,15 +13,14 @@ pub use bar::{BarAsk, BarMessage, BarPerson};
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, MailPorts, Opening};
 use asks::Asks;
-use judge::{Consent, Round};
-use std::time::Duration;
+use judge::{Consent, Known, Round};
 use tandem_core::mail::track::Owner;
 use tandem_core::mail::{Address, MailRules, TrackMode};
 use tandem_core::profile::{Profile, Settings};
 use tandem_core::record::{RemoteId, Side};
 use tandem_ports::connector::{Cursor, Next};
 use tandem_ports::error::{ConnectorError, ErrorKind};
-use tandem_ports::mail::{Listing, MailChange};
+use tandem_ports::mail::{Listing, MailChange, MailRecord};
 use tandem_store::checkpoint::{Hold, MailProgress, Walk};
 use tandem_store::connection::Connection;
 use tandem_store::link::{Row, RowState};
@@ -32,8 +31,6 @@ use tandem_store::sync::Sync;
 const WALK: usize = 100;
 /// Refused messages are tried this often as they are.
 const TRIES: u32 = 3;
-/// A watch lasts seven days; renewed daily, six renewals may fail.
-const WATCH_EVERY: Duration = Duration::from_secs(86_400);
 
 /// A failed call to the mailbox.
 pub(super) fn mailbox_stop(error: &ConnectorError) -> Stop {
@@ -76,6 +73,11 @@ impl Engine {
     }
 }
 
+/// These messages, all in one way.
+fn looks(ids: impl IntoIterator<Item = RemoteId>, known: Known) -> Vec<(RemoteId, Known)> {
+    ids.into_iter().map(|id| (id, known)).collect()
+}
+
 fn side_of(error: &ConnectorError, crm: &Connection) -> Side {
     if error.provider == crm.provider { Side::Left } else { Side::Right }
 }
@@ -90,7 +92,7 @@ impl Round<'_, '_> {
         self.progress.checkpoint.mail.get_or_insert_default()
     }
 
-    /// Labels, watch, and a fresh listing where the rules are other ones than before.
+    /// Labels, and a fresh listing where the rules are other ones than before.
     async fn prepare(&mut self) -> Result<(), Stop> {
         let digest = self.digest.clone();
         let others = self.mail().rules != digest;
@@ -121,24 +123,6 @@ impl Round<'_, '_> {
         }
         if self.progress.checkpoint.confirmed.take().is_some() {
             self.mail().confirming = Some(Walk::default());
-        }
-        self.watch().await
-    }
-
-    /// Renews the watch once a day. Without one the schedule still looks.
-    async fn watch(&mut self) -> Result<(), Stop> {
-        let Some(topic) = self.engine.config.mail_topic.clone() else { return Ok(()) };
-        let now = self.engine.clock.now();
-        if self.mail().watch_again_at.is_some_and(|at| at > now) {
-            return Ok(());
-        }
-        match self.ports.source.watch(&topic).await {
-            Ok(watch) => self.mail().watch_again_at = Some((now + WATCH_EVERY).min(watch.expires_at)),
-            Err(error) if [ErrorKind::Permanent, ErrorKind::Forbidden].contains(&error.kind) => {
-                tracing::warn!(error = %error, "no watch on this mailbox; it is asked by the schedule");
-                self.mail().watch_again_at = Some(now + WATCH_EVERY);
-            }
-            Err(error) => return Err(mailbox_stop(&error)),
         }
         Ok(())
     }
@@ -171,7 +155,7 @@ impl Round<'_, '_> {
             if let (Some(run), Some(about), None) = (self.progress.checkpoint.run.as_mut(), listed.about, &page) {
                 run.progress.total = run.progress.total.max(run.progress.done + about);
             }
-            self.judge(&listed.ids, Consent::None, judge::Known::Skip).await?;
+            self.judge(&looks(listed.ids, Known::Skip), Consent::None).await?;
             self.mail().listing = Some(listed.next.map_or((at + 1, None), |next| (at, Some(next))));
             self.keep().await?;
         }
@@ -187,8 +171,7 @@ impl Round<'_, '_> {
                 Err(error) if error.kind == ErrorKind::CursorExpired => return self.recover().await,
                 Err(error) => return Err(mailbox_stop(&error)),
             };
-            let ids = self.worth_a_look(page.changes);
-            self.judge(&ids, Consent::None, judge::Known::Again).await?;
+            self.take_in(page.records).await?;
             let (next, done) = match page.next {
                 Next::More(next) => (Some(next), false),
                 Next::CaughtUp(next) => (Some(next), true),
@@ -200,6 +183,22 @@ impl Round<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The records of a page of the feed. The cursor follows batch by batch: a page may hold more than the mailbox serves
+    /// in one go, and what is done is not read again.
+    async fn take_in(&mut self, records: Vec<MailRecord>) -> Result<(), Stop> {
+        let size = self.ports.source.head_batch().max(1);
+        let mut looks: Vec<(RemoteId, Known)> = Vec::new();
+        for record in records {
+            self.worth_a_look(record.changes, &mut looks);
+            if looks.len() >= size {
+                self.judge(&looks, Consent::None).await?;
+                looks.clear();
+                self.advance(Some(record.after)).await?;
+            }
+        }
+        self.judge(&looks, Consent::None).await
     }
 
     /// Moves the cursor, when that is any news.
@@ -221,25 +220,30 @@ impl Round<'_, '_> {
         Err(Stop::Again)
     }
 
-    /// The messages of a page of the feed that may be tracked, each once.
-    fn worth_a_look(&mut self, changes: Vec<MailChange>) -> Vec<RemoteId> {
+    /// Adds those messages of a record of the feed that may be tracked, each once.
+    fn worth_a_look(&mut self, changes: Vec<MailChange>, looks: &mut Vec<(RemoteId, Known)>) {
         let ours = self.mail().labels.clone();
         // A message that was asked for while it was written carries no label.
         let all = self.rules.track == TrackMode::AllKnown || self.asks.await_a_sent_one();
-        let mut ids: Vec<RemoteId> = Vec::new();
         for change in changes {
-            let id = match change {
+            let look = match change {
                 MailChange::Appeared(id, labels) => {
                     let asked = labels.is_none_or(|labels| ours.iter().any(|ours| labels.contains(ours)));
-                    (all || asked).then_some(id)
+                    (all || asked).then_some((id, Known::Skip))
                 }
-                MailChange::Labelled(id, labels) => ours.iter().any(|ours| labels.contains(ours)).then_some(id),
+                MailChange::Labelled(id, labels) => {
+                    ours.iter().any(|ours| labels.contains(ours)).then_some((id, Known::Again))
+                }
                 // What was filed of it stays filed.
                 MailChange::Gone(_) => None,
             };
-            ids.extend(id.filter(|id| !ids.contains(id)));
+            let Some((id, known)) = look else { continue };
+            match looks.iter_mut().find(|(look, _)| *look == id) {
+                Some((_, before)) if known == Known::Again => *before = known,
+                Some(_) => {}
+                None => looks.push((id, known)),
+            }
         }
-        ids
     }
 
     /// Takes out what a block list has come to forbid.
@@ -273,8 +277,8 @@ impl Round<'_, '_> {
         self.in_time()?;
         let (rows, next) = self.engine.store.rows_in_state(&self.sync.id, state, walk.after.as_ref(), WALK).await?;
         let due = |row: &Row| state != RowState::Failing || row.attempts < TRIES;
-        let ids: Vec<RemoteId> = rows.into_iter().filter(due).filter_map(|row| row.right).collect();
-        self.judge(&ids, consent, judge::Known::Again).await?;
+        let ids = rows.into_iter().filter(due).filter_map(|row| row.right);
+        self.judge(&looks(ids, Known::Again), consent).await?;
         Ok(next.map(|after| Walk { after: Some(after) }))
     }
 

@@ -1,10 +1,12 @@
 //! What is known of a record, both copies and the row, becomes a planned item.
+use crate::blocks;
 use crate::occurrences::Occurrences;
 use crate::prepare::{Item, MAX_ATTEMPTS, News};
 use crate::session::{ReadFailure, Session};
 use std::borrow::Cow;
-use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, plan};
-use tandem_core::policy::{Direction, Policy};
+use tandem_core::calendar::ImportedAs;
+use tandem_core::plan::{Act, Live, Observation, Outcome, Reason, Replica, Step, Why, plan};
+use tandem_core::policy::{Direction, OnDelete, Policy};
 use tandem_core::record::{Field, Fields, Scope, Side};
 use tandem_core::schema::check;
 use tandem_ports::connector::Fetched;
@@ -18,16 +20,18 @@ pub(crate) struct Draft {
     pub left: Option<Fetched>,
     pub right: Option<Fetched>,
     pub gone: Option<Side>,
+    /// The side that tells nothing of it.
+    pub untold: Option<Side>,
     /// Why it must not be created on the other side, if it must not.
     pub verdict: Option<Reason>,
 }
 
 impl Draft {
     pub fn of_row(row: Row) -> Draft {
-        Draft { before: vec![row.clone()], row, left: None, right: None, gone: None, verdict: None }
+        Draft { before: vec![row.clone()], row, left: None, right: None, gone: None, untold: None, verdict: None }
     }
     pub fn seen(row: Row, side: Side, fetched: Fetched, before: Vec<Row>) -> Draft {
-        let mut draft = Draft { before, row, left: None, right: None, gone: None, verdict: None };
+        let mut draft = Draft { before, row, left: None, right: None, gone: None, untold: None, verdict: None };
         draft.set(side, fetched);
         draft
     }
@@ -109,9 +113,13 @@ impl Session<'_> {
                 continue;
             }
             let schema = self.schema(side).await?;
+            let mut refusals = self.refusals(side, items).await?.into_iter();
             for item in items.iter_mut() {
                 let verdict = match item.step.act(side) {
-                    Some(Act::Create { fields }) => check(&schema, &self.policy.to_side(side, fields), None),
+                    Some(Act::Create { fields }) => match refusals.next().flatten() {
+                        Some(why) => Err(Reason::new("not_taken", why)),
+                        None => check(&schema, &self.policy.to_side(side, fields), None),
+                    },
                     Some(Act::Update { fields, changed, .. }) => {
                         let names: Vec<Field> = changed.iter().map(|field| self.policy.name_on(side, field)).collect();
                         check(&schema, &self.policy.to_side(side, fields), Some(&names))
@@ -134,21 +142,46 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// What a side says to the records that are to be created there, in their order.
+    async fn refusals(&self, side: Side, items: &[Item]) -> Result<Vec<Option<String>>, ReadFailure> {
+        let fields = |item: &Item| match item.step.act(side) {
+            Some(Act::Create { fields }) => Some(self.policy.to_side(side, fields)),
+            Some(Act::Update { .. } | Act::Delete { .. }) | None => None,
+        };
+        let fresh: Vec<Fields> = items.iter().filter_map(fields).collect();
+        let connector = self.connector(side);
+        if fresh.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.patiently(side, || connector.refuses(&fresh)).await
+    }
+
     pub fn planned(&self, drafts: Vec<Draft>, number: u64) -> Vec<Item> {
         let mut items = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let observation = self.observe(&draft);
             let policy = self.policy_for(&draft);
-            let mut steps = plan(&policy, &self.sync.fingerprint_key, vec![observation]);
-            let Some(mut step) = steps.pop() else { continue };
+            let rules = policy.as_deref().unwrap_or(&self.policy);
+            let mut steps = plan(rules, &self.sync.fingerprint_key, vec![observation]);
+            let Some(step) = steps.pop() else { continue };
             let Draft { before, row, left, right, verdict, .. } = draft;
+            let mut step = self.kept_here(step, left.as_ref());
             let creates = [Side::Left, Side::Right].iter().any(|s| matches!(step.act(*s), Some(Act::Create { .. })));
+            // A copy of ours is no record of its own, though the CRM has not told of its origin.
+            let is_untold =
+                self.left.tells_only_changes().is_some() && right.as_ref().is_some_and(|one| self.is_ours(one));
+            if is_untold && matches!(step.left, Some(Act::Create { .. })) {
+                let why = "It is a copy of a record that the CRM has not told of since this sync was made.";
+                step =
+                    Step { left: None, right: None, outcome: Outcome::Exclude(Reason::new("not_told", why)), ..step };
+            }
             // A copy that we made, outside the group: a candidate all the same.
             let waits = step.outcome == Outcome::Ignore && right.as_ref().is_some_and(|copy| self.is_ours(copy));
+            let verdict = verdict.or_else(|| self.not_imported(&step, &row, right.as_ref()));
             if let Some(reason) = verdict.filter(|_| creates || waits) {
                 step = Step { left: None, right: None, outcome: Outcome::Exclude(reason), ..step };
             }
-            if policy.direction.may_write(Side::Right) {
+            if rules.direction.may_write(Side::Right) {
                 self.mark_origin(&mut step, right.as_ref());
             }
             let item = Item {
@@ -166,18 +199,64 @@ impl Session<'_> {
             // Each side went its own way, and stays so until both are there again.
             let unlinked = item.row.state == RowState::Excluded && item.row.base.is_some();
             let unlinked = unlinked && (item.row.left.is_none() || item.row.right.is_none());
-            items.push(if unlinked || self.is_given_up(&item) { item.left_alone() } else { item });
+            let alone = unlinked || policy.is_none() || self.is_given_up(&item);
+            items.push(if alone { item.left_alone() } else { item });
         }
         items
     }
 
-    /// The policy for one record: what its side does not let us write flows one way.
-    fn policy_for(&self, draft: &Draft) -> Cow<'_, Policy> {
-        let id = draft.right.as_ref().map(|copy| &copy.id).or(draft.row.right.as_ref());
-        if self.policy.direction != Direction::Both || id.is_none_or(|id| self.right.takes_writes_to(id)) {
-            return Cow::Borrowed(&self.policy);
+    /// Why what a calendar brings is not made a record of the CRM's. To a CRM with a window of days nothing is carried that
+    /// was over before it: years of somebody's calendar are nobody's meetings. Where the CRM keeps no grey blocks, the rest
+    /// stay ones here until a person makes meetings of them.
+    fn not_imported(&self, step: &Step, row: &Row, right: Option<&Fetched>) -> Option<Reason> {
+        let imported = matches!(step.left, Some(Act::Create { .. })) && row.base.is_none() && !row.converted;
+        let calendar = self.settings.calendar.as_ref().filter(|_| imported)?;
+        let is_over = |series: &Occurrences| right.is_some_and(|copy| series.is_over(&copy.fields));
+        if self.series.as_deref().is_some_and(is_over) {
+            let message = "It was over before the days that this sync looks back.";
+            return Some(Reason::new("before_window", message));
         }
-        Cow::Owned(Policy { direction: Direction::RemoteToCrm, ..self.policy.clone() })
+        (calendar.imported_as == ImportedAs::Block && !self.left.keeps_blocks()).then(blocks::grey)
+    }
+
+    /// What the CRM only shows is not handed on: not made at the remote, and not put back there after it was deleted.
+    fn kept_here(&self, step: Step, left: Option<&Fetched>) -> Step {
+        let creates = matches!(step.right, Some(Act::Create { .. }));
+        let Some(copy) = left.filter(|copy| creates && self.left.only_shows(copy)) else { return step };
+        let reason =
+            || Reason::new("shown_only", "It came from another calendar; made a meeting, it is carried across.");
+        let step = Step { right: None, ..step };
+        match (step.why, self.policy.on_remote_delete) {
+            (Why::Restored, OnDelete::Propagate) => {
+                let act = Act::Delete { id: copy.id.clone(), expect: copy.version.clone() };
+                Step { left: Some(act), outcome: Outcome::Forget, why: Why::Deleted, ..step }
+            }
+            (Why::Restored, OnDelete::Restore | OnDelete::Unlink) => {
+                Step { outcome: Outcome::Unlink(reason()), ..step }
+            }
+            _ => Step { outcome: Outcome::Exclude(reason()), ..step },
+        }
+    }
+
+    /// The policy for one record: what its side does not let us write, or does not give to the other, flows one way. `None`
+    /// where neither may be written.
+    fn policy_for(&self, draft: &Draft) -> Option<Cow<'_, Policy>> {
+        let id = |side: Side| draft.copy(side).map(|copy| &copy.id).or_else(|| draft.row.id(side));
+        let may_write = |side: Side| {
+            self.policy.direction.may_write(side)
+                && id(side).is_none_or(|id| self.connector(side).takes_writes_to(id))
+                && id(side.other()).is_none_or(|id| self.connector(side.other()).gives_changes_of(id))
+        };
+        let direction = match (may_write(Side::Left), may_write(Side::Right)) {
+            (true, true) => Direction::Both,
+            (false, true) => Direction::CrmToRemote,
+            (true, false) => Direction::RemoteToCrm,
+            (false, false) => return None,
+        };
+        if direction == self.policy.direction {
+            return Some(Cow::Borrowed(&self.policy));
+        }
+        Some(Cow::Owned(Policy { direction, ..self.policy.clone() }))
     }
 
     fn is_ours(&self, copy: &Fetched) -> bool {
@@ -231,6 +310,7 @@ impl Session<'_> {
                 modified_at: copy.modified_at,
             }),
             (None, true) => Replica::Gone,
+            (None, false) if draft.untold == Some(side) => Replica::Untold,
             (None, false) => Replica::Absent,
         };
         Observation {

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tandem_core::event::Moment;
-use tandem_core::record::{ContainerId, Marker, RemoteId, Scope};
+use tandem_core::event::{self, Moment, field};
+use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope};
 use tandem_core::recurrence;
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
@@ -153,6 +153,14 @@ impl Occurrences {
     /// Whether an id is that of an occurrence whose original start has left the window at the back.
     pub(crate) fn is_behind(&self, id: &RemoteId) -> bool {
         view::split(id).is_some_and(|(series, _)| *id <= view::before(&series, self.reach.first(self.today())))
+    }
+
+    /// Whether an appointment was over before the window begins.
+    pub(crate) fn is_over(&self, fields: &Fields) -> bool {
+        let moment = |name: &Field| Moment::parse(fields.text(name), &TimeZone::UTC);
+        let (Some(start), Some(end)) = (moment(&field::START), moment(&field::END)) else { return false };
+        let window = self.reach.window(self.today());
+        tandem_core::event::Span::new(start, end).is_ok_and(|span| span.instants().1 <= window.from)
     }
 
     fn position(&self, from: Option<&Cursor>) -> Result<Position> {
@@ -412,6 +420,19 @@ impl Connector for Occurrences {
             (Some((Kind::Unreadable(_), _)), _) => Some(view::outside(id.clone())),
         };
         Ok(ids.iter().map(answer).collect())
+    }
+
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let of = |copy: Option<Fetched>| copy.and_then(|copy| event::title(&copy.fields));
+        let mut titles: Vec<Option<String>> = self.get(ids).await?.into_iter().map(of).collect();
+        // A series that cannot be worked out has a name all the same.
+        let nameless: Vec<usize> =
+            (0..ids.len()).filter(|at| titles[*at].is_none() && !Self::is_one(&ids[*at])).collect();
+        let some: Vec<RemoteId> = nameless.iter().map(|at| ids[*at].clone()).collect();
+        if !some.is_empty() {
+            nameless.into_iter().zip(self.inner.titles(&some).await?).for_each(|(at, title)| titles[at] = title);
+        }
+        Ok(titles)
     }
 
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {

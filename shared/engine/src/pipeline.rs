@@ -12,7 +12,7 @@ use tandem_core::policy::OverFirst;
 use tandem_core::record::{ContainerId, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
-use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Purpose, Walk};
+use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Missed, Purpose, Walk};
 use tandem_store::link::{Row, RowChange};
 use tandem_store::run::{Run, RunState};
 
@@ -66,9 +66,17 @@ impl Session<'_> {
         if let Some(container) = flow.container.take() {
             self.take_container(Some(container), progress).await?;
         }
-        if let Some(side) = flow.relist {
+        if let Some((side, message)) = flow.relist.take() {
             progress.checkpoint.side_mut(side).list_again(Purpose::Read);
+            if self.connector(side).tells_only_changes().is_some() {
+                progress.checkpoint.missed = Some(Missed { message, lasts: true });
+                // Deletions that were held for so long are not told again; the rows know of them.
+                progress.checkpoint.pending_deletes = true;
+            }
             self.keep(progress, vec![]).await?;
+        } else if flow.stop.is_none() && !progress.checkpoint.first_done && progress.checkpoint.missed.is_none() {
+            let told = [Side::Left, Side::Right].into_iter().find_map(|side| self.connector(side).tells_only_changes());
+            progress.checkpoint.missed = told.map(|what| Missed { message: what.to_owned(), lasts: false });
         }
         match flow.stop {
             Some(stop) => Err(stop),
@@ -168,9 +176,9 @@ impl Session<'_> {
         match page.transpose() {
             Ok(Some(page)) => self.take_page(flow, page, &busy, progress),
             Ok(None) => {}
-            Err(ReadFailure::CursorExpired(side)) => {
+            Err(ReadFailure::CursorExpired(side, why)) => {
                 // Everything in flow is finished first, then the side is listed in full.
-                flow.relist = Some(side);
+                flow.relist = Some((side, why));
                 flow.stop.get_or_insert(Stop::Again);
             }
             Err(ReadFailure::NewContainer(container)) => {
@@ -556,7 +564,7 @@ pub(crate) fn run_of<'p>(progress: &'p mut Progress<'_>) -> &'p mut Run {
 
 pub(crate) fn stop_of(failure: ReadFailure) -> Stop {
     match failure {
-        ReadFailure::CursorExpired(_) | ReadFailure::NewContainer(_) => Stop::Again,
+        ReadFailure::CursorExpired(..) | ReadFailure::NewContainer(_) => Stop::Again,
         ReadFailure::Stop(stop) => stop,
     }
 }

@@ -8,7 +8,7 @@ use tandem_core::fingerprint::Base;
 use tandem_core::plan::{Outcome, Reason, Step};
 use tandem_core::record::{ContainerId, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
-use tandem_ports::connector::{Change, ChangePage, Cursor, Fetched, Next};
+use tandem_ports::connector::{Change, ChangePage, Cursor, Fetched, Known, Next};
 use tandem_store::checkpoint::{Checkpoint, Purpose, Stage, Walk, seen_hash};
 use tandem_store::link::{Row, RowState};
 
@@ -175,7 +175,9 @@ impl Session<'_> {
         let advance = match page.next {
             Next::More(cursor) if listing => at(Stage::Listing { page: Some(cursor) }, false),
             Next::More(cursor) => at(Stage::Following { cursor }, false),
-            Next::CaughtUp(cursor) if relisting => at(Stage::Sweeping { after: None, then: cursor }, false),
+            Next::CaughtUp(cursor) if relisting && self.connector(side).tells_only_changes().is_none() => {
+                at(Stage::Sweeping { after: None, then: cursor }, false)
+            }
             Next::CaughtUp(cursor) => at(Stage::Following { cursor }, true),
             Next::Relist => Advance::FindLosses { side },
         };
@@ -200,7 +202,7 @@ impl Session<'_> {
         let purpose = listing.then_some(purpose);
         let container = checkpoint.container.as_ref().filter(|_| side == Side::Right && !listing);
         let mut items = self.items(side, (changes, heirs), (purpose, container), number, &mut counts).await?;
-        if side == Side::Left && !listing && checkpoint.first_done {
+        if side == Side::Left && !listing && checkpoint.first_done && !self.left.invites_guests() {
             self.heed_news(&mut items);
         }
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
@@ -416,21 +418,23 @@ impl Session<'_> {
     /// Reads the copies of a side that the drafts know by id but do not have yet.
     async fn read_copies(&self, side: Side, drafts: &mut [Draft]) -> Result<(), ReadFailure> {
         let wanted = |draft: &Draft| {
-            let missing = draft.copy(side).is_none() && draft.gone != Some(side);
+            let missing = draft.copy(side).is_none() && draft.gone != Some(side) && draft.untold != Some(side);
             draft.row.id(side).filter(|_| missing).cloned()
         };
         let ids: Vec<RemoteId> = drafts.iter().filter_map(wanted).collect();
         if ids.is_empty() {
             return Ok(());
         }
-        let mut found = self.fetch(side, &ids).await?.into_iter();
+        let mut found = self.look_up(side, &ids).await?.into_iter();
         for draft in drafts.iter_mut() {
             if wanted(draft).is_none() {
                 continue;
             }
-            match found.next().flatten() {
-                Some(copy) => draft.set(side, copy),
-                None => draft.lose(side),
+            match found.next() {
+                Some(Known::There(copy)) => draft.set(side, *copy),
+                // Told to be gone when its deletion began to wait, and not told to be there since.
+                Some(Known::Untold) if draft.row.state != RowState::Held => draft.untold = Some(side),
+                Some(Known::Untold | Known::Gone) | None => draft.lose(side),
             }
         }
         Ok(())

@@ -123,7 +123,7 @@ impl Engine {
             }
             let page = match session.prepare(&task, &ahead, ahead.pages, &waiting).await {
                 Ok(page) => page,
-                Err(ReadFailure::CursorExpired(side)) => {
+                Err(ReadFailure::CursorExpired(side, _)) => {
                     ahead.side_mut(side).list_again(tandem_store::checkpoint::Purpose::Read);
                     continue;
                 }

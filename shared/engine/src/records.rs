@@ -4,7 +4,6 @@ use crate::session::Session;
 use crate::{Budget, Engine, EngineError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tandem_core::contact;
 use tandem_core::plan::Reason;
 use tandem_core::record::{RemoteId, RowKey, Side};
 use tandem_ports::infra::Kind;
@@ -166,8 +165,8 @@ async fn titles(session: Option<&ReadingSession>, side: Side, rows: &[Row]) -> V
     let ids: Vec<RemoteId> = rows.iter().filter_map(|row| row.id(side).cloned()).collect();
     let mut found = Vec::with_capacity(ids.len());
     for some in ids.chunks(connector.capabilities().get_batch.max(1)) {
-        match connector.get(some).await {
-            Ok(copies) => found.extend(copies.into_iter().map(|copy| copy.map(|copy| contact::title(&copy.fields)))),
+        match connector.titles(some).await {
+            Ok(titles) => found.extend(titles),
             Err(error) => {
                 tracing::warn!(error = %error, "titles not read");
                 found.extend(vec![None; some.len()]);

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
-use tandem_core::policy::Policy;
+use tandem_core::policy::{Direction, Policy};
 use tandem_core::profile::{Profile, Settings};
 use tandem_core::record::{ContainerId, Marker, RemoteId, RowKey, Side, Version};
 use tandem_core::schema::FieldSchema;
-use tandem_ports::connector::{Connector, Fetched};
+use tandem_ports::connector::{Connector, Fetched, Known};
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_store::StoreError;
 use tandem_store::checkpoint::{Checkpoint, Stage};
@@ -149,6 +149,7 @@ impl<'a> Session<'a> {
         let list = settings.crm_list.clone().map(ContainerId::new);
         let left = engine.open_side(ask(Side::Left, crm, list.as_ref())).await?;
         let right = engine.open_side(ask(Side::Right, remote, container)).await?;
+        let policy = permitted(profile.policy(settings), left.as_ref())?;
         let window = settings.calendar.as_ref().filter(|_| !left.keeps_recurrence());
         let series = window.map(|calendar| {
             let reach = Reach { past: calendar.window_past_days, future: calendar.window_future_days };
@@ -160,7 +161,7 @@ impl<'a> Session<'a> {
             sync,
             profile,
             settings,
-            policy: profile.policy(settings),
+            policy,
             left,
             right,
             series,
@@ -256,7 +257,9 @@ impl<'a> Session<'a> {
                     tracing::warn!(error = %error, cause = %cause(&error), "read again");
                     self.engine.clock.sleep(Duration::from_millis(200 << tries)).await;
                 }
-                Err(error) if error.kind == ErrorKind::CursorExpired => return Err(ReadFailure::CursorExpired(side)),
+                Err(error) if error.kind == ErrorKind::CursorExpired => {
+                    return Err(ReadFailure::CursorExpired(side, error.detail));
+                }
                 Err(error) => return Err(ReadFailure::Stop(stop_for(side, &error))),
             }
         }
@@ -275,14 +278,35 @@ impl<'a> Session<'a> {
     }
 
     /// Records of a side by id, in that order, in as many calls as its limit demands.
-    pub async fn fetch(&self, side: Side, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>, ReadFailure> {
+    pub async fn look_up(&self, side: Side, ids: &[RemoteId]) -> Result<Vec<Known>, ReadFailure> {
         let connector = self.connector(side);
         let mut all = Vec::with_capacity(ids.len());
         for some in ids.chunks(connector.capabilities().get_batch.max(1)) {
-            all.extend(self.patiently(side, || connector.get(some)).await?);
+            all.extend(self.patiently(side, || connector.look_up(some)).await?);
         }
         Ok(all)
     }
+
+    /// The same where a record that its side tells nothing of is as good as none.
+    pub async fn fetch(&self, side: Side, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>, ReadFailure> {
+        Ok(self.look_up(side, ids).await?.into_iter().map(Known::copy).collect())
+    }
+}
+
+/// A CRM whose records cannot be written is only read, whatever the direction.
+fn permitted(policy: Policy, left: &dyn Connector) -> Result<Policy, Stop> {
+    if left.capabilities().writable || !policy.direction.may_write(Side::Left) {
+        return Ok(policy);
+    }
+    if policy.direction.may_write(Side::Right) {
+        return Ok(Policy { direction: Direction::CrmToRemote, ..policy });
+    }
+    let message = format!(
+        "These records of {} can only be read, and as this sync is set nothing is written at the remote either: choose \
+         another direction or default calendar.",
+        left.provider()
+    );
+    Err(Stop::Paused { code: "nothing_to_carry", message, reconnect: None })
 }
 
 impl Engine {
@@ -299,8 +323,8 @@ pub(crate) fn cause(error: &ConnectorError) -> String {
 /// Why a read came to nothing.
 #[derive(Debug)]
 pub(crate) enum ReadFailure {
-    /// This side must be listed in full again.
-    CursorExpired(Side),
+    /// This side must be listed in full again, for this reason.
+    CursorExpired(Side, String),
     /// The remote container was gone, and this is the new one.
     NewContainer(ContainerId),
     /// The session cannot go on.

@@ -1,14 +1,20 @@
 //! The HTTP client: time-outs, a bound on what an answer may weigh, no redirects, no retries.
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use http::{Request, Response};
+use http_body_util::StreamBody;
+use http_body_util::combinators::BoxBody;
+use std::convert::Infallible;
 use std::time::Duration;
-use tandem_ports::infra::{HttpTransport, TransportError};
+use tandem_ports::infra::{HttpTransport, Pieces, TransportError};
 
 /// Until the connection stands.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Until the whole answer is there.
 const TOTAL: Duration = Duration::from_secs(30);
+/// Until an upload that comes in pieces is answered: 50 MB at 200 KB/s.
+const UPLOAD: Duration = Duration::from_secs(250);
 /// The most an answer may weigh. A People page of 1,000 contacts is about 3 MB; the rest is room for files in parts.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 /// A connection that rested longer is made anew: Lambda freezes the process between invocations, and the other end has
@@ -43,9 +49,8 @@ impl ReqwestTransport {
         Ok(Self { client, most_bytes: MOST_BYTES })
     }
 
-    async fn carry(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Cause> {
-        let mut answer =
-            self.client.execute(reqwest::Request::try_from(request).map_err(clean)?).await.map_err(clean)?;
+    async fn carry(&self, request: reqwest::Result<reqwest::Request>) -> Result<Response<Bytes>, Cause> {
+        let mut answer = self.client.execute(request.map_err(clean)?).await.map_err(clean)?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
@@ -83,6 +88,19 @@ pub(crate) fn host_of<T>(request: &Request<T>) -> String {
 impl HttpTransport for ReqwestTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let host = host_of(&request);
+        self.carry(reqwest::Request::try_from(request))
+            .await
+            .map_err(|source| TransportError::Lost { host, source: Some(source) })
+    }
+
+    async fn send_pieces(&self, request: Request<Pieces>) -> Result<Response<Bytes>, TransportError> {
+        let host = host_of(&request);
+        let frame = |piece: Bytes| Ok::<_, Infallible>(http_body::Frame::data(piece));
+        let body = |pieces: Pieces| reqwest::Body::wrap(BoxBody::new(StreamBody::new(pieces.map(frame))));
+        let mut request = reqwest::Request::try_from(request.map(body));
+        if let Ok(request) = &mut request {
+            *request.timeout_mut() = Some(UPLOAD);
+        }
         self.carry(request).await.map_err(|source| TransportError::Lost { host, source: Some(source) })
     }
 }
@@ -127,6 +145,48 @@ mod tests {
         let transport = ReqwestTransport { most_bytes: 11, ..ReqwestTransport::new().unwrap() };
         let error = transport.send(get(&at)).await.unwrap_err();
         assert!(error.source().unwrap().to_string().contains("larger than 11"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_is_sent_as_it_comes_with_its_length() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}", listener.local_addr().unwrap());
+        let (mut pieces, fed) = futures::channel::mpsc::channel::<Bytes>(0);
+        let fed: Pieces = Box::pin(fed);
+        let request = Request::post(at).header("content-length", 6).body(fed).unwrap();
+        let transport = ReqwestTransport::new().unwrap();
+        let answer = tokio::spawn(async move { transport.send_pieces(request).await });
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut seen = String::new();
+        let mut buffer = [0u8; 4096];
+        for (piece, so_far) in [("one", "\r\n\r\none"), ("two", "\r\n\r\nonetwo")] {
+            pieces.try_send(Bytes::from_static(piece.as_bytes())).unwrap();
+            while !seen.ends_with(so_far) {
+                let read = socket.read(&mut buffer).await.unwrap();
+                assert!(read > 0, "{seen}");
+                seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+            }
+        }
+        drop(pieces);
+        socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        assert_eq!(answer.await.unwrap().unwrap().status(), 204);
+        let head = seen.to_ascii_lowercase();
+        assert!(head.contains("content-length: 6") && !head.contains("chunked"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_ends_early_is_no_whole_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}", listener.local_addr().unwrap());
+        let few: Pieces = Box::pin(futures::stream::iter([Bytes::from_static(b"one")]));
+        let request = Request::post(at).header("content-length", 6).body(few).unwrap();
+        let transport = ReqwestTransport::new().unwrap();
+        let answer = tokio::spawn(async move { transport.send_pieces(request).await });
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        socket.read_to_end(&mut seen).await.unwrap();
+        assert!(!seen.ends_with(b"onetwo"));
+        assert!(answer.await.unwrap().is_err());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_core::schema::FieldSchema;
+use tandem_core::{contact, event};
 
 /// The provider's opaque mark in its change feed. Stored as it came, never looked into outside its connector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,27 @@ impl fmt::Debug for Fetched {
             .field("scope", &self.scope)
             .field("fields", &self.fields)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a side answers about a record that is asked for by its id.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// It is there.
+    There(Box<Fetched>),
+    /// It is proved not to be there.
+    Gone,
+    /// The side tells nothing of it (any more): it may be there or not ([`Connector::tells_only_changes`]).
+    Untold,
+}
+
+impl Known {
+    /// The record, where it is known to be there.
+    pub fn copy(self) -> Option<Fetched> {
+        match self {
+            Known::There(copy) => Some(*copy),
+            Known::Gone | Known::Untold => None,
+        }
     }
 }
 
@@ -226,6 +248,13 @@ pub trait Connector: Send + Sync {
     /// At most [`Capabilities::get_batch`].
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>>;
 
+    /// What people call these records, in that order; `None` where one is not there. It names also what [`get`](Self::get)
+    /// cannot say because it cannot be read. At most [`Capabilities::get_batch`].
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let title = |copy: Fetched| event::title(&copy.fields).unwrap_or_else(|| contact::title(&copy.fields));
+        Ok(self.get(ids).await?.into_iter().map(|copy| copy.map(title)).collect())
+    }
+
     /// Creates records, inside the container. At most [`Capabilities::create_batch`].
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>>;
 
@@ -261,9 +290,53 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether a record is only shown here and is not this side's to hand on: an appointment that came from a calendar and
+    /// that no person has made a meeting, or a colleague's that the user takes part in.
+    fn only_shows(&self, copy: &Fetched) -> bool {
+        let _ = copy;
+        false
+    }
+
+    /// Whether what people change on this one record goes to the other side.
+    fn gives_changes_of(&self, id: &RemoteId) -> bool {
+        let _ = id;
+        true
+    }
+
+    /// Why it would not take such records as new ones at all, in one sentence for people, in their order; `None`: it would.
+    /// They are excluded, not failing. What [`schema`](Self::schema) says is judged besides.
+    async fn refuses(&self, fields: &[Fields]) -> Result<Vec<Option<String>>> {
+        Ok(vec![None; fields.len()])
+    }
+
+    /// Where the provider tells what changes and shows no record besides, what people miss by that, in one sentence;
+    /// `None`: everything there is can be listed and read. Of such a side a record that a listing does not show proves
+    /// nothing, [`look_up`](Self::look_up) may answer [`Known::Untold`], and a cursor that expired means that changes are
+    /// lost, which the engine says to people in the words of that error.
+    fn tells_only_changes(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// As [`get`](Self::get), for a side that may have nothing to say of a record. At most [`Capabilities::get_batch`].
+    async fn look_up(&self, ids: &[RemoteId]) -> Result<Vec<Known>> {
+        let known = |copy: Option<Fetched>| copy.map_or(Known::Gone, |copy| Known::There(Box::new(copy)));
+        Ok(self.get(ids).await?.into_iter().map(known).collect())
+    }
+
     /// Whether it can say that an appointment repeats. To one that cannot, the engine shows a series as its occurrences.
     fn keeps_recurrence(&self) -> bool {
         true
+    }
+
+    /// Whether it tells what other calendars bring from its own appointments, as grey blocks. For one that does not, and
+    /// where the sync wants blocks, the engine keeps them.
+    fn keeps_blocks(&self) -> bool {
+        false
+    }
+
+    /// Whether the provider tells the guests by itself of what people change in it: nobody else does then.
+    fn invites_guests(&self) -> bool {
+        false
     }
 
     /// The same account, whose writes tell the guests by mail. Without it, and unless the engine asks for it (a person's

@@ -87,8 +87,10 @@ pub struct FilePage {
 pub enum FileNext {
     /// More pages follow.
     More(Cursor),
-    /// Caught up; start here next time.
+    /// Caught up; start here next time. Of a [`Listing::Polled`] side: a round over all records ends here.
     CaughtUp(Cursor),
+    /// Enough for this run, though the round is not at its end: go on here next time.
+    Paused(Cursor),
 }
 
 /// How a side shows everything there is.
@@ -99,8 +101,11 @@ pub enum Listing {
     /// [`FileSide::changes`] from `None` only answers where the delta begins (and, on a CRM side, the records); the tree
     /// is read by [`FileSide::children`], folder by folder. A folder that moves in is read the same way.
     Folders,
-    /// As `Folders`, and the feed tells nothing about what is in the folders: they are read again in every run.
-    FoldersEveryRun,
+    /// The feed tells records alone, and nothing about what is in them. A record that it tells is read whole, by
+    /// [`FileSide::children`], before the cursor moves on. Every round of the feed comes by every record again; a round may
+    /// take several runs ([`FileNext::Paused`]). A file is gone that two readings of its record in a row did not show, or
+    /// one, where another one has taken its place; and only when [`FileSide::get`] does not find it either.
+    Polled,
 }
 
 /// How names are compared at a side.
@@ -342,8 +347,11 @@ pub enum FolderOrFile {
 /// A page of the children of some folders.
 #[derive(Clone, Debug)]
 pub struct ChildrenPage {
-    /// The children, each with its [`Place::In`] (or `At`), direct children only.
+    /// The children, each with its [`Place::In`] (or `At`): direct children only. Of a [`Listing::Polled`] side all that is
+    /// in a record, parents before what is in them.
     pub entries: Vec<Entry>,
+    /// Folders (records) that the user may not read, and why. Nothing follows for what is in them.
+    pub unreadable: Vec<(RemoteId, String)>,
     /// Where to go on, with the same folders.
     pub next: Option<Cursor>,
 }
@@ -371,6 +379,12 @@ pub trait FileSide: Send + Sync {
     /// Reads the direct children of folders (or records, or the root). At most [`FileCapabilities::children_batch`].
     /// A folder that is gone has none. Sides with [`Listing::Feed`] are never asked.
     async fn children(&self, folders: &[FolderRef], from: Option<&Cursor>) -> Result<ChildrenPage>;
+
+    /// What became of records that a whole round of the feed did not tell: each one's `Upsert` (still among those chosen),
+    /// `Outside` or `Gone`. At most [`FileCapabilities::batch`]. Only sides with [`Listing::Polled`] are asked.
+    async fn records(&self, _records: &[RemoteId]) -> Result<Vec<FileChange>> {
+        Ok(Vec::new())
+    }
 
     /// Reads entries as they are now, in that order; `None` proves that one is gone from below the root (as in
     /// [`FileChange::Gone`]). At most [`FileCapabilities::batch`].

@@ -1,7 +1,9 @@
 //! Time, secrets, jobs and the way out to the network.
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
+use std::pin::Pin;
 use std::time::Duration;
 use tandem_core::record::{RunId, SyncId};
 
@@ -132,11 +134,26 @@ pub enum SecretError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The one way out: sends a complete request, answers a complete response. No redirects, no retries.
+/// A request's body that comes piece by piece.
+pub type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send + Sync>>;
+
+/// The one way out: sends a request, answers a complete response. No redirects, no retries.
 #[async_trait]
 pub trait HttpTransport: Send + Sync {
-    /// Sends it. Any status is an `Ok`.
+    /// Sends a complete request. Any status is an `Ok`.
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError>;
+
+    /// Sends a request whose body comes piece by piece, for an upload that a provider takes in one request only. Its
+    /// headers say the `Content-Length`; a body that ends before is no request. Here the body is gathered first: a transport
+    /// to the network sends it as it comes.
+    async fn send_pieces(&self, request: http::Request<Pieces>) -> Result<http::Response<Bytes>, TransportError> {
+        let (parts, mut pieces) = request.into_parts();
+        let mut body = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            body.extend_from_slice(&piece);
+        }
+        self.send(http::Request::from_parts(parts, body.freeze())).await
+    }
 }
 
 /// No response came.

@@ -5,6 +5,7 @@ pub mod error;
 pub mod files;
 pub mod infra;
 pub mod mail;
+pub mod names;
 pub mod oauth;
 pub mod push;
 pub mod table;

@@ -35,11 +35,20 @@ pub enum MailChange {
     Gone(RemoteId),
 }
 
+/// What happened to a mailbox at once.
+#[derive(Clone, Debug)]
+pub struct MailRecord {
+    /// To which messages, and what.
+    pub changes: Vec<MailChange>,
+    /// Where to go on after it: a long page may be left in the middle.
+    pub after: Cursor,
+}
+
 /// A slice of the mailbox's feed.
 #[derive(Clone, Debug)]
 pub struct MailPage {
     /// What happened, in the mailbox's order.
-    pub changes: Vec<MailChange>,
+    pub records: Vec<MailRecord>,
     /// Where to go on.
     pub next: crate::connector::Next,
 }
@@ -193,18 +202,52 @@ pub trait MailDesk: Send + Sync {
 pub enum Entered {
     /// Nothing: it is noted as begun now.
     New,
-    /// It was begun before, and what became of it is unknown.
+    /// It was begun before and what became of it is unknown; it is noted as begun anew.
     Begun,
+    /// Another mailbox is at it at this moment: its outcome must be waited for.
+    UnderWay,
     /// It is done, and this is what it made.
     Done(RemoteId),
 }
 
+/// What a write left behind that is let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing that would be made twice.
+    Nothing,
+    /// There was no answer: it may have been made.
+    Unknown,
+}
+
 /// Which messages were filed where, for a CRM that keeps no identity of a message. Durable, and one for all mailboxes of
-/// a CRM account.
+/// a CRM account: of all that begin one write at the same time, one is told to go on.
 #[async_trait]
 pub trait MailLedger: Send + Sync {
-    /// Notes that a write is begun, unless it is known already.
+    /// Notes that a write is begun, unless it is done or somebody else is at it. Who goes on says what became of it, by
+    /// [`MailLedger::done`] or [`MailLedger::let_go`]; of one who never does, the write counts as begun after five
+    /// minutes.
     async fn begin(&self, key: &str) -> Result<Entered>;
     /// Notes what it made.
     async fn done(&self, key: &str, made: &RemoteId) -> Result<()>;
+    /// Lets go of a write that is not done.
+    async fn let_go(&self, key: &str, left: Left) -> Result<()>;
+}
+
+/// Who has which address, kept for a CRM that is asked for one address a call: also that nobody has it. Durable, and one
+/// for all mailboxes of a CRM account. Addresses are kept as keyed hashes. What the CRM tells as changed is to be
+/// forgotten here; whatever it does not tell is out after a day.
+#[async_trait]
+pub trait AddressBook: Send + Sync {
+    /// Up to when changes were taken in; `None` where nothing is kept.
+    async fn since(&self) -> Result<Option<Timestamp>>;
+    /// Forgets all, and counts changes from `at`.
+    async fn start(&self, at: Timestamp) -> Result<()>;
+    /// Forgets what is kept of these, and counts changes from `at`.
+    async fn caught_up(&self, at: Timestamp, addresses: &[Address], subjects: &[Subject]) -> Result<()>;
+    /// Forgets where these are kept.
+    async fn forget(&self, subjects: &[Subject]) -> Result<()>;
+    /// What is kept of these addresses, in that order; `None` where they must be asked for. One request a hundred.
+    async fn known(&self, addresses: &[Address]) -> Result<Vec<Option<Vec<Subject>>>>;
+    /// Keeps who has an address.
+    async fn keep(&self, address: &Address, holders: &[Subject]) -> Result<()>;
 }

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
-use tandem_builtin::{BuiltinCalendar, BuiltinMail};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks};
+use tandem_core::calendar::CalendarSettings;
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
 use tandem_core::record::ContainerId;
@@ -21,10 +22,11 @@ use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
-use tandem_sell::{SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellContacts, SellTasks};
 use tandem_store::connection::Connection;
-use tandem_store::mail::FiledMail;
-use tandem_teamleader::{TeamleaderContacts, TeamleaderMail};
+use tandem_store::filed::{FiledMail, KnownAddresses};
+use tandem_store::names::AppointmentNames;
+use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
@@ -43,7 +45,7 @@ impl Connectors for OpenConnectors {
 
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         if ask.profile.carries_tasks() {
-            return self.tasks(ask);
+            return self.tasks(ask).await;
         }
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin(ask).await,
@@ -80,6 +82,7 @@ impl Connectors for OpenConnectors {
         match ask.connection.provider.as_str() {
             "builtin" => self.builtin_files(ask).await,
             "google" => Ok(Arc::new(GoogleDrive::new(self.transport(ask)?, self.ports.config.google.clone()))),
+            "teamleader" => self.teamleader_files(ask),
             "dropbox" => Ok(Arc::new(DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone()))),
             other => Err(refused(format!("This release has no files of `{other}`."))),
         }
@@ -145,6 +148,17 @@ impl OpenConnectors {
         Ok(Arc::new(BuiltinFiles::open(table, clock, blobs, who, options).await?))
     }
 
+    fn teamleader_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let Some(settings) = &ask.settings.files else {
+            return Err(refused("This sync has no settings for files.".to_owned()));
+        };
+        let options =
+            tandem_teamleader::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
+        let bare = Arc::clone(&self.ports.authority.transport);
+        Ok(Arc::new(TeamleaderFiles::new(self.transport(ask)?, bare, clock, config, options)))
+    }
+
     fn google(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let (config, group) = (self.ports.config.google.clone(), ask.container.cloned());
         if let Some(calendar) = &ask.settings.calendar {
@@ -155,9 +169,13 @@ impl OpenConnectors {
     }
 
     /// Tasks, on either side.
-    fn tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+    async fn tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let clock = Arc::clone(&self.ports.clock);
         match ask.connection.provider.as_str() {
+            "builtin" => {
+                let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+                Ok(Arc::new(BuiltinTasks::open(Arc::clone(&self.ports.table), clock, account, user).await?))
+            }
             "google" => {
                 let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
                 let (config, list) = (self.ports.config.google.clone(), ContainerId::new(list));
@@ -172,13 +190,30 @@ impl OpenConnectors {
     }
 
     fn teamleader(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        if ask.settings.calendar.is_some() {
-            return Err(no_appointments("teamleader"));
+        if let Some(calendar) = &ask.settings.calendar {
+            return self.teamleader_meetings(ask, calendar);
         }
         let options =
             tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
         Ok(Arc::new(TeamleaderContacts::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    fn teamleader_meetings(
+        &self,
+        ask: Opening<'_>,
+        calendar: &CalendarSettings,
+    ) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
+        // `<account>/<user>`: what one user's calendar has named, all know.
+        let account = ask.connection.account.id.split('/').next().unwrap_or_default();
+        let options = MeetingOptions {
+            past_days: calendar.window_past_days,
+            future_days: calendar.window_future_days,
+            names: Arc::new(AppointmentNames::of(store, Arc::clone(&clock), "teamleader", account)),
+        };
+        let config = self.ports.config.teamleader.clone();
+        Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
     }
 
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
@@ -196,12 +231,13 @@ impl OpenConnectors {
     }
 
     fn sell(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        if ask.settings.calendar.is_some() {
-            return Err(no_appointments("sell"));
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
+        if let Some(calendar) = &ask.settings.calendar {
+            let events = calendar.remote_events;
+            return Ok(Arc::new(SellAppointments::new(self.transport(ask)?, clock, config, events)));
         }
         let (container, carry, region) = (ask.container.cloned(), carry(ask), region(ask));
         let options = tandem_sell::Options { container, carry, region, device: device(ask) };
-        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
         Ok(Arc::new(SellContacts::new(self.transport(ask)?, clock, config, options)))
     }
 
@@ -221,9 +257,11 @@ impl OpenConnectors {
                 let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
                 // `<account>/<user>`: what one user has filed, all see.
                 let account = ask.connection.account.id.split('/').next().unwrap_or_default();
-                let ledger = Arc::new(FiledMail::of(store, Arc::clone(&clock), "teamleader", account));
+                let ledger = Arc::new(FiledMail::of(store.clone(), Arc::clone(&clock), "teamleader", account));
+                let book = Arc::new(KnownAddresses::of(store, Arc::clone(&clock), "teamleader", account));
                 let config = self.ports.config.teamleader.clone();
-                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, clock, config, ledger)))
+                let bare = Arc::clone(&self.ports.authority.transport);
+                Ok(Arc::new(TeamleaderMail::new(self.transport(ask)?, bare, clock, config, (ledger, book))))
             }
             other => Err(no_mail(other)),
         }

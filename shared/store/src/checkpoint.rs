@@ -106,6 +106,16 @@ impl SideProgress {
     }
 }
 
+/// What a side that tells only changes did not tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// For people.
+    pub message: String,
+    /// Whether it is said until a person starts a run, and not in one run alone.
+    #[serde(default)]
+    pub lasts: bool,
+}
+
 /// Our durable progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -137,6 +147,9 @@ pub struct Checkpoint {
     /// Whether deletions wait for the end of the run.
     #[serde(default)]
     pub pending_deletes: bool,
+    /// What a side did not tell us, to be said to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
     /// Creates since the first run began, for a first limit that makes a person choose less.
     #[serde(default)]
     pub created_first: u64,
@@ -202,8 +215,6 @@ pub struct MailProgress {
     pub sweep: Option<Walk>,
     /// The walk over what waits for a person's word, once it is given.
     pub confirming: Option<Walk>,
-    /// When the watch is to be renewed.
-    pub watch_again_at: Option<Timestamp>,
 }
 
 /// How far a walk over rows of one state is.

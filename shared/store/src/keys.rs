@@ -7,6 +7,7 @@
 //! | `CONN#<id>` | `conn` · `refresh` | a connection; the lease of its token refresh |
 //! | `ACCT#<provider>#<account>` | `conn:<id>` | connections of one provider account (webhooks find them here) |
 //! | | `mail:<hash>` | what was filed of a message in a CRM that cannot say itself; expires |
+//! | | `book` · `addr:<hash>` · `has:<hash>` | up to when changes of addresses were taken in; who has one, as far as was asked; where a record is kept; expire |
 //! | `LISTEN#<provider>#<account>` | `sync:<id>` | syncs that hear of an account, where notifications name it alone |
 //! | `CHAN#<id>` | `channel` | a watch channel: its sync and the hash of its token; expires |
 //! | `MSG#<provider>#<hash of id>` | `message` | a notification that was worked on; expires |
@@ -67,6 +68,26 @@ pub fn account_connection(provider: &str, account: &str, id: &ConnectionId) -> K
 /// What was filed of a message in a CRM account.
 pub fn mail_entry(provider: &str, account: &str, hash: &str) -> Key {
     Key::new(account_pk(provider, account), format!("mail:{hash}"))
+}
+/// The name (iCalUID) of an appointment of a CRM account.
+pub fn name_of(provider: &str, account: &str, id: &RemoteId) -> Key {
+    Key::new(account_pk(provider, account), format!("name:{id}"))
+}
+/// The appointment of a CRM account that has a name.
+pub fn named(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("named:{hash}"))
+}
+/// What is kept of who has which address in a CRM account.
+pub fn address_book(provider: &str, account: &str) -> Key {
+    Key::new(account_pk(provider, account), "book")
+}
+/// Who has an address, by its keyed hash.
+pub fn known_address(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("addr:{hash}"))
+}
+/// The address under which a record is kept, by the record's keyed hash.
+pub fn known_subject(provider: &str, account: &str, hash: &str) -> Key {
+    Key::new(account_pk(provider, account), format!("has:{hash}"))
 }
 /// A watch channel.
 pub fn channel(id: &str) -> Key {

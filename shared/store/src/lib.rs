@@ -8,10 +8,12 @@ pub mod connection;
 pub mod convert;
 pub mod error;
 pub mod file;
+pub mod filed;
 pub mod keys;
 pub mod lease;
 pub mod link;
 pub mod mail;
+pub mod names;
 pub mod run;
 pub mod sync;
 

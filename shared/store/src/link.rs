@@ -5,14 +5,17 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
 use tandem_core::plan::Reason;
 use tandem_core::record::{RemoteId, RowKey, RunId, Scope, Side, SyncId, Version};
-use tandem_ports::table::{Index, Query, WRITE_BATCH, Write};
+use tandem_ports::table::{Index, Key, Op, Query, WRITE_BATCH, Write};
 
 /// Write requests under way at once: a batch of 200 links is 16 requests, and must not take 16 round trips.
 const CONCURRENT_WRITES: usize = 8;
+
+/// Rows in one transaction: DynamoDB takes 100 items of 4 MB together.
+const MOST_AT_ONCE: usize = 50;
 
 /// How a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,6 +89,9 @@ pub struct Row {
     /// When both sides last agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
+    /// A person made a meeting of this grey block: it is carried to the CRM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub converted: bool,
     /// What was last written, so that a run which dies before it counted that counts it when it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
@@ -143,6 +149,7 @@ impl Row {
             right_scope: Scope::Inside,
             match_keys: Vec::new(),
             synced_at: None,
+            converted: false,
             effect: None,
         }
     }
@@ -340,17 +347,31 @@ impl Store {
                 writes.insert(key, put);
             }
         }
-        let mut ordered: Vec<_> = writes.into_iter().collect();
-        ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
         // What leads to a row is there before the row, and goes after it: a crash in between leaves pointers that lead
         // nowhere, which are harmless, and never a row that nothing leads to, which would stay so.
+        // A row that takes another's place does so in one transaction: beside the old one it would be a second row of the
+        // same record, which by itself looks like a record that is still alone.
+        let groups = replacing(sync, changes);
+        let mut in_one: Vec<Vec<Op>> = Vec::new();
+        for group in groups {
+            let ops: Vec<Op> = group.iter().filter_map(|key| writes.remove(key)).map(op).collect();
+            match in_one.last_mut().filter(|some| some.len() + ops.len() <= MOST_AT_ONCE) {
+                Some(some) => some.extend(ops),
+                None => in_one.push(ops),
+            }
+        }
+        let mut ordered: Vec<_> = writes.into_iter().collect();
+        ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
         let (rows, pointers): (Vec<_>, Vec<_>) = ordered.into_iter().partition(|(key, _)| key.sk.starts_with("row:"));
         let (puts, deletes): (Vec<_>, Vec<_>) =
             pointers.into_iter().partition(|(_, write)| matches!(write, Write::Put(_)));
-        for wave in [puts, rows, deletes] {
-            self.write_wave(wave.into_iter().map(|(_, write)| write).collect()).await?;
+        let plain = |wave: Vec<(Key, Write)>| wave.into_iter().map(|(_, write)| write).collect();
+        self.write_wave(plain(puts)).await?;
+        for ops in in_one {
+            self.table.transact(&ops).await?;
         }
-        Ok(())
+        self.write_wave(plain(rows)).await?;
+        self.write_wave(plain(deletes)).await
     }
 
     /// Writes in requests of 25, several at once, in any order.
@@ -364,4 +385,33 @@ impl Store {
 
 pub(crate) fn range(sync: &SyncId, prefix: String, after: Option<String>, limit: usize) -> Query {
     Query { pk: keys::rows_pk(sync), index: Index::Main, prefix, after, up_to: None, descending: false, limit }
+}
+
+/// Keys of rows that take the place of others (paired, or found under a new id), each with those it replaces: a row that
+/// goes while another one comes to have one of its ids.
+fn replacing(sync: &SyncId, changes: &[RowChange]) -> Vec<Vec<Key>> {
+    let stays: HashSet<&RowKey> =
+        changes.iter().filter_map(|change| change.after.as_ref()).map(|row| &row.key).collect();
+    let gone = changes.iter().filter_map(|change| change.before.as_ref()).filter(|row| !stays.contains(&row.key));
+    let ids = |row: &Row| [(Side::Left, row.left.clone()), (Side::Right, row.right.clone())];
+    let held = |row: &Row| ids(row).into_iter().filter_map(|(side, id)| Some((side, id?))).collect::<Vec<_>>();
+    let mut by_id: HashMap<(Side, RemoteId), Vec<&RowKey>> = HashMap::new();
+    for row in gone {
+        held(row).into_iter().for_each(|id| by_id.entry(id).or_default().push(&row.key));
+    }
+    let mut groups = Vec::new();
+    for row in changes.iter().filter_map(|change| change.after.as_ref()) {
+        let old: HashSet<&RowKey> = held(row).iter().filter_map(|id| by_id.get(id)).flatten().copied().collect();
+        if !old.is_empty() {
+            groups.push(std::iter::once(&row.key).chain(old).map(|key| keys::row(sync, key)).collect());
+        }
+    }
+    groups
+}
+
+fn op(write: Write) -> Op {
+    match write {
+        Write::Put(item) => Op::Put(item, Vec::new()),
+        Write::Delete(key) => Op::Delete(key, Vec::new()),
+    }
 }

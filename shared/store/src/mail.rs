@@ -1,25 +1,17 @@
 //! What people ask of a mail sync from inside their mailbox, until the worker has taken it up.
 use crate::convert::{item, read, with};
 use crate::{Store, StoreError, keys};
-use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use tandem_core::mail::Wish;
 use tandem_core::record::{RemoteId, SyncId};
-use tandem_ports::error::{ConnectorError, ErrorKind};
-use tandem_ports::infra::Clock;
-use tandem_ports::mail::{Entered, MailLedger};
-use tandem_ports::table::{Condition, Index, Key, Op, Query, TableError, Write};
+use tandem_ports::table::{Index, Key, Op, Query, Write};
 
 /// A message that waits for a person's word is remembered this long.
 const MESSAGE_SECONDS: i64 = 90 * 86_400;
 /// A message that is being written is sent within a day, or it is another one.
 const SENT_SECONDS: i64 = 86_400;
-
-/// What was filed is known for longer than the longest look back into a mailbox.
-const FILED_SECONDS: i64 = 400 * 86_400;
 
 /// Something asked of a mail sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +89,13 @@ impl Store {
         Ok(all.into_iter().filter(|ask| ask.ends_at() > now.as_second()).collect())
     }
 
+    /// Puts the ask for a message in the place of the one for the next message sent to somebody. All or nothing.
+    pub async fn meet_mail_ask(&self, sync: &SyncId, sent: &MailAsk, message: &MailAsk) -> Result<(), StoreError> {
+        let kept = with(item(message.key(sync), message), "expires_at", message.ends_at());
+        let both = [Op::Put(kept, Vec::new()), Op::Delete(sent.key(sync), Vec::new())];
+        Ok(self.transact(&both).await?)
+    }
+
     /// Forgets what has been done.
     pub async fn drop_mail_asks(&self, sync: &SyncId, asks: &[MailAsk]) -> Result<(), StoreError> {
         if asks.is_empty() {
@@ -104,68 +103,5 @@ impl Store {
         }
         let gone: Vec<Write> = asks.iter().map(|ask| Write::Delete(ask.key(sync))).collect();
         Ok(self.table.write(&gone).await?)
-    }
-}
-
-/// What was filed of a CRM account's mail, by all mailboxes that are tracked to it. Keys are hashed: they hold no
-/// address and no subject.
-pub struct FiledMail {
-    store: Store,
-    clock: Arc<dyn Clock>,
-    provider: &'static str,
-    account: String,
-}
-
-/// As it is stored.
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    /// What was made; none while it is begun.
-    #[serde(default)]
-    made: Option<RemoteId>,
-}
-
-impl FiledMail {
-    /// The ledger of this account of this provider.
-    pub fn of(store: Store, clock: Arc<dyn Clock>, provider: &'static str, account: &str) -> FiledMail {
-        FiledMail { store, clock, provider, account: account.to_owned() }
-    }
-
-    fn key(&self, key: &str) -> Key {
-        keys::mail_entry(self.provider, &self.account, &hex::encode(&Sha256::digest(key)[..16]))
-    }
-
-    fn put(&self, key: &str, made: Option<&RemoteId>, conditions: Vec<Condition>) -> Op {
-        let until = self.clock.now().as_second() + FILED_SECONDS;
-        Op::Put(with(item(self.key(key), &Entry { made: made.cloned() }), "expires_at", until), conditions)
-    }
-
-    fn lost(&self, source: StoreError) -> ConnectorError {
-        let detail = "what was filed of this mail cannot be read or noted now";
-        let mut error = ConnectorError::new(self.provider, "mail.ledger", ErrorKind::Retryable, detail);
-        error.source = Some(Box::new(source));
-        error
-    }
-
-    async fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-        let found = self.store.table.get(&[self.key(key)]).await?.pop().flatten();
-        found.map(|item| read("mail entry", item)).transpose()
-    }
-}
-
-#[async_trait]
-impl MailLedger for FiledMail {
-    async fn begin(&self, key: &str) -> Result<Entered, ConnectorError> {
-        match self.store.transact(&[self.put(key, None, vec![Condition::Absent])]).await {
-            Ok(()) => return Ok(Entered::New),
-            Err(TableError::Condition(_)) => {}
-            Err(other) => return Err(self.lost(other.into())),
-        }
-        let entry = self.entry(key).await.map_err(|error| self.lost(error))?;
-        Ok(entry.and_then(|entry| entry.made).map_or(Entered::Begun, Entered::Done))
-    }
-
-    async fn done(&self, key: &str, made: &RemoteId) -> Result<(), ConnectorError> {
-        let noted = self.store.transact(&[self.put(key, Some(made), Vec::new())]).await;
-        noted.map_err(|error| self.lost(error.into()))
     }
 }

@@ -12,6 +12,7 @@ use tandem_store::link::{Row, RowChange, RowState};
 use tandem_store::run::{Run, RunState};
 use tandem_store::sync::{Sync, SyncChange, SyncState};
 use tandem_store::{Store, StoreError, keys};
+use tandem_testkit::fault::{Fault, Faults};
 use tandem_testkit::memory::MemoryTable;
 
 fn at(second: i64) -> Timestamp {
@@ -223,6 +224,46 @@ async fn a_row_is_found_from_both_sides_and_leaves_nothing_behind() {
     assert_eq!(store.count_in_state(&id, RowState::Failing, 10).await.unwrap(), 1);
     store.save_rows(&id, &[RowChange { before: Some(moved), after: None }]).await.unwrap();
     assert_eq!(table.dump(), []);
+}
+
+#[tokio::test]
+async fn a_row_that_takes_anothers_place_is_never_beside_it_wherever_the_process_dies() {
+    let pairs: Vec<(Row, Row)> = (0..60)
+        .map(|n| {
+            let alone = Row::first_seen(Side::Right, &RemoteId::new(format!("r{n}")));
+            (Row { state: RowState::Unpaired, ..alone }, linked(&format!("l{n}"), &format!("r{n}")))
+        })
+        .collect();
+    let mut done = false;
+    for call in 1..40 {
+        let faults = Arc::new(Faults::default());
+        let store = Store::new(Arc::new(MemoryTable::with_faults(Arc::clone(&faults))));
+        let id = SyncId::new("s");
+        let before: Vec<RowChange> =
+            pairs.iter().map(|(alone, _)| RowChange { before: None, after: Some(alone.clone()) }).collect();
+        store.save_rows(&id, &before).await.unwrap();
+        faults.ahead(call, Fault::CrashAfter);
+        let changes: Vec<RowChange> = pairs
+            .iter()
+            .flat_map(|(alone, pair)| {
+                let goes = RowChange { before: Some(alone.clone()), after: None };
+                [goes, RowChange { before: None, after: Some(pair.clone()) }]
+            })
+            .collect();
+        done = store.save_rows(&id, &changes).await.is_ok();
+        faults.restart();
+        faults.clear();
+        let keys = |rows: Vec<&Row>| rows.into_iter().map(|row| row.key.clone()).collect::<Vec<_>>();
+        let alone = store.rows_by_key(&id, &keys(pairs.iter().map(|(alone, _)| alone).collect())).await.unwrap();
+        let paired = store.rows_by_key(&id, &keys(pairs.iter().map(|(_, pair)| pair).collect())).await.unwrap();
+        for (at, (alone, paired)) in alone.iter().zip(&paired).enumerate() {
+            assert!(alone.is_some() != paired.is_some(), "dead after call {call}: pair {at}");
+        }
+        if done {
+            break;
+        }
+    }
+    assert!(done, "every call was the last one once");
 }
 
 #[tokio::test]

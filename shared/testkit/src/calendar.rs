@@ -65,7 +65,17 @@ struct State {
 pub struct MemoryCalendar {
     page: usize,
     recurrence: Recurrence,
+    names: Names,
     state: Mutex<State>,
+}
+
+/// Whether what it is given to recognise a record by stays with the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// Our marker and the iCalUID.
+    Kept,
+    /// Neither.
+    Unknown,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,7 +96,12 @@ enum Call {
 impl MemoryCalendar {
     /// An empty one that shows so many records a page.
     pub fn new(page: usize, recurrence: Recurrence) -> MemoryCalendar {
-        MemoryCalendar { page, recurrence, state: Mutex::default() }
+        MemoryCalendar { page, recurrence, names: Names::Kept, state: Mutex::default() }
+    }
+
+    /// One that keeps neither our marker nor an iCalUID.
+    pub fn without_names(self) -> MemoryCalendar {
+        MemoryCalendar { names: Names::Unknown, ..self }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -234,7 +249,7 @@ impl Connector for MemoryCalendar {
             conditional_updates: true,
             conditional_deletes: true,
             idempotent_creates: true,
-            keeps_markers: true,
+            keeps_markers: self.names == Names::Kept,
             cursors_expire: true,
             delta_lags: false,
             sequential_writes: true,
@@ -247,6 +262,11 @@ impl Connector for MemoryCalendar {
 
     fn keeps_recurrence(&self) -> bool {
         self.recurrence == Recurrence::Kept
+    }
+
+    /// What calendars bring is an appointment like any other here.
+    fn keeps_blocks(&self) -> bool {
+        true
     }
 
     async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage> {
@@ -302,7 +322,8 @@ impl Connector for MemoryCalendar {
         let made = drafts.iter().map(|draft| {
             let id = RemoteId::new(event::copy_name(&draft.marker));
             state.tally.created += 1;
-            let (fields, marker) = (draft.fields.clone(), Some(draft.marker.clone()));
+            let marker = Some(draft.marker.clone()).filter(|_| self.names == Names::Kept);
+            let fields = draft.fields.clone();
             state.put(&id, Held { fields, version: 0, gone: false, marker, unmapped: Json::Null });
             state.written(&id)
         });
@@ -358,7 +379,9 @@ impl Connector for MemoryCalendar {
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
         let repeats = [field::RECURRENCE, field::EXCEPTIONS];
         let kept = |name: &Field| self.keeps_recurrence() || !repeats.contains(name);
-        let names: Vec<Field> = field::ALL.iter().chain([&field::UID]).filter(|name| kept(name)).cloned().collect();
+        let uid = field::UID;
+        let uid = (self.names == Names::Kept).then_some(&uid);
+        let names: Vec<Field> = field::ALL.iter().chain(uid).filter(|name| kept(name)).cloned().collect();
         Ok(event::schema(&names))
     }
 

@@ -13,3 +13,4 @@ pub mod memory;
 pub mod queue;
 pub mod secrets;
 pub mod table_suite;
+pub mod within;

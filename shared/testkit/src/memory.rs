@@ -23,6 +23,7 @@ const PAGE_BYTES: usize = 1024 * 1024;
 pub struct MemoryTable {
     rows: Mutex<Rows>,
     requests: AtomicU64,
+    read: AtomicU64,
     latency: Option<Duration>,
     turns: bool,
     faults: Arc<Faults>,
@@ -46,6 +47,10 @@ impl MemoryTable {
     /// How many requests DynamoDB would have seen (split as its limits demand).
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
+    }
+    /// How many items `get` and `query` have given back.
+    pub fn items_read(&self) -> u64 {
+        self.read.load(Ordering::SeqCst)
     }
     /// Everything in it, for comparing worlds.
     pub fn dump(&self) -> Vec<Item> {
@@ -86,13 +91,17 @@ impl Table for MemoryTable {
         let verdict = self.enter(keys.len().div_ceil(GET_BATCH)).await?;
         let rows = self.rows.lock().expect("not poisoned");
         let item = |key: &Key| rows.get(key).map(|a| Item { key: key.clone(), attributes: a.clone() });
-        leave(verdict, keys.iter().map(item).collect())
+        let found: Vec<Option<Item>> = keys.iter().map(item).collect();
+        self.read.fetch_add(found.iter().flatten().count() as u64, Ordering::SeqCst);
+        leave(verdict, found)
     }
 
     async fn query(&self, query: &Query) -> Result<Page, TableError> {
         let verdict = self.enter(1).await?;
         let rows = self.rows.lock().expect("not poisoned");
-        leave(verdict, page(&rows, query))
+        let page = page(&rows, query);
+        self.read.fetch_add(page.items.len() as u64, Ordering::SeqCst);
+        leave(verdict, page)
     }
 
     async fn write(&self, writes: &[Write]) -> Result<(), TableError> {

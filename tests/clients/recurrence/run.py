@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Python's dateutil works out the same occurrences as our own expansion, for 500 generated series.
+"""Python's dateutil works out the same occurrences as our own expansion, and as the Google simulator shows them as items
+(`events.instances`), for 500 generated series.
 
-usage: run.py PATH_OF_THE_EXAMPLE_expand
+usage: run.py PATH_OF_THE_EXAMPLE_expand http://127.0.0.1:PORT_OF_THE_SIMULATOR
 
 Four zones, timed and all day, windows over changes to and from summer time. The cases come from a fixed seed.
 Prints one line a kind of case, then `N passed, N failed`; the exit code is 1 when any failed.
@@ -12,6 +13,8 @@ import json
 import random
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 
 from dateutil import rrule, tz
 
@@ -117,16 +120,64 @@ def expected(one):
     return [instant.strftime(form) for instant in sorted(starts)]
 
 
-def line(one):
+def times(one):
     end = one["start"] + (dt.timedelta(days=1) if one["all_day"] else dt.timedelta(minutes=30))
     utc = "%Y-%m-%dT%H:%M:%SZ"
     if one["all_day"]:
-        times = {"start": one["start"].strftime("%Y-%m-%d"), "end": end.strftime("%Y-%m-%d")}
-    else:
-        first = tz.resolve_imaginary(one["start"].replace(tzinfo=tz.gettz(one["zone"]))).astimezone(tz.UTC)
-        times = {"start": one["start"].isoformat(), "end": (first + dt.timedelta(minutes=30)).strftime(utc)}
-    return json.dumps({**times, "zone": "" if one["all_day"] else one["zone"], "rules": one["rules"],
-                       "from": one["from"].strftime(utc), "until": one["until"].strftime(utc)})
+        return {"start": one["start"].strftime("%Y-%m-%d"), "end": end.strftime("%Y-%m-%d")}
+    first = tz.resolve_imaginary(one["start"].replace(tzinfo=tz.gettz(one["zone"]))).astimezone(tz.UTC)
+    return {"start": one["start"].isoformat(), "end": (first + dt.timedelta(minutes=30)).strftime(utc)}
+
+
+def window(one):
+    utc = "%Y-%m-%dT%H:%M:%SZ"
+    return one["from"].strftime(utc), one["until"].strftime(utc)
+
+
+def line(one):
+    low, high = window(one)
+    return json.dumps({**times(one), "zone": "" if one["all_day"] else one["zone"], "rules": one["rules"],
+                       "from": low, "until": high})
+
+
+class Simulator:
+    """The calendar of one account of the Google simulator."""
+
+    def __init__(self, origin):
+        self.origin = origin.rstrip("/")
+        self.ask("POST", "/_sim/google/reset", {})
+        account = {"account": "recurrence@example.com", "scopes": ["https://www.googleapis.com/auth/calendar"]}
+        self.token = self.ask("POST", "/_sim/google/accounts", account)["token"]
+
+    def ask(self, method, path, body=None):
+        headers = {"content-type": "application/json"}
+        if hasattr(self, "token"):
+            headers["authorization"] = "Bearer " + self.token
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.origin + path, data=data, method=method, headers=headers)
+        with urllib.request.urlopen(request) as answer:
+            text = answer.read()
+        return json.loads(text) if text else {}
+
+    def occurrences(self, one):
+        """Puts the series into the calendar, reads its occurrences in the window as items, and takes it out again."""
+        events = "/calendar/v3/calendars/primary/events"
+        name = "date" if one["all_day"] else "dateTime"
+        time = {key: {name: text} for key, text in times(one).items()}
+        if not one["all_day"]:
+            for moment in time.values():
+                moment["timeZone"] = one["zone"]
+        made = self.ask("POST", events, {"summary": "series", "recurrence": one["rules"], **time})
+        low, high = window(one)
+        query = urllib.parse.urlencode({"timeMin": low, "timeMax": high, "maxResults": 2500})
+        page = self.ask("GET", f"{events}/{made['id']}/instances?{query}")
+        assert "nextPageToken" not in page, "a window fits a page"
+        self.ask("DELETE", f"{events}/{made['id']}")
+        starts = [item["start"] for item in page["items"]]
+        if one["all_day"]:
+            return sorted(start["date"] for start in starts)
+        instants = [dt.datetime.fromisoformat(start["dateTime"]).astimezone(tz.UTC) for start in starts]
+        return [instant.strftime("%Y-%m-%dT%H:%M:%SZ") for instant in sorted(instants)]
 
 
 def main():
@@ -142,19 +193,22 @@ def main():
     ran = subprocess.run([sys.argv[1]], input=text, capture_output=True, text=True, check=True)
     answers = [json.loads(answer) for answer in ran.stdout.splitlines()]
     assert len(answers) == CASES, f"{len(answers)} answers"
+    simulator = Simulator(sys.argv[2])
     tally, failed, occurrences = collections.Counter(), 0, 0
     for one, answer in zip(cases, answers):
         wanted = expected(one)
         occurrences += len(wanted)
         kind = ("all day" if one["all_day"] else one["zone"]) + " " + one["rules"][-1 if "extra" not in one else -2][6:].split(";")[0]
         tally[kind] += 1
-        if answer != wanted:
+        shown = simulator.occurrences(one)
+        if answer != wanted or shown != wanted:
             failed += 1
             print("FAILED", line(one))
             print("   dateutil", wanted[:8], "\n   ours    ", answer[:8] if isinstance(answer, list) else answer)
+            print("   Google's simulator", shown[:8])
     for kind, count in sorted(tally.items()):
         print("ok    " if not failed else "      ", kind, count)
-    print(f"{occurrences} occurrences compared")
+    print(f"{occurrences} occurrences compared, each with our own and with the simulator's")
     print(f"{CASES - failed} passed, {failed} failed")
     return 1 if failed or occurrences < CASES else 0
 

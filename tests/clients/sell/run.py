@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Zendesk's own Python client drives the Sell simulator.
+"""Zendesk's own Python client, and a published one of the Firehose, drive the Sell simulator.
 
 usage: run.py http://127.0.0.1:PORT
 
 Prints one line a check, then `N passed, N failed`; the exit code is 1 when any failed.
-Nothing of the client is changed but its base_url.
+Nothing of the clients is changed but where they ask: the second one's address is written into it.
 """
 import json
 import sys
@@ -14,6 +14,8 @@ import urllib.request
 import uuid
 
 import basecrm
+import requests
+import zendesk_sell_firehose_client as firehose
 from basecrm.errors import RateLimitError, RequestError, ResourceError, ServerError
 
 ACCOUNT = "python@example.com"
@@ -43,6 +45,22 @@ class World:
         request = urllib.request.Request(f"{self.origin}/_sim/sell/{path}", data=data, method=method)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
+
+    def visit(self, name="Visit", **more):
+        data = {"name": name, "start_at": "2026-12-01T08:00:00Z", "end_at": "2026-12-01T09:00:00Z", **more}
+        return self.control("POST", "appointments", account=ACCOUNT, data=data)["data"]["id"]
+
+    def streamed(self, position="tail", token=None):
+        """What the stream of appointments tells behind a position, and the position after it."""
+        get, there = requests.get, self.origin
+
+        class Redirected:
+            @staticmethod
+            def get(url, **more):
+                return get(url.replace("https://api.getbase.com", there), **more)
+
+        firehose.requests = Redirected
+        return firehose.ZendeskSellFirehoseClient(token or self.token).get_appointments(position)
 
     def person(self, name="Peeters", **more):
         return self.client.contacts.create(last_name=name, **more)
@@ -292,6 +310,69 @@ def a_session_ends(w):
     other = w.client.sync.start(w.device)
     stranger = str(uuid.uuid4())
     refused(RequestError, 404, "not_found", lambda: w.client.sync.fetch(stranger, other.id))
+
+
+@check
+def the_stream_tells_what_happened_and_goes_on_from_there(w):
+    ids = [w.visit(f"Visit {n}") for n in range(60)]
+    told = w.streamed()
+    assert sorted(item["data"]["id"] for item in told["items"]) == ids
+    first = next(item for item in told["items"] if item["data"]["id"] == ids[0])
+    assert first["data"]["name"] == "Visit 0" and first["data"]["user_id"] == w.client.users.self().id
+    assert first["meta"]["event_type"] == "created" and first["meta"]["sequence"] == 1
+    assert first["meta"]["type"] == "appointment" and first["meta"]["event_time"].endswith("Z")
+    assert w.streamed(told["position"]) == {"position": told["position"], "items": []}
+    w.control("PATCH", "appointments", account=ACCOUNT, id=ids[0], data={"name": "Moved"})
+    w.control("DELETE", "appointments", account=ACCOUNT, id=ids[0], data={})
+    later = w.streamed(told["position"])["items"]
+    assert [(item["meta"]["event_type"], item["meta"]["sequence"]) for item in later] == [("updated", 2), ("deleted", 3)]
+    assert later[0]["meta"]["previous"]["name"] == "Visit 0" and later[0]["data"]["name"] == "Moved"
+    assert w.streamed("top")["items"] == []
+
+
+@check
+def a_stream_is_not_at_its_top_when_a_page_is_empty_and_may_repeat_itself(w):
+    old = w.visit()
+    position = w.streamed()["position"]
+    w.control("POST", "settings", empty_stream_pages=2, stream_repeats=5)
+    new = w.visit()
+    assert [item["data"]["id"] for item in w.streamed(position)["items"]] == [new, old]
+
+
+@check
+def a_stream_keeps_72_hours(w):
+    w.visit("Old")
+    position = w.streamed()["position"]
+    # A position at the top stays one, however old it is; one before what was forgotten does not.
+    w.control("POST", "advance-clock", seconds=71 * 3600)
+    assert w.streamed(position)["items"] == []
+    w.visit("Missed")
+    w.control("POST", "advance-clock", seconds=73 * 3600)
+    w.visit("New")
+    assert [item["data"]["name"] for item in w.streamed()["items"]] == ["New"]
+    for stale in (position, "bm90IG91cnM"):
+        try:
+            w.streamed(stale)
+            raise AssertionError("400 was expected")
+        except requests.HTTPError as refusal:
+            assert refusal.response.status_code == 400
+            assert refusal.response.json()["errors"][0]["error"]["code"] == "invalid_param"
+    w.control("POST", "settings", forgotten="skipped")
+    assert [item["data"]["name"] for item in w.streamed(position)["items"]] == ["New"]
+
+
+@check
+def a_stream_has_limits_and_needs_a_token(w):
+    w.visit()
+    for wrong in ({}, {"position": "tail", "limit": 101}, {"position": "tail", "limit": 0}):
+        asked = requests.get(f"{w.origin}/v3/appointments/stream", params=wrong,
+                             headers={"Authorization": f"Bearer {w.token}"})
+        assert asked.status_code == 400, wrong
+    assert requests.get(f"{w.origin}/v3/appointments/stream", params={"position": "tail"}).status_code == 401
+    # Nobody lists them, reads one or writes one.
+    for method, path in (("GET", "/v2/appointments"), ("POST", "/v2/appointments"), ("POST", "/v3/appointments/stream")):
+        answer = requests.request(method, w.origin + path, headers={"Authorization": f"Bearer {w.token}"}, json={})
+        assert answer.status_code == 404, path
 
 
 @check

@@ -285,6 +285,151 @@ check("who declines comes back with access_denied, and a late code is refused", 
   assert.equal((await token({ grant_type: "authorization_code", code, redirect_uri: back })).status, 400);
 });
 
+async function company(api) {
+  return { type: "company", id: (await api.companies.add({ name: "Acme" })).data.id };
+}
+
+async function uploaded(api, subject, name, text, folder) {
+  const { data } = await api.files.upload({ name, subject, ...(folder && { folder }) });
+  assert.ok(new Date(data.expires_at) > new Date(0));
+  const answer = await fetch(data.location, { method: "POST", body: text });
+  assert.ok(answer.ok, `${answer.status}`);
+  return data.location;
+}
+
+check("a file is uploaded to its location, listed, shown, downloaded whole and in part, and deleted", async () => {
+  const { api, user_id } = await world();
+  const subject = await company(api);
+  await uploaded(api, subject, "report.pdf", "a report");
+  await uploaded(api, subject, "plan.txt", "a plan", "Plans");
+  const { data } = await api.files.list({ filter: { subject }, sort: [{ field: "updated_at", order: "desc" }] });
+  assert.deepEqual(data.map((file) => file.name).sort(), ["plan.txt", "report.pdf"]);
+  const report = data.find((file) => file.name === "report.pdf");
+  assert.deepEqual([report.size, report.mime_type, report.folder], [8, "application/pdf", "General"]);
+  assert.deepEqual([report.subject, report.uploaded_by], [subject, { type: "user", id: user_id }]);
+  assert.match(report.updated_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$/);
+  assert.deepEqual((await api.files.info({ id: report.id })).data, report);
+  const { location } = (await api.files.download({ id: report.id })).data;
+  assert.equal(await (await fetch(location)).text(), "a report");
+  const part = await fetch(location, { headers: { range: "bytes=2-4" } });
+  assert.deepEqual([part.status, await part.text()], [206, "rep"]);
+  await api.files.delete({ id: report.id });
+  await refused(api.files.info({ id: report.id }), 404);
+  assert.equal((await api.files.list({ filter: { subject } })).data.length, 1);
+});
+
+check("a location takes one upload of the bytes themselves, without a token, and in time", async () => {
+  const { api, token } = await world();
+  const subject = await company(api);
+  const location = await uploaded(api, subject, "a.txt", "a");
+  assert.equal((await fetch(location, { method: "POST", body: "b" })).status, 404);
+  const fresh = async () => (await api.files.upload({ name: "b.txt", subject })).data.location;
+  const post = async (init) => (await fetch(await fresh(), { method: "POST", body: "b", ...init })).status;
+  assert.equal(await post({ method: "PUT" }), 405);
+  const form = new FormData();
+  form.set("file", "b");
+  assert.equal(await post({ body: form }), 400);
+  assert.equal(await post({ headers: { authorization: `Bearer ${token}` } }), 400);
+  const late = await fresh();
+  await control("POST", "advance-clock", { seconds: 901 });
+  assert.equal((await fetch(late, { method: "POST", body: "b" })).status, 404);
+  assert.equal((await api.files.list({ filter: { subject } })).data.length, 1);
+});
+
+check("files of meetings and products are shown, and none can be uploaded there", async () => {
+  const { api } = await world();
+  const { id } = await control("POST", "records", { account: ACCOUNT, kind: "product", record: { name: "Crane" } });
+  const subject = { type: "product", id };
+  const file = { kind: "product", record: id, name: "crane.txt", text: "crane" };
+  await control("POST", "files", { account: ACCOUNT, file });
+  assert.equal((await api.files.list({ filter: { subject } })).data[0].name, "crane.txt");
+  assert.equal((await api.products.list({ filter: { ids: [id] } })).data[0].name, "Crane");
+  for (const type of ["product", "project", "meeting"]) {
+    await refused(api.files.upload({ name: "a.txt", subject: { type, id } }), 400);
+  }
+  await refused(api.files.list({}), 400);
+});
+
+check("an account has the projects of today or the old ones, and a project's rights count", async () => {
+  const { api } = await world();
+  const status = async () => (await api.accounts["projects-v2-status"]()).data.status;
+  assert.equal(await status(), "projects-v2");
+  await refused(api.projects.list(), 403);
+  const record = { title: "Bridge", owners: [] };
+  const { id } = await control("POST", "records", { account: ACCOUNT, kind: "nextgenProject", record });
+  await refused(api.files.upload({ name: "a.txt", subject: { type: "nextgenProject", id } }), 403);
+  await control("POST", "settings", { projects: "legacy" });
+  assert.equal(await status(), "legacy");
+  assert.deepEqual((await api.projects.list()).data, []);
+});
+
+check("a meeting is scheduled, shown, moved, completed and deleted", async () => {
+  const { api, user_id } = await world();
+  const me = { type: "user", id: user_id };
+  const { data } = await api.meetings.schedule({
+    title: "Visit",
+    starts_at: "2026-12-01T09:00:00+01:00",
+    ends_at: "2026-12-01T10:30:00+01:00",
+    attendees: [me],
+  });
+  assert.equal(data.type, "meeting");
+  let shown = (await api.meetings.info({ id: data.id })).data;
+  assert.equal(shown.scheduled_at, "2026-12-01T08:00:00+00:00");
+  assert.deepEqual(shown.duration, { unit: "min", value: 90 });
+  assert.deepEqual(shown.attendees, [me]);
+  assert.equal(shown.location, null);
+  await api.meetings.update({
+    id: data.id,
+    ends_at: "2026-12-01T09:00:00Z",
+    description: "Bring bread",
+    location: { type: "address", address: { line_1: "Dok 1", postal_code: "9000", city: "Gent", country: "BE" } },
+  });
+  await api.meetings.complete({ id: data.id });
+  shown = (await api.meetings.info({ id: data.id })).data;
+  assert.deepEqual([shown.duration.value, shown.description, shown.status], [60, "Bring bread", "done"]);
+  assert.equal(shown.location.address.city, "Gent");
+  const row = (await api.meetings.list()).data[0];
+  assert.equal(row.title, "Visit");
+  assert.ok(!("location" in row), "a list shows no place");
+  await api.meetings.delete({ id: data.id });
+  await refused(api.meetings.info({ id: data.id }), 404);
+});
+
+check("a meeting needs a title, times and a user", async () => {
+  const { api, user_id } = await world();
+  const whole = {
+    title: "Visit",
+    starts_at: "2026-12-01T09:00:00Z",
+    ends_at: "2026-12-01T10:00:00Z",
+    attendees: [{ type: "user", id: user_id }],
+  };
+  for (const missing of Object.keys(whole)) {
+    await refused(api.meetings.schedule({ ...whole, [missing]: undefined }), 400);
+  }
+  const contact = (await api.contacts.add({ last_name: "An" })).data.id;
+  await refused(api.meetings.schedule({ ...whole, attendees: [{ type: "contact", id: contact }] }), 400);
+  await refused(api.meetings.schedule({ ...whole, ends_at: "2026-12-01T08:00:00Z" }), 400);
+});
+
+check("meetings are listed by user and day, the earliest first, and users by address", async () => {
+  const { api, user_id } = await world();
+  const other = await control("POST", "users", { account: ACCOUNT, email: "bo@example.com" });
+  const at = (day, id) => ({
+    title: `On ${day}`,
+    starts_at: `2026-12-${day}T09:00:00Z`,
+    ends_at: `2026-12-${day}T10:00:00Z`,
+    attendees: [{ type: "user", id }],
+  });
+  for (const [day, id] of [["20", user_id], ["10", user_id], ["12", other.id]]) await api.meetings.schedule(at(day, id));
+  const titles = async (filter) => (await api.meetings.list({ filter })).data.map((one) => one.title);
+  assert.deepEqual(await titles({}), ["On 10", "On 12", "On 20"]);
+  assert.deepEqual(await titles({ employee_id: user_id, start_date: "2026-12-11", end_date: "2026-12-20" }), ["On 20"]);
+  assert.deepEqual(await titles({ term: "on 1" }), ["On 10", "On 12"]);
+  const { data } = await api.users.list({ filter: { term: "bo@" } });
+  assert.deepEqual(data.map((one) => one.id), [other.id]);
+  assert.equal((await client(other.token).users.me()).data.id, other.id);
+});
+
 let failed = 0;
 for (const [name, run] of checks) {
   try {

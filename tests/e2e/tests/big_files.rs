@@ -2,6 +2,7 @@
 //!
 //! `TANDEM_BIG_FILE_MB=2048 cargo test --test big_files` has files of that size, and kills the workers twice on the way: it
 //! then takes minutes, as the lease of a killed worker must run out each time.
+use bytes::Bytes;
 use e2e::{Setup, World, kill, peak_kilobytes};
 use serde_json::{Value, json};
 use std::io::{Read, Result};
@@ -129,24 +130,27 @@ fn ask(world: &World, method: &str, path: &str) -> Value {
 /// The bytes of a made-up file, as a stream.
 struct Stream {
     content: Content,
-    at: u64,
+    /// What is made, and not given yet.
+    made: Bytes,
     digests: Digests,
 }
 
 impl Stream {
     fn of(size: u64) -> Stream {
-        Stream { content: Content::Pattern { size }, at: 0, digests: Digests::default() }
+        Stream { content: Content::Pattern { size }, made: Bytes::new(), digests: Digests::default() }
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let end = (self.at + buffer.len() as u64).min(self.content.size());
-        let bytes = self.content.read(self.at..end);
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        self.digests.update(&bytes);
-        self.at = end;
-        Ok(bytes.len())
+        if self.made.is_empty() {
+            let at = self.digests.len();
+            self.made = self.content.read(at..(at + CHUNK).min(self.content.size()));
+            self.digests.update(&self.made);
+        }
+        let some = self.made.split_to(self.made.len().min(buffer.len()));
+        buffer[..some.len()].copy_from_slice(&some);
+        Ok(some.len())
     }
 }
 
@@ -178,7 +182,7 @@ fn put_in_crm(world: &World, way: &Way, size: u64) -> Hashes {
     }
     let mut stream = Stream::of(size);
     let answer = request.send(SendBody::from_reader(&mut stream)).expect("the bytes are taken");
-    assert_eq!((answer.status().as_u16(), stream.at), (200, size));
+    assert_eq!((answer.status().as_u16(), stream.digests.len()), (200, size));
     stream.digests.hashes()
 }
 

@@ -11,10 +11,11 @@ const DEMOS: [(&str, Written, Option<Written>); 8] = [
     ("teamleader-google-contacts", NOTHING, None),
     // Two private appointments become blocks; three meetings become events.
     ("teamleader-google-calendar", [2, 0, 0, 0], Some([3, 0, 0, 0])),
-    ("teamleader-google-drive", NOTHING, Some([2, 0, 0, 0])),
+    // Two files, and the folders of the module, the company and its contracts.
+    ("teamleader-google-drive", NOTHING, Some([5, 0, 0, 0])),
     // A mail each of two customers.
     ("teamleader-gmail", [2, 0, 0, 0], Some(NOTHING)),
-    ("teamleader-dropbox", NOTHING, Some([2, 0, 0, 0])),
+    ("teamleader-dropbox", NOTHING, Some([5, 0, 0, 0])),
     // At each vendor 40 people, 12 of whom are in Google's group, too; 5 more are only there. One profile is one-way. A
     // contact that came from Google gets our mark there.
     ("teamleader-google-contacts", NOTHING, Some([28, 12, 0, 12])),

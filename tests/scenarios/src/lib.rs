@@ -1,12 +1,15 @@
 //! Stories: the real engine, the real built-in CRM and the real Google connector, against the provider in memory.
 //! What the provider was asked is part of what is proved.
+pub mod calendar;
+pub mod vendor_files;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::users::{NewUser, Role, User, Users};
-use tandem_builtin::{BuiltinCalendar, BuiltinMail, Crm, Kind as CrmKind};
+use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks, Crm, Kind as CrmKind};
 use tandem_core::calendar::CalendarSettings;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, ContainerId, Side, SyncId, UserId};
@@ -18,13 +21,16 @@ use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, Kind, Trigger};
 use tandem_ports::table::Table;
 use tandem_sell::fake::FakeSell;
-use tandem_sell::{SellConfig, SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellConfig, SellContacts, SellTasks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
+use tandem_store::filed::{FiledMail, KnownAddresses};
+use tandem_store::names::AppointmentNames;
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
-use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts};
+use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderContacts, TeamleaderMail, TeamleaderMeetings};
+use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
@@ -74,6 +80,7 @@ struct Open {
     teamleader: Arc<FakeTeamleader>,
     zoho: Arc<FakeZoho>,
     sell: Arc<FakeSell>,
+    blobs: Arc<MemoryBlobs>,
 }
 
 #[async_trait]
@@ -82,7 +89,7 @@ impl Connectors for Open {
         let container = ask.container.cloned();
         let region = ask.settings.region();
         if ask.profile.carries_tasks() {
-            return Ok(self.open_tasks(ask));
+            return self.open_tasks(ask).await;
         }
         if let Some(calendar) = &ask.settings.calendar {
             return self.open_calendar(ask, calendar).await;
@@ -117,23 +124,38 @@ impl Connectors for Open {
 
     async fn open_mail(&self, crm: Opening<'_>, remote: Opening<'_>) -> Result<MailPorts, ConnectorError> {
         let account = &remote.connection.account.id;
-        let source = GoogleMail::new(self.google.authorised(account), GoogleConfig::default(), account);
+        let source = Arc::new(GoogleMail::new(self.google.authorised(account), GoogleConfig::default(), account));
+        if crm.connection.provider == "teamleader" {
+            return Ok(MailPorts { desk: self.teamleader_mail(), source });
+        }
         let (account, user) = (&crm.connection.account.id, crm.connection.user.as_str());
         let desk = BuiltinMail::open(self.table.clone(), self.clock.clone(), account, user).await?;
-        Ok(MailPorts { desk: Arc::new(desk), source: Arc::new(source) })
+        Ok(MailPorts { desk: Arc::new(desk.with_files(self.blobs.clone())), source })
     }
 }
 
 impl Open {
-    fn open_tasks(&self, ask: Opening<'_>) -> Arc<dyn Connector> {
+    fn teamleader_mail(&self) -> Arc<TeamleaderMail> {
+        let (store, clock) = (Store::new(self.table.clone()), self.clock.clone());
+        let ledger = Arc::new(FiledMail::of(store.clone(), clock.clone(), "teamleader", ACCOUNT));
+        let book = Arc::new(KnownAddresses::of(store, clock.clone(), "teamleader", ACCOUNT));
+        let (transport, config) = (self.teamleader.authorised(VENDOR), TeamleaderConfig::default());
+        Arc::new(TeamleaderMail::new(transport, self.teamleader.clone(), clock, config, (ledger, book)))
+    }
+
+    async fn open_tasks(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let clock = self.clock.clone();
         if ask.side == Side::Right {
             let list = ask.settings.remote_group.as_deref().unwrap_or(tandem_core::task::OWN_LIST);
             let transport = self.google.authorised(&ask.connection.account.id);
-            return Arc::new(GoogleTasks::new(transport, clock, GoogleConfig::default(), ContainerId::new(list)));
+            return Ok(Arc::new(GoogleTasks::new(transport, clock, GoogleConfig::default(), ContainerId::new(list))));
+        }
+        if ask.connection.provider == "builtin" {
+            let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
+            return Ok(Arc::new(BuiltinTasks::open(self.table.clone(), clock, account, user).await?));
         }
         let (transport, device) = (self.sell.authorised(VENDOR), format!("device of {}", ask.sync));
-        Arc::new(SellTasks::new(transport, clock, SellConfig::default(), device))
+        Ok(Arc::new(SellTasks::new(transport, clock, SellConfig::default(), device)))
     }
 
     async fn open_calendar(
@@ -147,12 +169,41 @@ impl Open {
             let transport = self.google.authorised(account);
             return Ok(Arc::new(GoogleCalendars::new(transport, GoogleConfig::default(), &chosen)));
         }
+        if ask.connection.provider == "teamleader" {
+            return Ok(Arc::new(self.meetings(account, calendar)));
+        }
         if ask.connection.provider == "zoho" {
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
             return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
         }
+        if ask.connection.provider == "sell" {
+            let transport = self.sell.authorised(VENDOR);
+            return Ok(Arc::new(SellAppointments::new(
+                transport,
+                self.clock.clone(),
+                SellConfig::default(),
+                calendar.remote_events,
+            )));
+        }
         let user = ask.connection.user.as_str();
         Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))
+    }
+}
+
+impl Open {
+    /// `account` is the user's; of `<account>/<user>` the user is one of Teamleader's colleagues.
+    fn meetings(&self, account: &str, calendar: &CalendarSettings) -> TeamleaderMeetings {
+        let transport = match account.split_once('/') {
+            Some((_, colleague)) => self.teamleader.authorised_as(VENDOR, colleague),
+            None => self.teamleader.authorised(VENDOR),
+        };
+        let names = AppointmentNames::of(Store::new(self.table.clone()), self.clock.clone(), "teamleader", VENDOR);
+        let options = MeetingOptions {
+            past_days: calendar.window_past_days,
+            future_days: calendar.window_future_days,
+            names: Arc::new(names),
+        };
+        TeamleaderMeetings::new(transport, self.clock.clone(), TeamleaderConfig::default(), options)
     }
 }
 
@@ -188,6 +239,7 @@ impl Story {
             teamleader: teamleader.clone(),
             zoho: zoho.clone(),
             sell: sell.clone(),
+            blobs: Arc::default(),
         };
         let engine = Engine::new(
             store.clone(),
@@ -218,7 +270,7 @@ impl Story {
         story
     }
 
-    /// A colleague with a Google account and a sync of their own, in the same company and world.
+    /// A colleague with a Google account and a sync of their own, in the same company and world. The rule runs both.
     pub async fn colleague(&self, google_account: &'static str, profile: &str, settings: Value) -> Story {
         let users = Users::new(self.table.clone(), self.clock.clone());
         let new = NewUser { account: ACCOUNT, email: google_account, name: "Eva", role: Role::Member };
@@ -239,6 +291,8 @@ impl Story {
             crm_provider: self.crm_provider,
             google_account,
         };
+        // Google's calendars are there before anybody looks into them.
+        story.google.user_does(google_account, "events", &json!({}));
         story.connect(profile, settings).await;
         story
     }
@@ -248,8 +302,15 @@ impl Story {
     }
 
     async fn connect(&self, profile: &str, settings: Value) {
-        let account = if self.crm_provider == "builtin" { ACCOUNT } else { VENDOR };
-        for (provider, account) in [(self.crm_provider, account), ("google", self.google_account)] {
+        let account = match self.crm_provider {
+            "builtin" => ACCOUNT.to_owned(),
+            // A colleague is another user of the same account.
+            "teamleader" if self.google_account != GOOGLE => {
+                format!("{VENDOR}/{}", self.teamleader.hire(VENDOR, self.google_account))
+            }
+            _ => VENDOR.to_owned(),
+        };
+        for (provider, account) in [(self.crm_provider, account.as_str()), ("google", self.google_account)] {
             let (id, user) = (self.connection(provider), UserId::new(&self.user.id));
             let connection = Connection {
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
@@ -303,6 +364,18 @@ impl Story {
         self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
     }
 
+    /// A person switches the sync off.
+    pub async fn switch_off(&self) {
+        let sync = Sync { enabled: false, ..self.sync().await };
+        self.store.configure_sync(&sync, None).await.expect("nobody else configures it");
+    }
+
+    /// A person switches it on again.
+    pub async fn switch_on(&self) {
+        let sync = Sync { enabled: true, ..self.sync().await };
+        self.store.configure_sync(&sync, Some(self.clock.now())).await.expect("nobody else configures it");
+    }
+
     /// The rule fires an hour later, and everything it sets off comes to rest.
     pub async fn run(&self) -> Run {
         self.clock.advance(Duration::from_secs(3_700));
@@ -336,33 +409,6 @@ impl Story {
         self.engine.start_run(&self.sync().await, Trigger::Manual).await?;
         self.settle().await;
         Ok(())
-    }
-
-    /// A colleague with a Google account and a sync of the same profile; it runs when the story's does.
-    pub async fn neighbour(&self, google: &str) -> User {
-        let new = NewUser { account: ACCOUNT, email: "bo@acme.example", name: "Bo", role: Role::Administrator };
-        let user = Users::new(self.table.clone(), self.clock.clone()).create(new).await.expect("a new user");
-        for (id, provider, account) in [("builtin-2", "builtin", ACCOUNT), ("google-2", "google", google)] {
-            let connection = Connection {
-                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
-                state: ConnectionState::Connected,
-                ..Connection::new(ConnectionId::new(id), UserId::new(&user.id), provider, self.clock.now())
-            };
-            self.store.create_connection(&connection).await.expect("a new connection");
-        }
-        let first = self.sync().await;
-        let second = Sync {
-            id: SyncId::new("sync-2"),
-            user: UserId::new(&user.id),
-            crm: ConnectionId::new("builtin-2"),
-            remote: ConnectionId::new("google-2"),
-            current_run: None,
-            last_run: None,
-            next_due_at: Some(self.clock.now()),
-            ..first
-        };
-        self.store.create_sync(&second).await.expect("a new sync");
-        user
     }
 
     /// A colleague makes a contact in the CRM; answers its id.
@@ -550,4 +596,28 @@ pub fn object(value: Value) -> Map<String, Value> {
 /// A complete contact for the CRM.
 pub fn contact(first: &str, last: &str, email: &str) -> Value {
     json!({ "first_name": first, "last_name": last, "emails": [{ "type": "work", "value": email }] })
+}
+
+/// A message as a mail server has it: with a script, a tracking pixel and the message that it answers.
+pub fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
+    format!(
+        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
+         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
+         <div class=\"gmail_quote\">the old message</div>\r\n"
+    )
+    .into_bytes()
+}
+
+/// A message with two attachments of one name.
+pub fn mail_with_files(id: &str, from: &str, to: &str) -> Vec<u8> {
+    let part = |head: &str, body: &str| format!("--b\r\n{head}\r\n\r\n{body}\r\n");
+    let file = "Content-Type: application/pdf; name=\"../../offer.pdf\"\r\nContent-Disposition: attachment";
+    format!(
+        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: Offer\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n{}{}{}--b--\r\n",
+        part("Content-Type: text/plain", "See attached."),
+        part(file, "the offer"),
+        part(file, "the offer, again"),
+    )
+    .into_bytes()
 }

@@ -1,8 +1,9 @@
 //! `teamleader-google-calendar` on the built-in CRM: rows S2-15 to S2-22 of the source documents, E… of the stories.
+use scenarios::calendar::{all, delete, done, events, insert, only, patch, quiet};
 use scenarios::{GOOGLE, Story, object};
 use serde_json::{Value, json};
-use tandem_builtin::{Kind, Query, Record};
-use tandem_store::run::{Run, RunState};
+use tandem_builtin::Kind;
+use tandem_store::run::RunState;
 
 const PROFILE: &str = "teamleader-google-calendar";
 const BO: &str = "bo@example.com";
@@ -21,58 +22,8 @@ fn meeting(title: &str, day: u32) -> Value {
     json!({"title": title, "start": time(8), "end": time(9), "time_zone": "Europe/Brussels"})
 }
 
-fn puts_in(story: &Story, account: &str, event: Value) -> String {
-    let made = story.google.user_does(account, "insert", &json!({"event": event}));
-    made["id"].as_str().expect("events have ids").to_owned()
-}
-
-fn google(story: &Story, event: Value) -> String {
-    puts_in(story, GOOGLE, event)
-}
-
-fn edits(story: &Story, id: &str, event: Value) {
-    story.google.user_does(GOOGLE, "patch", &json!({"id": id, "event": event}));
-}
-
-fn deletes(story: &Story, id: &str) {
-    story.google.user_does(GOOGLE, "delete", &json!({"id": id}));
-}
-
-fn held(story: &Story) -> Vec<Value> {
-    story.google.events(GOOGLE, "primary")
-}
-
-async fn all(story: &Story, kind: Kind) -> Vec<Value> {
-    let query = Query::default();
-    let page = story.crm.list(&story.user, kind, &query).await.expect("readable");
-    page.items.iter().map(Record::to_json).collect()
-}
-
-async fn only(story: &Story, kind: Kind) -> Value {
-    let mut found = all(story, kind).await;
-    assert_eq!(found.len(), 1, "{found:?}");
-    found.remove(0)
-}
-
-async fn done(story: &Story) -> Run {
-    let run = story.run().await;
-    assert_eq!(run.state, RunState::Done, "{run:?}");
-    run
-}
-
 fn side_writes(side: &tandem_core::reduce::SideCounts) -> u64 {
     side.created + side.updated + side.deleted
-}
-
-/// Two more rounds, in which nothing is written anywhere.
-async fn quiet(story: &Story) {
-    let (before, blocks, meetings) = (held(story), all(story, Kind::Block).await, all(story, Kind::Meeting).await);
-    for _ in 0..2 {
-        let run = done(story).await;
-        assert_eq!(run.counts.writes(), 0, "{run:?}");
-    }
-    assert!(held(story) == before && all(story, Kind::Block).await == blocks);
-    assert_eq!(all(story, Kind::Meeting).await, meetings);
 }
 
 #[tokio::test]
@@ -80,15 +31,15 @@ async fn e01_a_new_event_becomes_a_grey_block_and_nothing_goes_back() {
     let story = story(json!({})).await;
     let mut event = timed("Visit", 1);
     event["attendees"] = json!([{"email": "p@x.example"}]);
-    google(&story, event);
-    let before = held(&story);
+    insert(&story, event);
+    let before = events(&story);
     let run = done(&story).await;
     assert_eq!((run.counts.crm.created, run.counts.remote.created), (1, 0));
     let block = only(&story, Kind::Block).await;
     assert_eq!((&block["title"], &block["start"]), (&json!("Visit"), &json!("2026-12-01T08:00:00Z")));
     assert_eq!(block["time_zone"], json!("Europe/Brussels"));
     assert_eq!(block["attendees"], json!([{"email": "p@x.example", "status": "needs_action"}]));
-    assert_eq!(held(&story), before);
+    assert_eq!(events(&story), before);
     quiet(&story).await;
 }
 
@@ -102,11 +53,11 @@ async fn e02_a_meeting_of_the_crm_becomes_one_event_with_our_mark_and_no_growth(
     story.crm_record(Kind::Meeting, offer).await;
     let run = done(&story).await;
     assert_eq!((run.counts.remote.created, side_writes(&run.counts.crm)), (1, 0));
-    let events = held(&story);
-    assert_eq!(events.len(), 1);
-    assert_eq!((&events[0]["summary"], &events[0]["visibility"]), (&json!("Offer"), &json!("private")));
-    assert_eq!(events[0]["reminders"]["overrides"][0]["minutes"], json!(10));
-    assert!(events[0]["extendedProperties"]["private"].is_object(), "{}", events[0]);
+    let made = events(&story);
+    assert_eq!(made.len(), 1);
+    assert_eq!((&made[0]["summary"], &made[0]["visibility"]), (&json!("Offer"), &json!("private")));
+    assert_eq!(made[0]["reminders"]["overrides"][0]["minutes"], json!(10));
+    assert!(made[0]["extendedProperties"]["private"].is_object(), "{}", made[0]);
     quiet(&story).await;
 }
 
@@ -115,11 +66,11 @@ async fn e03_a_day_stays_that_day_both_ways() {
     let story = story(json!({})).await;
     let day = json!({"title": "Fair", "all_day": true, "start": "2027-01-15", "end": "2027-01-16"});
     story.crm_record(Kind::Meeting, day).await;
-    google(&story, json!({"summary": "Holiday", "start": {"date": "2027-03-28"}, "end": {"date": "2027-03-29"}}));
+    insert(&story, json!({"summary": "Holiday", "start": {"date": "2027-03-28"}, "end": {"date": "2027-03-29"}}));
     done(&story).await;
     let block = only(&story, Kind::Block).await;
     assert_eq!((&block["start"], &block["end"]), (&json!("2027-03-28"), &json!("2027-03-29")));
-    let fair = held(&story).into_iter().find(|event| event["summary"] == "Fair").unwrap();
+    let fair = events(&story).into_iter().find(|event| event["summary"] == "Fair").unwrap();
     assert_eq!((&fair["start"]["date"], &fair["end"]["date"]), (&json!("2027-01-15"), &json!("2027-01-16")));
     quiet(&story).await;
 }
@@ -134,21 +85,21 @@ async fn e04_e06_what_is_edited_or_deleted_on_either_side_is_so_on_the_other() {
     for day in 3..8 {
         story.crm_record(Kind::Meeting, meeting("Other", day)).await;
     }
-    let foreign = google(&story, timed("Foreign", 9));
+    let foreign = insert(&story, timed("Foreign", 9));
     done(&story).await;
     quiet(&story).await;
     story.crm_edit(Kind::Meeting, &kept, json!({"title": "Renamed", "location": "Ghent"})).await;
     story.crm_delete(Kind::Meeting, &gone).await;
-    edits(&story, &foreign, json!({"summary": "Moved"}));
+    patch(&story, &foreign, json!({"summary": "Moved"}));
     let run = done(&story).await;
     assert_eq!((run.counts.remote.updated, run.counts.remote.deleted), (1, 1), "{:?}", run.counts);
-    let titles: Vec<Value> = held(&story).iter().map(|event| event["summary"].clone()).collect();
+    let titles: Vec<Value> = events(&story).iter().map(|event| event["summary"].clone()).collect();
     assert!(titles.contains(&json!("Renamed")) && !titles.contains(&json!("Gone")), "{titles:?}");
     assert_eq!(only(&story, Kind::Block).await["title"], json!("Moved"));
     // And the other way: the copy is renamed and moved, the foreign one deleted.
-    let copy = held(&story).into_iter().find(|event| event["summary"] == "Renamed").unwrap();
-    edits(&story, copy["id"].as_str().unwrap(), json!({"summary": "By hand"}));
-    deletes(&story, &foreign);
+    let copy = events(&story).into_iter().find(|event| event["summary"] == "Renamed").unwrap();
+    patch(&story, copy["id"].as_str().unwrap(), json!({"summary": "By hand"}));
+    delete(&story, &foreign);
     let run = done(&story).await;
     assert_eq!((run.counts.crm.deleted, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
     let shown = story.crm.get(&story.user, Kind::Meeting, &kept).await.unwrap().to_json();
@@ -160,7 +111,7 @@ async fn e04_e06_what_is_edited_or_deleted_on_either_side_is_so_on_the_other() {
 #[tokio::test]
 async fn e30_a_grey_block_that_is_converted_is_kept_in_step_both_ways() {
     let story = story(json!({})).await;
-    let id = google(&story, timed("Visit", 1));
+    let id = insert(&story, timed("Visit", 1));
     done(&story).await;
     let block = only(&story, Kind::Block).await["id"].as_str().unwrap().to_owned();
     story.crm.convert(&story.user, &block, None).await.unwrap();
@@ -168,8 +119,8 @@ async fn e30_a_grey_block_that_is_converted_is_kept_in_step_both_ways() {
     story.crm_edit(Kind::Meeting, &block, json!({"title": "Signed"})).await;
     let run = done(&story).await;
     assert_eq!((run.counts.remote.updated, run.counts.remote.created), (1, 0), "{run:?}");
-    assert_eq!(held(&story)[0]["summary"], json!("Signed"));
-    edits(&story, &id, json!({"location": "Ghent"}));
+    assert_eq!(events(&story)[0]["summary"], json!("Signed"));
+    patch(&story, &id, json!({"location": "Ghent"}));
     done(&story).await;
     assert_eq!(only(&story, Kind::Meeting).await["location"], json!("Ghent"));
     quiet(&story).await;
@@ -180,12 +131,12 @@ async fn e09_e10_e12_a_series_with_a_cancelled_and_a_moved_occurrence_is_one_rec
     let story = story(json!({})).await;
     let mut weekly = timed("Standup", 1);
     weekly["recurrence"] = json!(["RRULE:FREQ=WEEKLY;COUNT=4"]);
-    let id = google(&story, weekly);
+    let id = insert(&story, weekly);
     done(&story).await;
-    deletes(&story, &format!("{id}_20261208T080000Z"));
+    delete(&story, &format!("{id}_20261208T080000Z"));
     let moved =
         |hour: u32| json!({"dateTime": format!("2026-12-16T{hour}:00:00+01:00"), "timeZone": "Europe/Brussels"});
-    edits(&story, &format!("{id}_20261215T080000Z"), json!({"summary": "Late", "start": moved(14), "end": moved(15)}));
+    patch(&story, &format!("{id}_20261215T080000Z"), json!({"summary": "Late", "start": moved(14), "end": moved(15)}));
     done(&story).await;
     let block = only(&story, Kind::Block).await;
     let exceptions = json!([
@@ -195,7 +146,7 @@ async fn e09_e10_e12_a_series_with_a_cancelled_and_a_moved_occurrence_is_one_rec
     ]);
     assert_eq!(block["exceptions"], exceptions);
     quiet(&story).await;
-    deletes(&story, &id);
+    delete(&story, &id);
     done(&story).await;
     assert!(all(&story, Kind::Block).await.is_empty(), "e15: the series goes as one");
 }
@@ -213,7 +164,7 @@ async fn e17_this_and_following_in_the_crm_is_a_shorter_series_and_a_new_one() {
     story.crm_record(Kind::Meeting, rest).await;
     let run = done(&story).await;
     assert_eq!((run.counts.remote.updated, run.counts.remote.created), (1, 1));
-    let rules: Vec<Value> = held(&story).iter().map(|event| event["recurrence"][0].clone()).collect();
+    let rules: Vec<Value> = events(&story).iter().map(|event| event["recurrence"][0].clone()).collect();
     assert!(rules.contains(&json!("RRULE:FREQ=WEEKLY;COUNT=2")) && rules.len() == 2, "{rules:?}");
     quiet(&story).await;
 }
@@ -224,9 +175,9 @@ async fn a_weekly_meeting_keeps_its_wall_clock_when_summer_time_begins() {
     let time =
         |hour: u32| json!({"dateTime": format!("2027-03-22T{hour:02}:00:00+01:00"), "timeZone": "Europe/Brussels"});
     let recurrence = json!(["RRULE:FREQ=WEEKLY;COUNT=3"]);
-    let id = google(&story, json!({"summary": "S", "start": time(9), "end": time(10), "recurrence": recurrence}));
+    let id = insert(&story, json!({"summary": "S", "start": time(9), "end": time(10), "recurrence": recurrence}));
     // The occurrence after 28 March is at 07:00 in UTC.
-    deletes(&story, &format!("{id}_20270329T070000Z"));
+    delete(&story, &format!("{id}_20270329T070000Z"));
     done(&story).await;
     let block = only(&story, Kind::Block).await;
     assert_eq!((&block["start"], &block["time_zone"]), (&json!("2027-03-22T08:00:00Z"), &json!("Europe/Brussels")));
@@ -266,16 +217,16 @@ async fn e28_a_meeting_in_two_users_calendars_is_one_appointment() {
         assert_eq!(answer.status(), 200, "{answer:?}");
     }
     done(&story).await;
-    let bo = story.neighbour(BO).await;
+    let bo = story.colleague(BO, PROFILE, json!({})).await.user;
     for _ in 0..3 {
         done(&story).await;
     }
     let block = only(&story, Kind::Block).await;
     assert_eq!(block["participants"].as_array().map(Vec::len), Some(2), "{block}");
-    assert_eq!((held(&story).len(), story.google.events(BO, "primary").len()), (1, 1));
+    assert_eq!((events(&story).len(), story.google.events(BO, "primary").len()), (1, 1));
     // Who takes it out of one's own calendar leaves it; the other one keeps it.
-    let id = held(&story)[0]["id"].as_str().unwrap().to_owned();
-    deletes(&story, &id);
+    let id = events(&story)[0]["id"].as_str().unwrap().to_owned();
+    delete(&story, &id);
     done(&story).await;
     let left = story.crm.get(&bo, Kind::Block, block["id"].as_str().unwrap()).await.unwrap().to_json();
     assert_eq!((&left["title"], &left["participants"]), (&json!("Shared"), &json!([bo.id])));
@@ -286,11 +237,11 @@ async fn e28_a_meeting_in_two_users_calendars_is_one_appointment() {
 async fn s2_20_while_the_default_calendar_is_the_crms_nothing_is_written_at_google() {
     let story = story(json!({"default_calendar": "crm"})).await;
     story.crm_record(Kind::Meeting, meeting("Ours", 1)).await;
-    google(&story, timed("Theirs", 2));
-    let before = held(&story);
+    insert(&story, timed("Theirs", 2));
+    let before = events(&story);
     let run = done(&story).await;
     assert_eq!((run.counts.crm.created, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
-    assert_eq!(held(&story), before);
+    assert_eq!(events(&story), before);
 }
 
 #[tokio::test]
@@ -311,10 +262,10 @@ async fn e33_a_secondary_calendar_that_is_out_of_reach_leaves_its_copies() {
 #[tokio::test]
 async fn e34_an_emptied_default_calendar_asks_first() {
     let story = story(json!({})).await;
-    let ids: Vec<String> = (1..21).map(|day| google(&story, timed("Visit", day))).collect();
+    let ids: Vec<String> = (1..21).map(|day| insert(&story, timed("Visit", day))).collect();
     done(&story).await;
     assert_eq!(all(&story, Kind::Block).await.len(), 20);
-    ids.iter().for_each(|id| deletes(&story, id));
+    ids.iter().for_each(|id| delete(&story, id));
     let run = story.run().await;
     assert_ne!(run.state, RunState::Done, "{run:?}");
     assert_eq!(all(&story, Kind::Block).await.len(), 20, "nothing is deleted unasked");
@@ -330,21 +281,21 @@ async fn another_default_calendar_copies_and_removes_nothing() {
     story.set("default_calendar", json!(team)).await;
     story.run().await;
     story.run().await;
-    assert_eq!((held(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 0));
+    assert_eq!((events(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 0));
     assert_eq!(all(&story, Kind::Meeting).await.len(), 1);
     story.crm_record(Kind::Meeting, meeting("New", 2)).await;
     story.run().await;
-    assert_eq!((held(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 1));
+    assert_eq!((events(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 1));
 }
 
 #[tokio::test]
 async fn an_expired_sync_token_reads_everything_again_and_makes_nothing_twice() {
     let story = story(json!({})).await;
-    google(&story, timed("Visit", 1));
+    insert(&story, timed("Visit", 1));
     story.crm_record(Kind::Meeting, meeting("Offer", 2)).await;
     done(&story).await;
     story.google.expire_cursors();
-    google(&story, timed("Later", 3));
+    insert(&story, timed("Later", 3));
     let run = done(&story).await;
     assert_eq!((run.counts.crm.created, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
     quiet(&story).await;

@@ -68,9 +68,13 @@ fn time(day: &str, clock: &str) -> Value {
 
 impl Story {
     async fn begins(settings: Value) -> Story {
+        Self::begins_on(MemoryCalendar::new(40, Recurrence::Unknown), settings).await
+    }
+
+    async fn begins_on(crm: MemoryCalendar, settings: Value) -> Story {
         let clock = Arc::new(ManualClock::default());
         let google = FakeGoogle::new(clock.clone()).shared();
-        let crm = Arc::new(MemoryCalendar::new(40, Recurrence::Unknown));
+        let crm = Arc::new(crm);
         let store = Store::new(Arc::new(MemoryTable::default()));
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
         let open = Arc::new(Open { crm: crm.clone(), google: google.clone() });
@@ -201,7 +205,7 @@ impl Story {
 const WEEKLY: &str = "RRULE:FREQ=WEEKLY;COUNT=4";
 
 #[tokio::test]
-async fn a_series_becomes_its_occurrences_and_a_second_run_writes_nothing() {
+async fn e08_a_series_becomes_its_occurrences_and_a_second_run_writes_nothing() {
     let story = Story::begins(json!({})).await;
     story.series(WEEKLY);
     story.settles().await;
@@ -211,7 +215,7 @@ async fn a_series_becomes_its_occurrences_and_a_second_run_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_moved_a_renamed_and_a_cancelled_occurrence_stay_the_records_that_they_were() {
+async fn e09_e10_a_moved_a_renamed_and_a_cancelled_occurrence_stay_the_records_that_they_were() {
     let story = Story::begins(json!({})).await;
     let id = story.series(WEEKLY);
     story.settles().await;
@@ -232,7 +236,7 @@ async fn a_moved_a_renamed_and_a_cancelled_occurrence_stay_the_records_that_they
 }
 
 #[tokio::test]
-async fn a_rule_change_moves_the_records_and_a_shorter_rule_takes_the_rest_away() {
+async fn e12_e14_a_rule_change_moves_the_records_and_a_shorter_rule_takes_the_rest_away() {
     let story = Story::begins(json!({})).await;
     let id = story.series(WEEKLY);
     story.settles().await;
@@ -259,7 +263,7 @@ async fn a_rule_change_moves_the_records_and_a_shorter_rule_takes_the_rest_away(
 }
 
 #[tokio::test]
-async fn a_deleted_series_takes_its_occurrences_behind_the_guard() {
+async fn e15_a_deleted_series_takes_its_occurrences_behind_the_guard() {
     let held = Story::begins(json!({})).await;
     let id = held.series(WEEKLY);
     held.settles().await;
@@ -342,4 +346,58 @@ async fn the_window_sliding_adds_a_day_a_day_and_what_is_behind_it_stays() {
     assert_eq!(titles.iter().filter(|title| *title == "Every day").count(), 12);
     assert_eq!((story.crm.tally().created, story.crm.tally().deleted), (22, 0));
     assert_eq!(story.google_writes(), 0);
+}
+
+#[tokio::test]
+async fn e18_a_split_done_in_google_leaves_one_occurrence_a_week_in_whatever_order_it_is_told() {
+    for order in [[0, 1, 2], [1, 0, 2], [1, 2, 0]] {
+        let story = Story::begins(json!({})).await;
+        let id = story.series("RRULE:FREQ=WEEKLY;COUNT=6");
+        story.settles().await;
+        let rest = format!("{id}_R20260126T080000");
+        for step in order {
+            match step {
+                0 => {
+                    drop(story.does("patch", json!({"id": id, "event": {"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=2"]}})))
+                }
+                1 => {
+                    let event = json!({"id": rest, "summary": "Stand-up", "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4"],
+                        "start": time("2026-01-26", "11:00"), "end": time("2026-01-26", "11:30")});
+                    story.does("insert", json!({"event": event}));
+                }
+                _ => {
+                    let one = format!("{rest}_20260202T100000Z");
+                    story.does("patch", json!({"id": one, "event": {"summary": "Retro"}}));
+                }
+            }
+        }
+        story.settles().await;
+        let early = ["2026-01-12", "2026-01-19"].map(|day| format!("{day}T08:00:00Z"));
+        let late = ["2026-01-26", "2026-02-02", "2026-02-09", "2026-02-16"].map(|day| format!("{day}T10:00:00Z"));
+        assert_eq!(story.starts(), [early.as_slice(), late.as_slice()].concat(), "{order:?}");
+        let retro: Vec<String> = story.crm().into_values().filter(|one| one.1 == "Retro").map(|one| one.0).collect();
+        assert_eq!(retro, ["2026-02-02T10:00:00Z"], "{order:?}");
+        assert_eq!(story.google_writes(), 0);
+    }
+}
+
+#[tokio::test]
+async fn made_anew_on_a_crm_that_keeps_no_names_an_appointment_is_known_by_title_and_start() {
+    let crm = MemoryCalendar::new(40, Recurrence::Unknown).without_names();
+    let story = Story::begins_on(crm, json!({})).await;
+    story.series(WEEKLY);
+    let event = json!({"summary": "Once", "start": time("2026-01-13", "14:00"), "end": time("2026-01-13", "15:00")});
+    story.does("insert", json!({"event": event}));
+    story.settles().await;
+    let (crm, google) = (story.crm(), story.google.events(GOOGLE, "primary").len());
+    assert_eq!((crm.len(), google), (5, 2));
+    let sync = story.sync().await;
+    story.store.delete_sync(&sync).await.expect("a quiet table");
+    let anew =
+        Sync { current_run: None, last_run: None, next_due_at: Some(story.clock.now()), settings_version: 0, ..sync };
+    story.store.create_sync(&anew).await.expect("a quiet table");
+    story.run().await;
+    story.settles().await;
+    assert_eq!(story.crm(), crm, "the same records, none twice");
+    assert_eq!(story.google.events(GOOGLE, "primary").len(), google);
 }

@@ -1,22 +1,14 @@
 //! Mail is tracked to the right contact: the M rows, and what each costs at Gmail.
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
-use scenarios::{GOOGLE, Story, contact};
+use scenarios::{GOOGLE, Story, contact, mail, mail_with_files};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_builtin::{Kind, Query, Record};
+use tandem_ports::infra::Clock as _;
 use tandem_store::run::RunState;
 
 async fn begins(settings: Value) -> Story {
     Story::begins("teamleader-gmail", settings).await
-}
-
-fn mail(id: &str, from: &str, to: &str, subject: &str) -> Vec<u8> {
-    format!(
-        "Message-ID: <{id}>\r\nFrom: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nContent-Type: text/html\r\n\r\n\
-         <p>Hello</p><script>alert(1)</script><img src=\"https://t.example/pixel\">\
-         <div class=\"gmail_quote\">the old message</div>\r\n"
-    )
-    .into_bytes()
 }
 
 async fn records(story: &Story, kind: Kind) -> Vec<Value> {
@@ -114,6 +106,30 @@ async fn labels_made_once_ask_for_tracking_a_task_or_a_contact_later_too() {
 }
 
 #[tokio::test]
+async fn s2_3_what_is_attached_becomes_files_of_the_contact_when_asked_for() {
+    for (setting, names) in [("left_out", &[][..]), ("filed", &["offer.pdf", "offer (2).pdf"][..])] {
+        let story = begins(json!({"track": "all_known", "attachments": setting})).await;
+        let jan = story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+        let raw = mail_with_files("1@x", "jan@x.example", GOOGLE);
+        for mailbox in [GOOGLE, "an@example.com"] {
+            story.google.mail_arrives(mailbox, &raw, &["INBOX"]);
+        }
+        story.run().await;
+        story.second_mailbox("google-2", "an@example.com", json!({"track": "all_known", "attachments": setting})).await;
+        story.settle().await;
+        let emails = records(&story, Kind::Email).await;
+        assert_eq!((emails.len(), emails[0]["attachments"].as_array().unwrap().len()), (1, names.len()));
+        let files = records(&story, Kind::File).await;
+        let mut shown: Vec<&str> = files.iter().map(|file| file["name"].as_str().unwrap()).collect();
+        shown.sort_unstable_by_key(|name| name.len());
+        assert_eq!(shown, names);
+        let folders = records(&story, Kind::Folder).await;
+        let place = |file: &Value| folders.iter().find(|folder| folder["id"] == file["parent"]).unwrap();
+        assert!(files.iter().all(|file| place(file)["parent"] == json!(jan) && place(file)["name"] == "E-mail"));
+    }
+}
+
+#[tokio::test]
 async fn m05_a_forgotten_history_is_one_bounded_look_without_duplicates() {
     let story = begins(json!({"track": "all_known"})).await;
     story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
@@ -150,6 +166,48 @@ async fn m07_five_thousand_messages_are_read_within_gmails_units_and_bodies_only
     let (batches, bodies, _) = gmail_calls(&story);
     assert!(bodies <= 60, "{bodies} bodies for 50 tracked messages");
     assert!(batches <= 400, "{batches} batches for 5,000 heads, with every refusal");
+}
+
+#[tokio::test]
+async fn m07_more_mail_than_gmail_serves_in_a_minute_is_taken_in_bit_by_bit_and_each_is_read_once() {
+    // Of a batch in which Gmail refused, labelled ones are judged again, as something happened to them.
+    for (settings, by_label, repeats) in [(json!({"track": "all_known"}), false, 20), (json!({}), true, 250)] {
+        let story = begins(settings).await;
+        story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+        story.run().await;
+        // One page of the feed: 450 messages are 18,000 units, and a minute has 6,000.
+        let arrives = |n| {
+            story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), "jan@x.example", GOOGLE, "Hello"), &["INBOX"])
+        };
+        let ids: Vec<String> = (0..450).map(arrives).collect();
+        let before = gmail_calls(&story);
+        if by_label {
+            story.run().await;
+            ids.iter().for_each(|id| story.google.mail_labelled(GOOGLE, id, &["Tandem/Track"]));
+        }
+        let run = story.run().await;
+        assert_eq!((run.state, records(&story, Kind::Email).await.len()), (RunState::Done, 450));
+        let after = gmail_calls(&story);
+        let (batches, bodies) = (after.0 - before.0, after.1 - before.1);
+        assert!(bodies <= 450 + repeats, "{bodies} bodies, with every refusal");
+        assert!(batches <= 30, "{batches} batches for 450 heads, with every refusal");
+    }
+}
+
+#[tokio::test]
+async fn m07_how_far_a_first_run_is_can_be_seen_while_it_waits_for_gmail() {
+    let story = begins(json!({"track": "all_known"})).await;
+    for n in 0..1_000 {
+        let from = format!("n{n}@other.example");
+        story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), &from, GOOGLE, "Hello"), &["INBOX"]);
+    }
+    story.engine.start_run(&story.sync().await, tandem_ports::infra::Trigger::Manual).await.unwrap();
+    story.work_once().await;
+    let sync = story.sync().await;
+    let run = story.store.run(&sync.current_run.unwrap()).await.unwrap().unwrap();
+    assert!(run.progress.done >= 200 && run.progress.done < run.progress.total, "{:?}", run.progress);
+    assert_eq!(run.progress.total, 1_000);
+    assert!(sync.reason.unwrap().contains("Waiting for google"));
 }
 
 #[tokio::test]
@@ -197,6 +255,28 @@ async fn a_run_cut_off_anywhere_goes_on_and_files_each_message_once() {
         story.run().await;
     }
     assert_eq!(records(&story, Kind::Email).await.len(), 130);
+}
+
+#[tokio::test]
+async fn s2_13_one_press_tracks_one_sent_mail_although_the_run_is_cut_off_before_the_second_one() {
+    use tandem_google::fake::Fault::{Pass, ServerError};
+    let story = begins(json!({})).await;
+    story.crm_contact(contact("Jan", "Peeters", "jan@x.example")).await;
+    story.run().await;
+    let ask = tandem_engine::BarAsk::NextTo(tandem_core::mail::Address::read("jan@x.example").unwrap());
+    story.engine.bar_ask(&story.sync().await, ask).await.unwrap();
+    story.settle().await;
+    story.google.mail_arrives(GOOGLE, &mail("first@x", GOOGLE, "jan@x.example", "First"), &["SENT"]);
+    for n in 0..60 {
+        story.google.mail_arrives(GOOGLE, &mail(&format!("{n}@x"), "else@y.example", GOOGLE, "Hello"), &["INBOX"]);
+    }
+    story.google.mail_arrives(GOOGLE, &mail("second@x", GOOGLE, "jan@x.example", "Second"), &["SENT"]);
+    // The history, the first fifty heads, the first mail; the heads of the second one are not served.
+    story.google.inject(&[Pass, Pass, Pass, ServerError]);
+    story.run().await;
+    let emails = records(&story, Kind::Email).await;
+    assert_eq!((emails.len(), &emails[0]["subject"]), (1, &json!("First")));
+    assert_eq!(story.store.mail_asks(&story.sync().await.id, story.clock.now()).await.unwrap(), [], "it is done");
 }
 
 #[tokio::test]

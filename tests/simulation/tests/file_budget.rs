@@ -5,7 +5,9 @@ use std::time::Duration;
 use tandem_core::files::entry::HashKind;
 use tandem_store::run::RunState;
 use tandem_testkit::fault::Fault;
-use tandem_testkit::files::{Content, FilesCharacter, NodeKind, like_drive, like_dropbox};
+use tandem_testkit::files::{
+    Content, FilesCharacter, NodeKind, SaysHashes, like_a_crm_with_files, like_drive, like_dropbox,
+};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -96,6 +98,40 @@ async fn a_file_larger_than_a_job_can_carry_goes_on_in_the_next() {
         assert!(jobs > 4, "{jobs}");
         arrived(&world, size);
         assert_eq!(world.at_remote(|remote| remote.received), size);
+    }
+}
+
+#[tokio::test]
+async fn copies_too_large_for_a_job_are_compared_over_several_and_each_byte_is_read_once() {
+    let size = 200 * MIB;
+    for (remote, both) in [(like_dropbox(), true), (like_drive(), false)] {
+        // A CRM that says no hashes. The remote has them where somebody has computed them.
+        let silent = FilesCharacter { hashes: SaysHashes::No, ..like_a_crm_with_files() };
+        let world = FilesWorld::with(silent, remote, json!({})).await;
+        let acme = world.in_crm(|crm| crm.record("companies", "17", "Acme"));
+        world.run().await;
+        let folder = world.id(&world.remote, "Companies/Acme (17)");
+        world.in_crm(|crm| drop(crm.content(&acme, "large.bin", Content::Pattern { size })));
+        world.at_remote(|remote| {
+            let id = remote.content(&folder, "large.bin", Content::Pattern { size });
+            if !both {
+                remote.nodes.get_mut(&id).unwrap().hashes = simulation::large::expected(size);
+            }
+        });
+        for side in [&world.crm, &world.remote] {
+            side.as_person(|state| state.read_takes = Duration::from_secs(11));
+        }
+        world.take_calls();
+        world.clock.advance(Duration::from_secs(7_300));
+        world.rule().await;
+        let jobs = world.settle().await;
+        let run = world.last_run().await;
+        assert_eq!((run.state, run.counts.writes(), run.counts.remote.paired), (RunState::Done, 0, 1));
+        assert!(jobs > 4, "{jobs}");
+        let (crm, remote) = world.take_calls();
+        let chunks = size / (8 * MIB);
+        assert_eq!(crm.get("read"), Some(&chunks));
+        assert_eq!(remote.get("read").copied().unwrap_or(0), if both { chunks } else { 0 });
     }
 }
 

@@ -203,6 +203,7 @@ async fn a_stranger_finds_nothing_of_mine() {
         ("GET", format!("/v1/syncs/{sync}/records")),
         ("POST", format!("/v1/syncs/{sync}/confirm")),
         ("POST", format!("/v1/syncs/{sync}/retry")),
+        ("POST", format!("/v1/syncs/{sync}/records/r%23x/convert")),
         ("GET", format!("/v1/runs/{run}")),
         ("GET", format!("/v1/runs/{run}/changes")),
         ("POST", format!("/v1/runs/{run}/undo")),

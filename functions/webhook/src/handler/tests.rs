@@ -217,3 +217,26 @@ async fn a_notification_costs_four_requests_of_the_table_one_job_and_none_at_the
     let Some(Job::Sync { trigger, run, .. }) = world.queue.take(0) else { panic!("one job") };
     assert_eq!((trigger, run.is_some()), (Trigger::Push, true));
 }
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "its own time is what is asked")]
+async fn a_calendars_notification_is_answered_within_50_ms_of_our_own_time() {
+    let world = World::begins("teamleader-google-calendar", json!({})).await;
+    world.start().await;
+    drop(world.letters());
+    let mut times: Vec<Duration> = Vec::new();
+    for number in 0..200 {
+        let day =
+            json!({"summary": format!("Day {number}"), "start": {"date": "2026-02-01"}, "end": {"date": "2026-02-02"}});
+        world.google.user_does(ACCOUNT, "insert", &json!({"event": day}));
+        for letter in world.letters() {
+            let begun = std::time::Instant::now();
+            assert_eq!(world.send(&letter).await, 200);
+            times.push(begun.elapsed());
+        }
+    }
+    times.sort();
+    let at = |percent: usize| times[(times.len() * percent).div_ceil(100) - 1];
+    println!("{} notifications: p50 {:?}, p95 {:?}, slowest {:?}", times.len(), at(50), at(95), at(100));
+    assert!(times.len() == 200 && at(95) < Duration::from_millis(50), "p95 is {:?}", at(95));
+}

@@ -1,17 +1,103 @@
 //! A batch of a sync's writes, planned into as few transactions as it fits.
 use crate::error::{CrmError, classify};
-use crate::ledger::{COMMIT_WEIGHT, Edit};
+use crate::ledger::{COMMIT_WEIGHT, Edit, Ledger, Tries};
 use crate::record::Record;
-use std::collections::HashMap;
-use tandem_ports::connector::Outcomes;
+use futures::future::BoxFuture;
+use std::collections::{HashMap, HashSet};
+use tandem_core::record::RemoteId;
+use tandem_ports::connector::{Deletion, Outcomes, Patch};
 use tandem_ports::error::Result;
 
 /// Records looked at for one transaction: more never fit.
 pub(crate) const LOOK_AHEAD: usize = 33;
 
+/// What the records of one transaction came to, in their order.
+pub(crate) type Answers<T> = std::result::Result<Vec<std::result::Result<T, CrmError>>, CrmError>;
+
+/// Works through a batch by `some`, which answers the first items of what it is given: as many as fit one transaction.
+pub(crate) async fn in_transactions<'a, I: Sync, T: Send>(
+    operation: &'static str,
+    items: &'a [I],
+    some: impl Fn(&'a [I]) -> BoxFuture<'a, Answers<T>> + Send + Sync,
+) -> Result<Outcomes<T>> {
+    let mut outcomes = Vec::with_capacity(items.len());
+    while outcomes.len() < items.len() {
+        let done = some(&items[outcomes.len()..]).await;
+        collect(operation, items.len(), &mut outcomes, done)?;
+    }
+    Ok(outcomes)
+}
+
+/// What is to be done to a record that is there.
+pub(crate) trait Aimed: Sync {
+    /// Which record.
+    fn id(&self) -> &RemoteId;
+}
+
+impl Aimed for Patch {
+    fn id(&self) -> &RemoteId {
+        &self.id
+    }
+}
+
+impl Aimed for Deletion {
+    fn id(&self) -> &RemoteId {
+        &self.id
+    }
+}
+
+/// What becomes of a record.
+pub(crate) enum Decision<T> {
+    /// Nothing is written.
+    Is(T),
+    /// This is.
+    Write(Edit),
+}
+
+/// Decides on the first of these records, as many as fit one transaction, as they are now; `of` answers for what was
+/// written.
+pub(crate) async fn change_some<I: Aimed, T>(
+    ledger: &Ledger,
+    items: &[I],
+    decide: impl Fn(&I, Option<Record>) -> std::result::Result<Decision<T>, CrmError> + Send + Sync,
+    of: impl Fn(&Record) -> T + Send + Sync,
+) -> Answers<T> {
+    let items = &items[..items.len().min(LOOK_AHEAD)];
+    let ids: Vec<&str> = items.iter().map(|item| item.id().as_str()).collect();
+    let mut tries = Tries::new();
+    loop {
+        let head = ledger.head().await?;
+        let records = ledger.records(&ids).await?;
+        let mut plan = Plan::new();
+        let mut taken: HashSet<&str> = HashSet::new();
+        for (item, record) in items.iter().zip(records) {
+            let id = item.id().as_str();
+            // The same record twice: the second is held against the first one's version.
+            if !taken.insert(id) {
+                break;
+            }
+            match decide(item, record) {
+                Ok(Decision::Is(answer)) => plan.done(Ok(answer)),
+                Ok(Decision::Write(edit)) => {
+                    let edits = vec![edit];
+                    if !plan.fits(&edits) {
+                        break;
+                    }
+                    plan.write(id.to_owned(), edits);
+                }
+                Err(error) => plan.done(Err(error)),
+            }
+        }
+        if let Some(records) = ledger.commit(&head, std::mem::take(&mut plan.edits)).await? {
+            return Ok(plan.outcomes(&by_id(records), of));
+        }
+        tries.again(ledger.clock.as_ref()).await?;
+    }
+}
+
 /// Adds what one transaction did to the outcomes of the batch. Before the first one a failure is the whole call's;
 /// after it, the remaining records'.
-pub(crate) fn collect<T>(
+fn collect<T>(
     operation: &'static str,
     wanted: usize,
     outcomes: &mut Outcomes<T>,

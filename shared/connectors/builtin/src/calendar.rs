@@ -3,17 +3,18 @@
 //! What the other side makes becomes a block; converted, it is a meeting with the same id. An appointment is one record
 //! in however many users' calendars it is: each user's sync sees and changes it as that user's calendar has it, and a
 //! deletion takes only that user out of it, until nobody is left.
-mod feed;
 mod write;
 
 use crate::appointment;
-use crate::batch::collect;
+use crate::batch::in_transactions;
 use crate::error::{CrmError, PROVIDER, classify};
 use crate::ledger::Ledger;
 use crate::record::{Body, Record, text};
 use crate::schema::{FieldDefinition, Kind, Shape};
+use crate::side::{self, Seen};
 use crate::users::{Action, User};
 use async_trait::async_trait;
+use futures::future::FutureExt;
 use serde_json::Value;
 use std::sync::Arc;
 use tandem_core::event::{self, field};
@@ -22,10 +23,12 @@ use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Outcomes, Patch, Written,
 };
-use tandem_ports::error::{ConnectorError, ErrorKind, Result};
+use tandem_ports::error::Result;
 use tandem_ports::infra::Clock;
 use tandem_ports::table::Table;
 
+/// What came from a calendar, or is a colleague's: see [`Connector::only_shows`].
+const SHOWN: &str = "shown";
 /// Most records of one batch call.
 const BATCH: usize = 100;
 
@@ -43,14 +46,7 @@ impl BuiltinCalendar {
         account: &str,
         user: &str,
     ) -> Result<BuiltinCalendar> {
-        const OPERATION: &str = "calendar.open";
-        let ledger = Ledger { table, clock, account: account.to_owned() };
-        let found = ledger.record(user).await.map_err(|error| classify(OPERATION, error))?;
-        let Some(record) = found.filter(|record| record.kind == Kind::User) else {
-            let detail = "this user of the built-in CRM is gone";
-            return Err(ConnectorError::new(PROVIDER, OPERATION, ErrorKind::AuthRevoked, detail));
-        };
-        let actor = User::of(account, &record).map_err(|error| classify(OPERATION, error))?;
+        let (ledger, actor) = side::open("calendar.open", (table, clock), (account, user)).await?;
         Ok(BuiltinCalendar { ledger, actor })
     }
 
@@ -64,10 +60,26 @@ impl BuiltinCalendar {
         record.kind.is_appointment() && appointment::holds(&record.body, &self.actor.id)
     }
 
+    fn seen(&self, record: &Record) -> Seen {
+        if self.holds(record) {
+            Seen::There(Box::new(self.fetched(record)))
+        } else if appointment::was_left(&record.body, &self.actor.id) {
+            // Others still have it; for this user's calendar it is gone.
+            Seen::Gone
+        } else {
+            Seen::Never
+        }
+    }
+
     /// Reads this user's appointments by id in that order; somebody else's are none of them.
     async fn read<S: AsRef<str> + Sync>(&self, ids: &[S]) -> std::result::Result<Vec<Option<Fetched>>, CrmError> {
         let records = self.ledger.records(ids).await?.into_iter();
         Ok(records.map(|found| found.filter(|record| self.holds(record)).map(|one| self.fetched(&one))).collect())
+    }
+
+    /// A meeting of this user's.
+    fn is_own(&self, record: &Record) -> bool {
+        record.kind == Kind::Meeting && text(&record.body, "owner") == self.actor.id
     }
 
     fn fetched(&self, record: &Record) -> Fetched {
@@ -78,8 +90,8 @@ impl BuiltinCalendar {
             marker: appointment::marker_of(&record.body, &self.actor.id).map(Marker::new),
             fields: self.fields(record),
             modified_at: Some(record.updated_at),
-            // Writes read the record again; nothing needs to travel with the engine.
-            raw: Value::Null,
+            // Writes read the record again; but whose it is, nothing else says.
+            raw: Value::from(if self.is_own(record) { "own" } else { SHOWN }),
         }
     }
 
@@ -126,7 +138,11 @@ impl Connector for BuiltinCalendar {
     }
 
     async fn changes(&self, from: Option<&Cursor>) -> Result<ChangePage> {
-        self.page(from).await.map_err(|error| classify("calendar.changes", error))
+        let read = async {
+            self.may_read()?;
+            side::page(&self.ledger, from, Kind::is_appointment, |record, _| self.seen(record)).await
+        };
+        read.await.map_err(|error| classify("calendar.changes", error))
     }
 
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>> {
@@ -141,34 +157,19 @@ impl Connector for BuiltinCalendar {
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
         const OPERATION: &str = "calendar.create";
         self.actor.require(Kind::Block, Action::Create).map_err(|error| classify(OPERATION, error))?;
-        let mut outcomes = Vec::with_capacity(drafts.len());
-        while outcomes.len() < drafts.len() {
-            let done = self.create_some(&drafts[outcomes.len()..]).await;
-            collect(OPERATION, drafts.len(), &mut outcomes, done)?;
-        }
-        Ok(outcomes)
+        in_transactions(OPERATION, drafts, |some| self.create_some(some).boxed()).await
     }
 
     async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
         const OPERATION: &str = "calendar.update";
         self.actor.require(Kind::Meeting, Action::Edit).map_err(|error| classify(OPERATION, error))?;
-        let mut outcomes = Vec::with_capacity(patches.len());
-        while outcomes.len() < patches.len() {
-            let done = self.update_some(&patches[outcomes.len()..]).await;
-            collect(OPERATION, patches.len(), &mut outcomes, done)?;
-        }
-        Ok(outcomes)
+        in_transactions(OPERATION, patches, |some| self.update_some(some).boxed()).await
     }
 
     async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
         const OPERATION: &str = "calendar.delete";
         self.actor.require(Kind::Meeting, Action::Delete).map_err(|error| classify(OPERATION, error))?;
-        let mut outcomes = Vec::with_capacity(deletions.len());
-        while outcomes.len() < deletions.len() {
-            let done = self.delete_some(&deletions[outcomes.len()..]).await;
-            collect(OPERATION, deletions.len(), &mut outcomes, done)?;
-        }
-        Ok(outcomes)
+        in_transactions(OPERATION, deletions, |some| self.delete_some(some).boxed()).await
     }
 
     async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {
@@ -200,6 +201,14 @@ impl Connector for BuiltinCalendar {
         };
         let uid = event::schema(&[field::UID, field::CALENDAR]);
         Ok(event::schema(&field::ALL).into_iter().chain(uid).map(limited).collect())
+    }
+
+    fn keeps_blocks(&self) -> bool {
+        true
+    }
+
+    fn only_shows(&self, copy: &Fetched) -> bool {
+        copy.raw == SHOWN
     }
 
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {

@@ -2,7 +2,7 @@
 mod feed;
 mod write;
 
-use crate::batch::collect;
+use crate::batch::in_transactions;
 use crate::crm::read_filter;
 use crate::error::{CrmError, PROVIDER, classify};
 use crate::filter::Filter;
@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::schema::{FieldDefinition, Kind, Shape};
 use crate::users::{Action, User};
 use async_trait::async_trait;
+use futures::future::FutureExt;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -185,34 +186,19 @@ impl Connector for BuiltinContacts {
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
         const OPERATION: &str = "contacts.create";
         self.actor.require(Kind::Contact, Action::Create).map_err(|error| classify(OPERATION, error))?;
-        let mut outcomes = Vec::with_capacity(drafts.len());
-        while outcomes.len() < drafts.len() {
-            let done = self.create_some(&drafts[outcomes.len()..]).await;
-            collect(OPERATION, drafts.len(), &mut outcomes, done)?;
-        }
-        Ok(outcomes)
+        in_transactions(OPERATION, drafts, |some| self.create_some(some).boxed()).await
     }
 
     async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
         const OPERATION: &str = "contacts.update";
         self.actor.require(Kind::Contact, Action::Edit).map_err(|error| classify(OPERATION, error))?;
-        let mut outcomes = Vec::with_capacity(patches.len());
-        while outcomes.len() < patches.len() {
-            let done = self.update_some(&patches[outcomes.len()..]).await;
-            collect(OPERATION, patches.len(), &mut outcomes, done)?;
-        }
-        Ok(outcomes)
+        in_transactions(OPERATION, patches, |some| self.update_some(some).boxed()).await
     }
 
     async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
         const OPERATION: &str = "contacts.delete";
         self.actor.require(Kind::Contact, Action::Delete).map_err(|error| classify(OPERATION, error))?;
-        let mut outcomes = Vec::with_capacity(deletions.len());
-        while outcomes.len() < deletions.len() {
-            let done = self.delete_some(&deletions[outcomes.len()..]).await;
-            collect(OPERATION, deletions.len(), &mut outcomes, done)?;
-        }
-        Ok(outcomes)
+        in_transactions(OPERATION, deletions, |some| self.delete_some(some).boxed()).await
     }
 
     async fn find_made(&self, drafts: &[Draft]) -> Result<Vec<(Marker, Fetched)>> {

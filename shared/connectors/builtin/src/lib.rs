@@ -19,6 +19,8 @@ mod map;
 mod meetings;
 mod record;
 pub mod schema;
+mod side;
+mod tasks;
 pub mod users;
 mod validate;
 
@@ -29,3 +31,4 @@ pub use files::Files;
 pub use mail::BuiltinMail;
 pub use record::Record;
 pub use schema::Kind;
+pub use tasks::BuiltinTasks;

@@ -252,6 +252,10 @@ impl Connector for GoogleCalendar {
         self.read(ids).await
     }
 
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        self.names(ids).await
+    }
+
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
         self.create_all(drafts).await
     }

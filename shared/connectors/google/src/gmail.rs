@@ -20,7 +20,7 @@ use tandem_ports::connector::{Cursor, Next, Outcomes};
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::infra::HttpTransport;
 use tandem_ports::mail::{
-    LabelId, ListPage, Listing, MailAccount, MailChange, MailHead, MailPage, MailSource, MailWatch,
+    LabelId, ListPage, Listing, MailAccount, MailChange, MailHead, MailPage, MailRecord, MailSource, MailWatch,
 };
 
 /// Gmail's `raw` is base64url; whether it is padded varies.
@@ -184,7 +184,12 @@ impl MailSource for GoogleMail {
         let position = position.ok_or_else(|| error::cursor_of_another_release(OPERATION))?;
         let call = api::history(self.origin(), &position.start, position.page.as_deref())?;
         let answer = self.call(call).await.map_err(error::history_refused)?;
-        let changes = list_of(&answer, "history").iter().flat_map(changes_of).collect();
+        let record = |record: &Value| {
+            // A record's id is a history id: a delta that starts from it shows what came after.
+            let after = Position::at(text(record, "id")).into_cursor();
+            MailRecord { changes: changes_of(record), after }
+        };
+        let records = list_of(&answer, "history").iter().map(record).collect();
         let next = match (text(&answer, "nextPageToken"), text(&answer, "historyId")) {
             // The id of the answer is the next start only on the last page.
             (page, _) if !page.is_empty() => {
@@ -193,7 +198,7 @@ impl MailSource for GoogleMail {
             (_, "") => return Err(error::no_answer(OPERATION)),
             (_, now) => Next::CaughtUp(Position::at(now).into_cursor()),
         };
-        Ok(MailPage { changes, next })
+        Ok(MailPage { records, next })
     }
 
     async fn list(&self, listing: &Listing, page: Option<&Cursor>) -> Result<ListPage> {

@@ -63,7 +63,7 @@ impl World {
         let mut all = Vec::new();
         loop {
             let page = self.mail.changes(&cursor).await.expect("a page");
-            all.extend(page.changes);
+            all.extend(page.records.into_iter().flat_map(|record| record.changes));
             match page.next {
                 Next::More(next) => cursor = next,
                 Next::CaughtUp(next) => return (all, next),
@@ -113,6 +113,22 @@ async fn a_long_history_comes_in_pages_whose_start_stays_the_same_until_the_last
         })
         .collect();
     assert_eq!(seen, ids);
+}
+
+#[tokio::test]
+async fn a_page_may_be_left_after_any_record_and_the_rest_is_told_again_and_nothing_else() {
+    let w = world();
+    let start = w.mail.account().await.expect("an account").now;
+    let ids: Vec<RemoteId> = (0..20).map(|n| w.arrives(&n.to_string(), &["INBOX"])).collect();
+    ids.iter().for_each(|id| w.fake.mail_labelled(ME, id.as_str(), &["Tandem/Track"]));
+    let (all, _) = w.since(start.clone()).await;
+    let records = w.mail.changes(&start).await.expect("a page").records;
+    let mut told = 0;
+    for record in records {
+        told += record.changes.len();
+        assert_eq!(w.since(record.after).await.0, all[told..]);
+    }
+    assert_eq!(told, 40);
 }
 
 #[tokio::test]

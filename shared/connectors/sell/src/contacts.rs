@@ -8,6 +8,7 @@ use crate::client::{Client, number};
 use crate::config::SellConfig;
 use crate::error::{self, PROVIDER};
 use crate::map::{self, Organisation, Rules};
+use crate::me::Whose;
 use crate::wire::{Contact, CustomField, Many, One, Tag};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,15 +53,15 @@ pub struct SellContacts {
     known: Mutex<BTreeMap<u64, Organisation>>,
     custom: Mutex<Option<Arc<Vec<CustomField>>>>,
     /// Whose token this is: the creator of what we make.
-    user: Mutex<Option<u64>>,
+    whose: Whose,
 }
 
 impl SellContacts {
     /// `transport` adds the access token; `clock` paces the requests.
     pub fn new(transport: Arc<dyn HttpTransport>, clock: Arc<dyn Clock>, config: SellConfig, options: Options) -> Self {
-        let (known, custom, user) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (known, custom, whose) = (Mutex::default(), Mutex::default(), Whose::default());
         let client = Client::new(transport, Arc::clone(&clock), config);
-        Self { client, clock, options, page_size: PAGE, known, custom, user }
+        Self { client, clock, options, page_size: PAGE, known, custom, whose }
     }
 
     /// Lists smaller pages (1 to 100). For tests.

@@ -117,6 +117,16 @@ pub(crate) fn cursor_expired() -> ConnectorError {
     ConnectorError::new(PROVIDER, "sync.start", kind, sentence(kind, 0))
 }
 
+/// A place in the stream behind which Sell does not tell everything any more; `detail` is for people.
+pub(crate) fn events_lost(detail: String) -> ConnectorError {
+    ConnectorError::new(PROVIDER, "appointments.stream", ErrorKind::CursorExpired, detail)
+}
+
+/// Appointments cannot be written by any API of Sell.
+pub(crate) fn read_only(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Forbidden, "Zendesk Sell lets nobody write appointments")
+}
+
 /// Gone, as a read showed.
 pub(crate) fn gone(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::NotFound, sentence(ErrorKind::NotFound, 404))

@@ -1,13 +1,14 @@
-//! Sell's Core and Sync API and its OAuth server in memory, over the real HTTP surface. No wall clock, no randomness.
+//! Sell's Core, Sync and Firehose API and its OAuth server in memory, over the real HTTP surface. No wall clock, no randomness.
 mod check;
 mod control;
 mod core;
 mod oauth;
 mod others;
 mod state;
+mod stream;
 mod sync;
 
-pub use state::{Client, Fault, Settings, Tombstones};
+pub use state::{Client, Fault, Forgotten, Settings, Shown, Tombstones};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -204,6 +205,13 @@ fn answer(state: &mut State, asked: &Asked, request: &str) -> Option<Response<By
 fn api(state: &mut State, asked: &Asked) -> Answer {
     if asked.header("user-agent").is_none() {
         return Err(Refusal::new(400, "invalid_user_agent"));
+    }
+    if asked.path == "/v3/appointments/stream" {
+        let who = state.authorise(asked, "read")?;
+        return match asked.method == Method::GET {
+            true => stream::read(state, &who, asked),
+            false => Err(Refusal::new(404, "incorrect_path")),
+        };
     }
     let path = asked.path.strip_prefix("/v2/").unwrap_or_default();
     let parts: Vec<&str> = path.split('/').collect();

@@ -7,13 +7,13 @@ use crate::client::{Client, few_at_once, number};
 use crate::config::SellConfig;
 use crate::error::{self, PROVIDER};
 use crate::feed::{End, Read, Source, is_deleted, is_of};
-use crate::wire::{Contact, Many, One, User};
+use crate::me::{Me, Whose};
+use crate::wire::{Contact, Many, One};
 use async_trait::async_trait;
 use futures::future::FutureExt;
-use jiff::tz::Offset;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope};
 use tandem_core::schema::FieldSchema;
@@ -39,15 +39,7 @@ pub struct SellTasks {
     clock: Arc<dyn Clock>,
     device: String,
     page_size: usize,
-    me: Mutex<Option<Me>>,
-}
-
-/// Whose token this is.
-#[derive(Clone, Copy)]
-struct Me {
-    id: u64,
-    /// Where the user's days begin.
-    offset: Offset,
+    whose: Whose,
 }
 
 impl SellTasks {
@@ -55,7 +47,7 @@ impl SellTasks {
     /// of the sync, and is no other sync's: Sell keeps a feed for each.
     pub fn new(transport: Arc<dyn HttpTransport>, clock: Arc<dyn Clock>, config: SellConfig, device: String) -> Self {
         let client = Client::new(transport, Arc::clone(&clock), config);
-        Self { client, clock, device, page_size: PAGE, me: Mutex::default() }
+        Self { client, clock, device, page_size: PAGE, whose: Whose::default() }
     }
 
     /// Lists smaller pages (1 to 100). For tests.
@@ -65,14 +57,7 @@ impl SellTasks {
     }
 
     async fn me(&self) -> Result<Me> {
-        let held = || self.me.lock().expect("no code panics while it holds this lock");
-        if let Some(known) = *held() {
-            return Ok(known);
-        }
-        let read: One<User> = api::parse("users.self", &self.client.send(Call::whoami()).await?)?;
-        let me = Me { id: read.data.id, offset: map::offset(read.data.timezone.as_deref()) };
-        *held() = Some(me);
-        Ok(me)
+        self.whose.me(&self.client).await
     }
 
     async fn list(&self, query: Vec<(&'static str, String)>) -> Result<Many<Contact>> {

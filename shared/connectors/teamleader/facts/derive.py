@@ -2,9 +2,13 @@
 import json
 import sys
 
-METHODS = """companies.add companies.list contacts.add contacts.delete contacts.info contacts.linkToCompany contacts.list
-contacts.tag contacts.unlinkFromCompany contacts.untag contacts.update contacts.updateCompanyLink
-customFieldDefinitions.list emailTracking.create emailTracking.list tags.list tasks.create tasks.list""".split()
+METHODS = """accounts.projects-v2-status companies.add companies.info companies.list contacts.add contacts.delete
+contacts.info contacts.linkToCompany contacts.list contacts.tag contacts.unlinkFromCompany contacts.untag
+contacts.update contacts.updateCompanyLink customFieldDefinitions.list emailTracking.create emailTracking.list
+files.delete files.download files.info files.list files.upload meetings.complete meetings.delete meetings.info
+meetings.list meetings.schedule meetings.update products.info products.list projects-v2/projects.info
+projects-v2/projects.list projects.info projects.list tags.list tasks.create tasks.list users.list users.me
+workTypes.list""".split()
 # Supported by the update endpoints, and missing in the OpenAPI document.
 ADDED = {"contacts.update": {"custom_fields_update_strategy": {"enum": ["partial"]}}}
 
@@ -50,6 +54,8 @@ def main():
         schema = next(iter(body["content"].values()))["schema"] if body else {}
         found = shape(schema, document)
         facts[method] = {**(found if isinstance(found, dict) else {}), **ADDED.get(method, {})}
+    # Since a specification after 1.112 (in 1.221).
+    facts["files.list"]["filter"]["subject"]["type"]["enum"].append("meeting")
     json.dump(facts, sys.stdout, indent=1, sort_keys=True)
     print()
 

@@ -1,7 +1,7 @@
 //! The contacts of a Teamleader account as a [`Connector`].
 mod feed;
 mod search;
-mod writes;
+pub(crate) mod writes;
 
 use crate::api::requests::{self, Page};
 use crate::api::{Answer, Api, Call};
@@ -34,11 +34,11 @@ const WRITE_BATCH: usize = 5;
 /// `contacts.info` calls under way at once.
 const AT_ONCE: usize = 4;
 /// Pages of tags, custom fields or companies of one name that we read: more are none of a real account.
-const MOST_PAGES: u64 = 50;
+pub(crate) const MOST_PAGES: u64 = 50;
 /// Rows a page of those.
-const SIDE_PAGE: u64 = 100;
+pub(crate) const SIDE_PAGE: u64 = 100;
 /// The default size of a page: a page with fewer rows is the last one, whatever most Teamleader gives.
-const SMALLEST_PAGE: usize = 20;
+pub(crate) const SMALLEST_PAGE: usize = 20;
 
 /// How one sync sees an account.
 #[derive(Clone, Debug)]

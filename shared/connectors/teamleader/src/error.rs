@@ -36,10 +36,19 @@ pub(crate) fn classify(operation: &'static str, response: &Response<Bytes>, rese
 
 /// The API shows nobody's rights, so the sentence names those that may be missing.
 fn missing_right(operation: &str) -> String {
+    if operation.starts_with("files.") {
+        return "the Teamleader user may lack the right to this record or its files (of a project: to edit it), or the \
+                integration a scope"
+            .to_owned();
+    }
     let module = match operation.split('.').next() {
         Some("companies") => "companies",
         Some("emailTracking") => "e-mail tracking",
         Some("tasks" | "workTypes") => "tasks",
+        Some("meetings") => "meetings",
+        Some("products") => "products",
+        Some("projects" | "projects-v2/projects") => "projects",
+        Some("users") => "users",
         Some(_) | None => "contacts",
     };
     format!(
@@ -63,6 +72,44 @@ pub(crate) fn unreadable(operation: &'static str, cause: &serde_json::Error) -> 
     // Only the category: serde's text may quote a value.
     let detail = format!("Teamleader's answer cannot be read ({:?} error)", cause.classify());
     ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, detail)
+}
+
+/// What a temporary address refused. One that is no longer known has come to its end: another one may be asked for.
+pub(crate) fn at_location(operation: &'static str, status: http::StatusCode) -> ConnectorError {
+    let (kind, detail) = match status.as_u16() {
+        403 | 404 | 408 | 410 | 429 | 500..=599 => {
+            (ErrorKind::Retryable, "Teamleader's file store does not answer as it should")
+        }
+        413 => (ErrorKind::Permanent, "the file is too large for Teamleader"),
+        416 => (ErrorKind::Conflict, "the file has other bytes by now"),
+        _ => (ErrorKind::Permanent, "Teamleader's file store refuses this"),
+    };
+    ConnectorError::new(PROVIDER, operation, kind, format!("{detail} (status {})", status.as_u16()))
+}
+
+/// Other bytes came than those that were asked for.
+pub(crate) fn short(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Teamleader sent other bytes than it was asked for")
+}
+
+/// A time in an answer that is none. Whether the request took effect does not matter: nothing was made.
+pub(crate) fn no_time(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Teamleader's answer has no time where one must be")
+}
+
+/// It is another one by now than when it was read.
+pub(crate) fn changed(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Conflict, "it was changed in Teamleader meanwhile")
+}
+
+/// There is no such thing (any more).
+pub(crate) fn gone(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::NotFound, "Teamleader does not have it")
+}
+
+/// Whether a right is missing.
+pub(crate) fn is_forbidden(error: &ConnectorError) -> bool {
+    error.kind == ErrorKind::Forbidden
 }
 
 /// Our own refusal of a request that Teamleader would refuse.

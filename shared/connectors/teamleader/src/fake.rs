@@ -4,12 +4,15 @@
 mod companies;
 mod contacts;
 mod control;
+mod files;
 mod lists;
 mod mail;
+mod meetings;
 mod oauth;
 mod state;
 
 pub use control::Edit;
+pub use files::{FileView, UserFile};
 pub use state::{Fault, Right, Settings, Strictness, Switch};
 
 use async_trait::async_trait;
@@ -71,6 +74,8 @@ struct Asked {
     query: Vec<(String, String)>,
     headers: http::HeaderMap,
     body: Bytes,
+    /// Where it was sent to.
+    origin: String,
 }
 
 impl Asked {
@@ -79,7 +84,10 @@ impl Asked {
         let query = parts.uri.query().unwrap_or_default();
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let path = parts.uri.path().to_owned();
-        Self { method: parts.method.to_string(), path, query, headers: parts.headers, body }
+        let host = parts.headers.get("host").and_then(|host| host.to_str().ok());
+        let host = parts.uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or("localhost").to_owned();
+        let origin = format!("{}://{host}", parts.uri.scheme_str().unwrap_or("http"));
+        Self { method: parts.method.to_string(), path, query, headers: parts.headers, body, origin }
     }
     fn one(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty())
@@ -149,6 +157,9 @@ impl FakeTeamleader {
         // Time goes on while a call is under way.
         state.settings.clock_offset_ms += state.settings.call_ms;
         state.now_ms += state.settings.call_ms;
+        if let Some(name) = files::address(&asked.path) {
+            return at_address(&mut state, name, &asked);
+        }
         let method = asked.path.trim_start_matches('/').to_owned();
         state.log(Call { method: method.clone(), writes: 0 });
         let account = state.account_of(asked.header("authorization").strip_prefix("Bearer "));
@@ -170,6 +181,26 @@ impl FakeTeamleader {
     pub fn authorised(self: &Arc<Self>, account: &str) -> Arc<dyn HttpTransport> {
         let token = self.now().mint(account);
         Arc::new(Authorised { fake: Arc::clone(self), token })
+    }
+
+    /// The same for one of its users ([`FakeTeamleader::hire`]).
+    pub fn authorised_as(self: &Arc<Self>, account: &str, colleague: &str) -> Arc<dyn HttpTransport> {
+        let token = self.now().mint_for(account, Some(colleague));
+        Arc::new(Authorised { fake: Arc::clone(self), token })
+    }
+}
+
+/// A request to an address that carries its own right: no token, and not counted to the quota.
+fn at_address(state: &mut State, name: &'static str, asked: &Asked) -> Option<Response<Bytes>> {
+    state.log(Call { method: name.to_owned(), writes: 0 });
+    match state.take_fault(name) {
+        Some(Fault::LoseRequest) => None,
+        Some(Fault::LoseAnswer) => {
+            drop(files::bytes(state, asked));
+            None
+        }
+        Some(fault) => Some(fault.response(state.now_ms)),
+        None => Some(files::bytes(state, asked)),
     }
 }
 
@@ -209,16 +240,30 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
     let body = asked.json()?;
     lists::check_keys(state, method, &body)?;
     if method == "users.me" {
-        return Ok(Reply::Data(json!({"data": state.account(account).me()})));
+        let bearer = asked.header("authorization").strip_prefix("Bearer ");
+        let colleague = state.colleague_of(bearer).map(str::to_owned);
+        return Ok(Reply::Data(json!({"data": state.account(account).me(colleague.as_deref())})));
     }
     let (resource, action) = method.split_once('.').unwrap_or_default();
     state.account(account).right.check(resource, action)?;
     match resource {
         "contacts" => contacts::answer(state, account, action, &body),
         "companies" => companies::answer(state, account, action, &body),
+        "meetings" => meetings::answer(state, account, action, &body),
+        "users" => meetings::users(state, account, action, &body),
         "emailTracking" => mail::tracking(state, account, action, &body),
         "tasks" => mail::tasks(state, account, action, &body),
         "workTypes" if action == "list" => mail::types(state, account, &body),
+        "files" => {
+            let bearer = asked.header("authorization").strip_prefix("Bearer ");
+            let colleague = state.colleague_of(bearer).map(str::to_owned);
+            let user = colleague.unwrap_or_else(|| state.account(account).user_id.clone());
+            files::answer(state, account, &user, action, &files::Ask { body: &body, origin: &asked.origin })
+        }
+        "products" => files::others(state, account, "product", action, &body),
+        "projects" => files::others(state, account, "project", action, &body),
+        "projects-v2/projects" => files::others(state, account, "nextgenProject", action, &body),
+        "accounts" if action == "projects-v2-status" => Ok(Reply::Data(files::projects_status(state))),
         "tags" if action == "list" => lists::tags(state, account, &body),
         "customFieldDefinitions" if action == "list" => lists::definitions(state, account, &body),
         _ => Err(Refusal::missing()),

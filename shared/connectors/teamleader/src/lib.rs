@@ -1,4 +1,4 @@
-//! Teamleader Focus: contacts with their companies.
+//! Teamleader Focus: contacts with their companies, files, meetings, tracked mail.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -9,10 +9,14 @@ mod contacts;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod files;
 mod mail;
 mod map;
+mod meetings;
 mod wire;
 
 pub use config::TeamleaderConfig;
 pub use contacts::{Options, TeamleaderContacts};
+pub use files::{FileOptions, TeamleaderFiles};
 pub use mail::TeamleaderMail;
+pub use meetings::{MeetingOptions, TeamleaderMeetings};

@@ -3,20 +3,26 @@
 //! Teamleader keeps no sender, date or `Message-ID` of a tracked e-mail, and knows neither a change nor a deletion of
 //! one. So the head of a message is written into its content; what was filed is kept in our own ledger; and where a
 //! write was begun and its end is unknown, the list of that contact is looked through for our reference first.
+mod attachments;
+mod holders;
+
 use crate::api::requests::{self, Page, Sort};
-use crate::api::{Api, Call};
+use crate::api::{Answer, Api, Call};
 use crate::config::TeamleaderConfig;
 use crate::error::{self, PROVIDER};
 use crate::wire::{Data, Made, text};
 use async_trait::async_trait;
+use attachments::Attached;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::{Arc, Mutex};
-use tandem_core::mail::{Address, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
+use tandem_core::mail::{Address, Direction, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
 use tandem_core::record::RemoteId;
-use tandem_ports::error::Result;
+use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::infra::{Clock, HttpTransport};
-use tandem_ports::mail::{Entered, Filed, FiledHow, MailDesk, MailLedger, MailTask};
+use tandem_ports::mail::{AddressBook, Entered, Filed, FiledHow, Left, MailDesk, MailLedger, MailTask};
 
 /// Pages of one contact's mail, or tasks, that a look-back reads.
 const MOST_PAGES: u64 = 50;
@@ -32,9 +38,13 @@ type Row = Map<String, Value>;
 /// The mail side of one Teamleader account.
 pub struct TeamleaderMail {
     api: Api,
+    /// Adds no token: temporary addresses of files get none.
+    bare: Arc<dyn HttpTransport>,
+    clock: Arc<dyn Clock>,
     ledger: Arc<dyn MailLedger>,
-    /// Who has an address, as it was read by this run: `contacts.list` takes one address a call.
-    known: Mutex<BTreeMap<Address, Vec<Subject>>>,
+    book: Arc<dyn AddressBook>,
+    /// When this stay last took in what was changed in Teamleader.
+    caught_up: Mutex<Option<Timestamp>>,
 }
 
 /// A tracked e-mail, and where: Teamleader lists them by subject alone.
@@ -80,18 +90,36 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Whether a message's attachments become files of the record that it is filed at.
+#[derive(Clone, Copy)]
+enum Attach {
+    /// Yes.
+    Here,
+    /// They are at the first record of the message.
+    Elsewhere,
+}
+
 /// The head as lines, the text, and our reference.
-fn content(mail: &TrackedMail) -> String {
+fn content(mail: &TrackedMail, attached: &Attached) -> String {
     let envelope = &mail.envelope;
     let all = |people: &[Mailbox]| people.iter().map(Mailbox::shown).collect::<Vec<_>>().join(", ");
     let at = envelope.sent_at.map(|at| at.to_string()).unwrap_or_default();
-    let attached: Vec<&str> = mail.body.attachments.iter().map(|attached| attached.name.as_str()).collect();
+    let here = |name: &String| attached.names.contains(name) || attached.refused.contains(name);
+    let names = mail.body.attachments.iter().map(|attachment| attachment.name.clone());
+    let elsewhere: Vec<String> = names.filter(|name| !here(name)).collect();
+    let direction = match mail.direction {
+        Direction::In => "incoming",
+        Direction::Out => "outgoing",
+    };
     let lines = [
+        ("Direction", direction.to_owned()),
         ("From", all(&envelope.from)),
         ("To", all(&envelope.to)),
         ("Cc", all(&envelope.cc)),
         ("Date", at),
-        ("Attachments, only in the mailbox", attached.join(", ")),
+        ("Attachments", attached.names.join(", ")),
+        ("Attachments, at another record of this message", elsewhere.join(", ")),
+        ("Attachments, only in the mailbox", attached.refused.join(", ")),
     ];
     let line = |(name, said): &(&str, String)| format!("{name}: {}", escaped(said));
     let head: Vec<String> = lines.iter().filter(|(_, said)| !said.is_empty()).map(line).collect();
@@ -103,46 +131,61 @@ fn content(mail: &TrackedMail) -> String {
 }
 
 impl TeamleaderMail {
-    /// `transport` adds the account's access token; `ledger` is that account's.
+    /// `transport` adds the account's access token, `bare` does not; `ledger` and `book` are that account's.
     pub fn new(
         transport: Arc<dyn HttpTransport>,
+        bare: Arc<dyn HttpTransport>,
         clock: Arc<dyn Clock>,
         config: TeamleaderConfig,
-        ledger: Arc<dyn MailLedger>,
+        (ledger, book): (Arc<dyn MailLedger>, Arc<dyn AddressBook>),
     ) -> Self {
-        Self { api: Api::new(transport, clock, config.api_url), ledger, known: Mutex::default() }
+        let api = Api::new(transport, Arc::clone(&clock), config.api_url);
+        Self { api, bare, clock, ledger, book, caught_up: Mutex::default() }
+    }
+
+    async fn page(&self, call: Call) -> Result<Answer<Data<Vec<Row>>>> {
+        self.api.read(call).await
     }
 
     async fn rows(&self, call: Call) -> Result<Vec<Row>> {
-        Ok(self.api.read::<Data<Vec<Row>>>(call).await?.body.data)
+        Ok(self.page(call).await?.body.data)
     }
 
-    async fn made(&self, call: Call) -> Result<String> {
-        Ok(self.api.read::<Data<Made>>(call).await?.body.data.id)
-    }
-
-    /// Contacts and companies with this primary address: two calls, once a run.
-    async fn holders(&self, address: &Address) -> Result<Vec<Subject>> {
-        let kept = self.known.lock().expect("no code panics while it holds this lock").get(address).cloned();
-        if let Some(kept) = kept {
-            return Ok(kept);
+    /// Makes something that Teamleader itself would make twice: `key` says of what there may be one, `find` looks for what
+    /// an earlier try may have made. Of `find` and `make` what is not needed is not begun.
+    async fn made_once(
+        &self,
+        key: &str,
+        find: impl Future<Output = Result<Option<RemoteId>>> + Send,
+        make: impl Future<Output = Result<RemoteId>> + Send,
+    ) -> Result<(RemoteId, FiledHow)> {
+        let begun = match self.ledger.begin(key).await? {
+            Entered::Done(id) => return Ok((id, FiledHow::Found)),
+            Entered::UnderWay => return Err(under_way()),
+            Entered::New => false,
+            Entered::Begun => true,
+        };
+        let made = async {
+            let found = if begun { find.await.map_err(|error| (Left::Unknown, error))? } else { None };
+            if let Some(id) = found {
+                return Ok((id, FiledHow::Found));
+            }
+            make.await.map(|id| (id, FiledHow::Made)).map_err(|error| (left_by(&error), error))
+        };
+        match made.await {
+            Ok((id, how)) => {
+                self.ledger.done(key, &id).await?;
+                Ok((id, how))
+            }
+            Err((left, error)) => {
+                self.ledger.let_go(key, left).await?;
+                Err(error)
+            }
         }
-        let filter = json!({"type": "primary", "email": address.as_str()});
-        let page = Page { size: PAGE, number: 1 };
-        let contacts = self.rows(requests::contacts(requests::one("email", filter.clone()), Sort::Added, page)).await?;
-        let companies = self.rows(requests::companies_by_email(&filter, page)).await?;
-        let mut all = Vec::new();
-        for (kind, rows) in [(SubjectKind::Contact, contacts), (SubjectKind::Company, companies)] {
-            // A filter that Teamleader does not know is ignored in silence.
-            let has = rows.iter().filter(|row| has_address(row, address));
-            all.extend(has.map(|row| Subject { kind, id: RemoteId::new(text(row.get("id"))) }));
-        }
-        self.remember(address, all.clone());
-        Ok(all)
     }
 
-    fn remember(&self, address: &Address, all: Vec<Subject>) {
-        self.known.lock().expect("no code panics while it holds this lock").insert(address.clone(), all);
+    async fn made(&self, call: Call) -> Result<RemoteId> {
+        Ok(RemoteId::new(self.api.read::<Data<Made>>(call).await?.body.data.id))
     }
 
     /// The first of a list that `is_it` knows.
@@ -161,26 +204,45 @@ impl TeamleaderMail {
     }
 
     /// Files a message at one contact or company, once; whether this call made it.
-    async fn file_at(&self, mail: &TrackedMail, subject: &Subject) -> Result<(RemoteId, FiledHow)> {
+    async fn file_at(&self, mail: &TrackedMail, subject: &Subject, attach: Attach) -> Result<(RemoteId, FiledHow)> {
+        // Before the e-mail: one that is there has all that belongs to it. And before it is begun: it may take long.
+        let attached = match attach {
+            Attach::Here => self.attach(mail, subject).await?,
+            Attach::Elsewhere => Attached::default(),
+        };
         let key = format!("mail:{}:{}:{}", mail.key, kind(subject), subject.id.as_str());
-        match self.ledger.begin(&key).await? {
-            Entered::Done(id) => return Ok((id, FiledHow::Found)),
-            Entered::Begun => {
-                let ours = reference(mail.key.as_str());
-                let is_it = |row: &Row| text(row.get("content")).contains(&ours);
-                if let Some(row) = self.found(|page| requests::tracked(&whole(subject), page), is_it).await? {
-                    let place = Place { subject: subject.clone(), id: text(row.get("id")).to_owned() };
-                    self.ledger.done(&key, &place.written()).await?;
-                    return Ok((place.written(), FiledHow::Found));
-                }
+        let placed = |id: &str| Place { subject: subject.clone(), id: id.to_owned() }.written();
+        let find = async {
+            let ours = reference(mail.key.as_str());
+            let is_it = |row: &Row| text(row.get("content")).contains(&ours);
+            let row = self.found(|page| requests::tracked(&whole(subject), page), is_it).await?;
+            Ok(row.map(|row| RemoteId::new(text(row.get("id")))))
+        };
+        let make = async {
+            let content = content(mail, &attached);
+            let mut body = json!({"subject": whole(subject), "title": mail.envelope.subject, "content": content});
+            if !attached.files.is_empty() {
+                body["attachments"] = json!(attached.files);
             }
-            Entered::New => {}
+            self.made(Call { method: "emailTracking.create", body }).await
+        };
+        let (id, how) = self.made_once(&key, find, make).await?;
+        Ok((placed(id.as_str()), how))
+    }
+
+    /// Adds somebody whom nobody has by now: asked for directly, whatever is kept.
+    async fn add(&self, person: &NewPerson) -> Result<Subject> {
+        if let Some(subject) = self.asked(&person.address).await?.into_iter().next() {
+            return Ok(subject);
         }
-        let body = json!({"subject": whole(subject), "title": mail.envelope.subject, "content": content(mail)});
-        let id = self.made(Call { method: "emailTracking.create", body }).await?;
-        let place = Place { subject: subject.clone(), id };
-        self.ledger.done(&key, &place.written()).await?;
-        Ok((place.written(), FiledHow::Made))
+        let body = json!({
+            "first_name": person.first_name, "last_name": person.last_name,
+            "emails": [{"type": "primary", "email": person.address.as_str()}],
+        });
+        let id = self.made(Call { method: "contacts.add", body }).await?;
+        let subject = Subject { kind: SubjectKind::Contact, id };
+        self.book.keep(&person.address, std::slice::from_ref(&subject)).await?;
+        Ok(subject)
     }
 
     /// The kind of work a task is of: mandatory, and the account's own. The first there is.
@@ -192,9 +254,14 @@ impl TeamleaderMail {
     }
 }
 
-fn has_address(row: &Row, address: &Address) -> bool {
-    let emails = row.get("emails").and_then(Value::as_array).into_iter().flatten();
-    emails.into_iter().any(|entry| text(entry.get("email")).eq_ignore_ascii_case(address.as_str()))
+/// What a refused or unanswered create left behind.
+fn left_by(error: &ConnectorError) -> Left {
+    if error.kind == ErrorKind::Retryable { Left::Unknown } else { Left::Nothing }
+}
+
+fn under_way() -> ConnectorError {
+    let detail = "another mailbox of this account is writing this at the moment";
+    ConnectorError::new(PROVIDER, "mail.ledger", ErrorKind::Retryable, detail)
 }
 
 fn name_of(row: &Row) -> String {
@@ -210,30 +277,18 @@ impl MailDesk for TeamleaderMail {
     }
 
     async fn known(&self, addresses: &[Address]) -> Result<BTreeMap<Address, Vec<Subject>>> {
-        let mut known = BTreeMap::new();
-        for address in addresses {
-            let holders = self.holders(address).await?;
-            if !holders.is_empty() {
-                known.insert(address.clone(), holders);
-            }
-        }
-        Ok(known)
+        self.holders(addresses).await
     }
 
-    /// Looked for first, and without what this run has kept: an earlier try may have made the contact.
+    /// Of several who add one address at the same time, one looks and adds; the others find the contact then.
     async fn add_person(&self, person: &NewPerson) -> Result<Subject> {
-        self.known.lock().expect("no code panics while it holds this lock").remove(&person.address);
-        if let Some(subject) = self.holders(&person.address).await?.into_iter().next() {
-            return Ok(subject);
+        let key = format!("person:{}", person.address.as_str());
+        if self.ledger.begin(&key).await? == Entered::UnderWay {
+            return Err(under_way());
         }
-        let body = json!({
-            "first_name": person.first_name, "last_name": person.last_name,
-            "emails": [{"type": "primary", "email": person.address.as_str()}],
-        });
-        let id = self.made(Call { method: "contacts.add", body }).await?;
-        let subject = Subject { kind: SubjectKind::Contact, id: RemoteId::new(id) };
-        self.remember(&person.address, vec![subject.clone()]);
-        Ok(subject)
+        let added = self.add(person).await;
+        self.ledger.let_go(&key, added.as_ref().err().map_or(Left::Nothing, left_by)).await?;
+        added
     }
 
     async fn names(&self, subjects: &[Subject]) -> Result<Vec<Option<String>>> {
@@ -257,8 +312,15 @@ impl MailDesk for TeamleaderMail {
     /// At each contact and company one tracked e-mail, as Teamleader has it; the id is that of the first.
     async fn file(&self, mail: &TrackedMail) -> Result<Filed> {
         let mut filed: Option<Filed> = None;
-        for subject in &mail.at {
-            let (id, how) = self.file_at(mail, subject).await?;
+        for (number, subject) in mail.at.iter().enumerate() {
+            // A tracked e-mail takes files of its own record alone.
+            let attach = if number == 0 { Attach::Here } else { Attach::Elsewhere };
+            let at = self.file_at(mail, subject, attach).await;
+            if at.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
+                // Deleted in Teamleader, which does not tell it: asked for afresh next time.
+                self.book.forget(std::slice::from_ref(subject)).await?;
+            }
+            let (id, how) = at?;
             let filed = filed.get_or_insert(Filed { id, how });
             if how == FiledHow::Made {
                 filed.how = FiledHow::Made;
@@ -271,26 +333,20 @@ impl MailDesk for TeamleaderMail {
         const OPERATION: &str = "tasks.create";
         let place = Place::read(email).ok_or_else(|| error::refused(OPERATION, "the e-mail is not known"))?;
         let (key, ours) = (format!("task:{}", email.as_str()), reference(&place.id.replace('-', "")));
-        match self.ledger.begin(&key).await? {
-            Entered::Done(id) => return Ok(id),
-            Entered::Begun => {
-                let is_it = |row: &Row| text(row.get("description")).contains(&ours);
-                if let Some(row) = self.found(|page| requests::tasks_of(&whole(&place.subject), page), is_it).await? {
-                    let id = RemoteId::new(text(row.get("id")));
-                    self.ledger.done(&key, &id).await?;
-                    return Ok(id);
-                }
-            }
-            Entered::New => {}
-        }
+        let find = async {
+            let is_it = |row: &Row| text(row.get("description")).contains(&ours);
+            let row = self.found(|page| requests::tasks_of(&whole(&place.subject), &ours, page), is_it).await?;
+            Ok(row.map(|row| RemoteId::new(text(row.get("id")))))
+        };
         let title = if task.title.is_empty() { "E-mail without a subject" } else { &task.title };
-        let body = json!({
-            "title": title, "description": format!("{}\n{ours}", task.link), "due_on": task.due_on.to_string(),
-            "work_type_id": self.work_type().await?, "customer": whole(&place.subject),
-        });
-        let id = RemoteId::new(self.made(Call { method: OPERATION, body }).await?);
-        self.ledger.done(&key, &id).await?;
-        Ok(id)
+        let make = async {
+            let body = json!({
+                "title": title, "description": format!("{}\n{ours}", task.link), "due_on": task.due_on.to_string(),
+                "work_type_id": self.work_type().await?, "customer": whole(&place.subject),
+            });
+            self.made(Call { method: OPERATION, body }).await
+        };
+        Ok(self.made_once(&key, find, make).await?.0)
     }
 
     /// Teamleader's API has no deletion of a tracked e-mail: a person must take it out.

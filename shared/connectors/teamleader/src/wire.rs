@@ -1,4 +1,5 @@
 //! Teamleader's wire form: contacts stay the JSON that came, as a write must give back what the canonical form cannot say.
+use crate::api::files::{FileSubject, NewFile};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -115,6 +116,37 @@ impl Held {
     }
 }
 
+/// A temporary address.
+#[derive(Deserialize)]
+pub(crate) struct Located {
+    pub(crate) location: String,
+    pub(crate) expires_at: String,
+}
+
+/// A file as `files.list` and `files.info` show it.
+#[derive(Clone, Deserialize)]
+pub(crate) struct StoredFile {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) subject: Option<FileSubject>,
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) size: u64,
+    #[serde(default)]
+    pub(crate) updated_at: String,
+    #[serde(default)]
+    pub(crate) folder: String,
+}
+
+impl StoredFile {
+    /// Whether it has the name, size and folder of an upload.
+    pub(crate) fn is(&self, file: &NewFile<'_>) -> bool {
+        let inside = file.folder.is_none_or(|folder| self.folder == folder);
+        self.name == file.name && self.size == file.size && inside
+    }
+}
+
 /// The text of a value; nothing where it is none.
 pub(crate) fn text(value: Option<&Value>) -> &str {
     value.and_then(Value::as_str).unwrap_or_default()
@@ -134,6 +166,11 @@ pub(crate) fn time(raw: &str) -> Option<Timestamp> {
 /// One spelling of a time for comparing, in seconds UTC, as lists and records must give the same version.
 pub(crate) fn stamp(raw: &str) -> String {
     time(raw).map_or_else(|| raw.to_owned(), |time| time.to_string())
+}
+
+/// A time without its fraction of a second, as Teamleader counts.
+pub(crate) fn whole_second(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 /// A time of ours as Teamleader writes it.

@@ -1,33 +1,20 @@
 //! Every method, body key, filter and sort field that the connector sends is in Teamleader's own list (`facts/api.json`).
-use async_trait::async_trait;
+mod facts;
+
 use bytes::Bytes;
-use http::{Request, Response};
+use facts::Recorder;
+use http::Request;
 use serde_json::{Map, Value as Json, json};
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use tandem_core::contact::{Address, Carry, Contact, Labelled, field};
 use tandem_core::normalise::Region;
 use tandem_core::record::{ContainerId, Marker, Scope};
 use tandem_ports::connector::{Connector, Deletion, Draft, Fetched, Next, Patch};
-use tandem_ports::infra::{HttpTransport, TransportError};
 use tandem_teamleader::fake::{Edit, FakeTeamleader};
 use tandem_teamleader::{Options, TeamleaderConfig, TeamleaderContacts};
 use tandem_testkit::clock::ManualClock;
 
 const ACCOUNT: &str = "jan@example.com";
-
-struct Recorder {
-    inner: Arc<dyn HttpTransport>,
-    seen: Mutex<Vec<Request<Bytes>>>,
-}
-
-#[async_trait]
-impl HttpTransport for Recorder {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        self.seen.lock().expect("not poisoned").push(request.clone());
-        self.inner.send(request).await
-    }
-}
 
 fn object(value: Json) -> Map<String, Json> {
     value.as_object().cloned().expect("an object")
@@ -109,37 +96,9 @@ async fn everything_asked() -> Vec<Request<Bytes>> {
     std::mem::take(&mut *recorder.seen.lock().expect("not poisoned"))
 }
 
-/// Checks a value against `{"key": shape}` (an object), `[shape]` (a list), `["a", "b"]` under `"enum"`, or `"any"`.
-fn check(shape: &Json, value: &Json, at: &str) {
-    match (shape, value) {
-        (Json::Object(shape), _) if shape.contains_key("enum") => {
-            let known = shape["enum"].as_array().expect("a list");
-            assert!(known.contains(value), "{at} may not be {value}");
-        }
-        (Json::Object(shape), Json::Object(members)) => {
-            for (name, member) in members {
-                let at = format!("{at}.{name}");
-                check(shape.get(name).unwrap_or_else(|| panic!("{at} is not in the specification")), member, &at);
-            }
-        }
-        (Json::Array(shape), Json::Array(items)) => items.iter().for_each(|item| check(&shape[0], item, at)),
-        (Json::String(_), _) | (_, Json::Null) => {}
-        _ => panic!("{at} has another shape: {value}"),
-    }
-}
-
 #[tokio::test]
 async fn whatever_we_ask_is_in_teamleaders_own_list() {
-    let facts: Json = serde_json::from_str(include_str!("../facts/api.json")).expect("a committed file");
-    let mut methods = BTreeSet::new();
-    for request in everything_asked().await {
-        assert_eq!(request.method(), "POST");
-        let method = request.uri().path().trim_start_matches('/').to_owned();
-        let shape = facts.get(&method).unwrap_or_else(|| panic!("there is no {method}"));
-        let body: Json = serde_json::from_slice(request.body()).expect("JSON");
-        check(shape, &body, &method);
-        methods.insert(method);
-    }
+    let methods = facts::in_the_list(&everything_asked().await);
     let wanted = [
         "companies.add",
         "companies.list",

@@ -89,6 +89,10 @@ impl Planner<'_> {
     pub(super) fn fresh(&mut self, row: &FileRow, side: Side) {
         let to = side.other();
         let Some(copy) = row.copy(side) else { return };
+        if row.base.is_none() && self.held(side, copy.parent.as_ref()).replaced.contains(&copy.name) {
+            // It may be what an interrupted replacement made: that one goes first, and takes it.
+            return;
+        }
         if let Some(gone) = self.taken_place(row, side, copy) {
             return self.step(row, Act::Readopt { gone, side }, Why::Paired, true);
         }

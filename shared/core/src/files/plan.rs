@@ -163,6 +163,8 @@ pub(super) struct Held {
     pub unpaired: HashMap<String, Vec<RowKey>>,
     /// Entries whose other copy is gone, by the name that it had.
     pub bereft: HashMap<String, RowKey>,
+    /// Names of files that are being replaced where new bytes are a new file: what has come up beside one may be that file.
+    pub replaced: HashSet<String>,
 }
 
 impl Planner<'_> {
@@ -282,6 +284,9 @@ impl Planner<'_> {
         for row in self.world.tree.children(side, folder) {
             let Some(copy) = row.copy(side) else { continue };
             *held.names.entry(self.key(side, &copy.name)).or_insert(0) += 1;
+            if row.making.as_ref().is_some_and(|making| making.side == side) {
+                held.replaced.insert(copy.name.clone());
+            }
             if row.copy(side.other()).is_some() {
                 continue;
             }
@@ -379,7 +384,14 @@ impl Planner<'_> {
         }
         let (here, there) = (edited(left, base, Side::Left), edited(right, base, Side::Right));
         let same = || left.hashes().zip(right.hashes()).and_then(|(one, other)| one.same(other));
+        let alike = left.size().is_some() && left.size() == right.size();
         match (here, there) {
+            (true, true) if same().is_none() && alike => {
+                if !self.is_refused(row) {
+                    self.step(row, Act::Compare, Why::Changed, true);
+                }
+                return;
+            }
             (true, true) if same() != Some(true) => return self.conflict(row, left, right, Some(base)),
             (true, false) if self.write_over(row, Side::Right, left) => return,
             (false, true) if self.write_over(row, Side::Left, right) => return,
@@ -390,7 +402,8 @@ impl Planner<'_> {
         }
         let excluded = self.plan.excluded.contains_key(&row.key);
         let one_sided = here != there;
-        if !excluded && !one_sided && base_of(row).is_some_and(|now| settled_differs(&now, base)) {
+        let differs = || row.making.is_some() || base_of(row).is_some_and(|now| settled_differs(&now, base));
+        if !excluded && !one_sided && differs() {
             self.step(row, Act::Settle, Why::Changed, true);
         }
     }

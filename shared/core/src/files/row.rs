@@ -50,6 +50,13 @@ pub struct Copy {
     /// The listing in which what is in it was read (folders).
     #[serde(default)]
     pub listed: u64,
+    /// Readings of its record, one after the other, that did not show it (sides without a feed of their files).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub missed: u32,
+}
+
+fn is_none(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Names are personal data: `Debug` shows ids.
@@ -184,6 +191,17 @@ impl fmt::Debug for Transfer {
     }
 }
 
+/// Bytes that are being read to be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Whose copy.
+    pub side: Side,
+    /// The bytes that are read: other ones mean beginning again.
+    pub content: Version,
+    /// The hashes over what was read so far.
+    pub digests: DigestState,
+}
+
 /// What is known of one file or folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRow {
@@ -219,6 +237,9 @@ pub struct FileRow {
     /// A large file on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
+    /// Its bytes are being read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// When both sides last agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
@@ -239,6 +260,7 @@ impl FileRow {
             held: false,
             making: None,
             transfer: None,
+            reading: None,
             synced_at: None,
         }
     }

@@ -249,6 +249,7 @@ impl Tree {
                 access: seen.access.clone(),
                 seen: generation,
                 listed: before.filter(|before| before.id == seen.id).map_or(0, |before| before.listed),
+                missed: 0,
             };
             keep_hashes(&mut copy, before);
             *row.slot(side) = Some(copy);
@@ -285,6 +286,7 @@ impl Tree {
             access: seen.access.clone(),
             seen: generation,
             listed: generation,
+            missed: 0,
         };
         self.change(key, |row| *row.slot(side) = Some(copy));
     }
@@ -346,6 +348,7 @@ impl Tree {
                 access: Access::Read { reason },
                 seen: ALWAYS,
                 listed: ALWAYS,
+                missed: 0,
             };
             self.change(&key, |row| row.left = Some(copy));
         }
@@ -375,6 +378,59 @@ impl Tree {
         let Some(key) = self.by_id(side, id).map(|row| row.key.clone()) else { return };
         let reason = Reason::new("not_selected", "It is no longer among the records that this sync is set to.");
         self.change(&key, |row| row.let_go = Some(reason));
+    }
+
+    /// What is in a record (or folder) cannot be read, and so cannot be written: nothing else follows.
+    pub fn unreadable(&mut self, side: Side, id: &RemoteId, reason: &str) {
+        let Some(key) = self.by_id(side, id).map(|row| row.key.clone()) else { return };
+        self.bar(&key, side, reason);
+    }
+
+    /// Nothing is written into a record (or folder) until its side is seen again and says that it may be.
+    pub fn bar(&mut self, key: &RowKey, side: Side, reason: &str) {
+        self.change(key, |row| {
+            if let Some(copy) = row.slot(side) {
+                copy.access = Access::Read { reason: reason.to_owned() };
+            }
+        });
+    }
+
+    /// Files within a record that a reading of all of it did not show, while `shown` it did. One that is missed for the
+    /// first time is only noted, unless another one of its name has come to its place; the others are answered.
+    pub fn missed(&mut self, side: Side, record: &RowKey, shown: &BTreeSet<RowKey>) -> Vec<RowKey> {
+        let is_file = |row: &FileRow| row.copy(side).is_some_and(|copy| !copy.is_folder());
+        let absent = |key: &RowKey| !shown.contains(key) && self.rows.get(key).is_some_and(is_file);
+        let absent: Vec<RowKey> = self.below(side, record).into_iter().skip(1).filter(absent).collect();
+        let mut again = Vec::new();
+        for key in absent {
+            let row = &self.rows[&key];
+            let Some(copy) = row.copy(side) else { continue };
+            let namesake =
+                |other: &FileRow| other.base.is_none() && other.copy(side).is_some_and(|other| other.name == copy.name);
+            let replaced = self.children(side, copy.parent.as_ref()).any(|other| other.key != key && namesake(other));
+            if replaced || copy.missed > 0 || row.base.is_none() {
+                again.push(key);
+            } else {
+                self.change(&key, |row| {
+                    if let Some(copy) = row.slot(side) {
+                        copy.missed += 1;
+                    }
+                });
+            }
+        }
+        again
+    }
+
+    /// The row of the record that a row's copy is in; its own, where it is one.
+    pub fn record_of(&self, side: Side, row: &RowKey) -> Option<RowKey> {
+        let mut at = self.rows.get(row)?;
+        for _ in 0..64 {
+            if at.role == Role::Record {
+                return Some(at.key.clone());
+            }
+            at = self.parent(side, at)?;
+        }
+        None
     }
 
     /// A row and everything within it on a side, from the top.

@@ -424,9 +424,22 @@ impl Files<'_> {
                         self.look_again(side, std::slice::from_ref(key), generation).await?;
                     }
                 }
-                // What stands in its way may be something that the feed has not told yet.
+                // What stands in its way may be something that the side has not told yet.
+                if self.is_polled(side) {
+                    let record = self.tree().record_of(side, key);
+                    return self.read_records(side, record.as_slice(), progress).await;
+                }
                 progress.checkpoint.side_mut(side).caught_up = false;
                 self.catch_up(side, progress).await
+            }
+            // A side that tells no rights says here that one is missing, for all of the record.
+            ErrorKind::Forbidden if self.is_polled(side) => {
+                let record = self.tree().record_of(side, key).or_else(|| self.tree().record_of(side.other(), key));
+                match record.filter(|record| record != key) {
+                    Some(record) => self.tree_mut().bar(&record, side, &error.detail),
+                    None => self.fail(key, side, error, progress),
+                }
+                Ok(())
             }
             ErrorKind::Permanent | ErrorKind::Forbidden => {
                 self.fail(key, side, error, progress);

@@ -3,8 +3,10 @@
 //! What was observed is durable in the rows before a feed's cursor moves on, so a crash loses no change; what was written is
 //! durable before it counts. The tree is held in memory, about 500 bytes an entry: 200,000 entries fit in a worker of 256 MB.
 mod carry;
+mod compare;
 mod note;
 mod observe;
+mod poll;
 mod send;
 mod stream;
 mod view;
@@ -43,6 +45,8 @@ pub(crate) struct Files<'a> {
     listed: HashMap<RowKey, RowState>,
     /// The copies that the plan under way was made of.
     planned: HashMap<RowKey, (Option<Version>, Option<Version>)>,
+    /// Records that the feed of a polled side told in this job.
+    told: HashSet<RemoteId>,
     /// Conflicts met by a row in this job.
     met: HashMap<RowKey, u32>,
     /// Rows whose plan does not come to rest: left alone in this job.
@@ -154,6 +158,7 @@ impl<'a> Files<'a> {
             tree: None,
             listed: HashMap::new(),
             planned: HashMap::new(),
+            told: HashSet::new(),
             met: HashMap::new(),
             unsettled: HashSet::new(),
             root: NewRoot { name: rules.root, mark: root_mark(crm) },

@@ -8,7 +8,7 @@ use tandem_core::files::row::Role;
 use tandem_core::record::{RowKey, Side};
 use tandem_ports::connector::Cursor;
 use tandem_ports::error::{ConnectorError, ErrorKind};
-use tandem_ports::files::{EntryRef, FileChange, FileNext, FilePage, FolderRef, Listing, Name};
+use tandem_ports::files::{EntryRef, FileChange, FileNext, FolderRef, Listing, Name};
 use tandem_store::checkpoint::{Purpose, Stage};
 
 /// Two quick repeats of a read that did not answer.
@@ -64,21 +64,24 @@ impl Files<'_> {
             let generation = &mut progress.checkpoint.side_mut(side).generation;
             *generation = (*generation).max(1);
         }
-        if told {
+        let polled = self.is_polled(side);
+        if told || polled {
             self.load(progress).await?;
-            self.take_in(side, &page, progress).await?;
+            self.take_in(side, &page.changes, progress).await?;
         }
-        let every_run = port.capabilities().listing == Listing::FoldersEveryRun;
-        let unlisted = (told || progress.checkpoint.files.unfinished) && port.capabilities().listing != Listing::Feed;
+        if polled {
+            self.poll(side, &page, progress).await?;
+        }
+        let by_folders = port.capabilities().listing == Listing::Folders;
+        let unlisted = (told || progress.checkpoint.files.unfinished) && by_folders;
         let mine = progress.checkpoint.side_mut(side);
         let (moved, rest) = match page.next {
+            FileNext::CaughtUp(cursor) if polled => (Stage::Following { cursor }, true),
+            FileNext::Paused(cursor) => (Stage::Following { cursor }, true),
+            FileNext::More(cursor) if polled => (Stage::Following { cursor }, false),
             FileNext::More(cursor) if listing => (Stage::Listing { page: Some(cursor) }, false),
             FileNext::More(cursor) => (Stage::Following { cursor }, false),
             FileNext::CaughtUp(then) if listing => (Stage::Sweeping { after: None, then }, false),
-            FileNext::CaughtUp(then) if every_run => {
-                mine.generation += 1;
-                (Stage::Sweeping { after: None, then }, false)
-            }
             FileNext::CaughtUp(cursor) => (Stage::Following { cursor }, true),
         };
         let same = mine.stage == moved;
@@ -95,22 +98,27 @@ impl Files<'_> {
         }
         progress.checkpoint.side_mut(side).caught_up = rest;
         if told || !same {
-            progress.checkpoint.files.unfinished |= told || listing || every_run;
+            progress.checkpoint.files.unfinished |= told || listing;
             self.keep(progress).await?;
         }
         Ok(())
     }
 
-    async fn take_in(&mut self, side: Side, page: &FilePage, progress: &mut Progress<'_>) -> Result<(), Stop> {
+    pub(super) async fn take_in(
+        &mut self,
+        side: Side,
+        changes: &[FileChange],
+        progress: &mut Progress<'_>,
+    ) -> Result<(), Stop> {
         let generation = progress.checkpoint.side(side).generation;
         if let Some(run) = progress.checkpoint.run.as_mut() {
-            let count = page.changes.len() as u64;
+            let count = changes.len() as u64;
             run.counts.side(side).read += count;
             run.progress.done += count;
             run.progress.total = run.progress.total.max(run.progress.done);
         }
         let root = self.tree().root(side).clone();
-        for change in &page.changes {
+        for change in changes {
             match change {
                 FileChange::Upsert(entry) if entry.id == root => {}
                 FileChange::Upsert(entry) => {

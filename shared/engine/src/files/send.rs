@@ -86,6 +86,12 @@ impl Files<'_> {
         })
     }
 
+    /// Whether a new entry comes of it, which a lost answer must not make twice: new files, and new bytes where those are a
+    /// new file.
+    pub fn makes(&self, one: &Sending) -> bool {
+        one.new.is_some() || !self.can(one.to).replace_keeps_id
+    }
+
     fn source(&self, one: &Sending) -> Option<&Copy> {
         self.tree().row(one.key())?.copy(one.from())
     }
@@ -126,8 +132,8 @@ impl Files<'_> {
 
     async fn send_small(&mut self, to: Side, batch: Vec<Sending>, progress: &mut Progress<'_>) -> Result<(), Stop> {
         self.in_time(progress).await?;
-        let new: Vec<RowKey> = batch.iter().filter(|one| one.new.is_some()).map(|one| one.key().clone()).collect();
-        let intents = self.intend(to, &new).await?;
+        let making: Vec<RowKey> = batch.iter().filter(|one| self.makes(one)).map(|one| one.key().clone()).collect();
+        let intents = self.intend(to, &making).await?;
         let loaded = self.read_small(to.other(), &batch).await;
         let (mut files, mut sent) = (Vec::new(), Vec::new());
         for (one, loaded) in batch.into_iter().zip(loaded) {
@@ -197,9 +203,9 @@ impl Files<'_> {
             Err(error) => return self.refused(one.key(), one.from(), &error, progress).await,
         };
         let whole = Digests::of(&bytes);
-        let intent = match one.new {
-            Some(_) => self.intend(one.to, std::slice::from_ref(one.key())).await?.remove(one.key()),
-            None => None,
+        let intent = match self.makes(one) {
+            true => self.intend(one.to, std::slice::from_ref(one.key())).await?.remove(one.key()),
+            false => None,
         };
         let size = bytes.len() as u64;
         let Some(upload) = self.upload(one, intent.unwrap_or((None, Attempt::First)), (size, whole.clone())) else {

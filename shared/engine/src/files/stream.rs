@@ -4,7 +4,6 @@ use super::send::{Sending, broken};
 use crate::session::{Progress, Stop, stop_for};
 use bytes::Bytes;
 use futures::future::try_join_all;
-use tandem_core::files::entry::EntryKind;
 use tandem_core::files::hash::Digests;
 use tandem_core::files::row::Transfer;
 use tandem_core::record::{RowKey, Side, Version};
@@ -122,9 +121,9 @@ impl Files<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<Option<(Flow, Option<Box<Stored>>)>, Stop> {
         let key = &one.step.row;
-        let intent = match one.new {
-            Some(_) => self.intend(one.to, std::slice::from_ref(key)).await?.remove(key),
-            None => None,
+        let intent = match self.makes(one) {
+            true => self.intend(one.to, std::slice::from_ref(key)).await?.remove(key),
+            false => None,
         };
         let hashes = self.tree().row(key).and_then(|row| row.copy(one.from())?.hashes().cloned()).unwrap_or_default();
         let intent = intent.unwrap_or((None, Attempt::First));
@@ -296,36 +295,6 @@ impl Files<'_> {
         if let Err(error) = self.side(to).abandon(session).await {
             tracing::warn!(error = %error, "an upload was not given up; it ends by itself");
         }
-    }
-
-    /// Nobody has said whether both copies have the same bytes: they are read and hashed.
-    pub async fn compare(&mut self, key: &RowKey, progress: &mut Progress<'_>) -> Result<(), Stop> {
-        for side in [Side::Left, Side::Right] {
-            let Some(copy) = self.tree().row(key).and_then(|row| row.copy(side)).cloned() else { return Ok(()) };
-            let (Some(entry), Some(size), Some(content)) =
-                (self.reference(side, key), copy.size(), copy.content().cloned())
-            else {
-                return Ok(());
-            };
-            let mut digests = Digests::default();
-            while digests.len() < size {
-                self.in_time(progress).await?;
-                let at = digests.len();
-                let port = self.side(side);
-                match port.read(&entry, &content, at..(at + CHUNK).min(size)).await {
-                    Ok(bytes) => digests.update(&bytes),
-                    Err(error) => return self.refused(key, side, &error, progress).await,
-                }
-            }
-            let whole = digests.hashes();
-            self.tree_mut().change(key, |row| {
-                let copy = if side == Side::Left { &mut row.left } else { &mut row.right };
-                if let Some(EntryKind::File { hashes, .. }) = copy.as_mut().map(|copy| &mut copy.kind) {
-                    hashes.learn(&whole);
-                }
-            });
-        }
-        Ok(())
     }
 }
 

@@ -73,7 +73,12 @@ impl Engine {
             let ask = Opening { sync: &sync.id, connection, profile, settings: &settings, side, container: None };
             let port = self.connectors.open_files(ask).await.map_err(|error| crate::desk::refused(side, &error))?;
             let choices = port.choices().await.map_err(|error| crate::desk::refused(side, &error))?;
-            all.extend(choices.into_iter().map(|(setting, some)| (setting.to_owned(), json!(some))));
+            let permitted = profile.files.map(|rules| rules.modules).unwrap_or_default();
+            for (setting, mut some) in choices {
+                // A CRM may keep files at more than the product does.
+                some.retain(|choice| setting != "modules" || permitted.contains(&choice.id.as_str()));
+                all.insert(setting.to_owned(), json!(some));
+            }
         }
         Ok(all)
     }

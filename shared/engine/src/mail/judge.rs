@@ -17,6 +17,9 @@ use tandem_ports::mail::{FiledHow, MailHead, MailTask};
 use tandem_store::link::{Row, RowChange, RowState};
 use tandem_store::sync::Sync;
 
+/// What stands in the CRM instead of a text that is not kept.
+const TOO_LARGE: &str = "The text of this mail is too large, or is none that can be read. It is in the mailbox:";
+
 /// Whether a person has said yes to adding strangers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Consent {
@@ -29,7 +32,7 @@ pub(super) enum Consent {
 /// What happens to messages that were judged by these rules already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
-    /// They are passed over, unread: a listing shows them again and again.
+    /// They are passed over, unread: a listing or a page of the feed that is begun anew shows them again.
     Skip,
     /// They are judged again: something happened to them.
     Again,
@@ -58,20 +61,22 @@ struct Batch {
 
 impl Round<'_, '_> {
     /// Judges messages, batch by batch; each batch is durable before the next begins.
-    pub(super) async fn judge(&mut self, ids: &[RemoteId], consent: Consent, known: Known) -> Result<(), Stop> {
+    pub(super) async fn judge(&mut self, looks: &[(RemoteId, Known)], consent: Consent) -> Result<(), Stop> {
         let size = self.ports.source.head_batch().max(1);
-        for some in ids.chunks(size) {
+        for some in looks.chunks(size) {
             if self.progress.budget.spent() {
                 return Err(Stop::OutOfBudget);
             }
-            let rows = self.engine.store.rows_by_id(&self.sync.id, Side::Right, some).await?;
+            let ids: Vec<RemoteId> = some.iter().map(|(id, _)| id.clone()).collect();
+            let rows = self.engine.store.rows_by_id(&self.sync.id, Side::Right, &ids).await?;
             let rows: HashMap<RemoteId, Row> =
-                some.iter().cloned().zip(rows).filter_map(|(id, row)| Some((id, row?))).collect();
-            let judged = |id: &&RemoteId| {
+                ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, row?))).collect();
+            let judged = |id: &RemoteId| {
                 let row = rows.get(id).filter(|row| row.state != RowState::Failing);
                 row.and_then(|row| row.right_version.as_ref()).is_some_and(|version| version.as_str() == self.digest)
             };
-            let fresh: Vec<RemoteId> = some.iter().filter(|id| known == Known::Again || !judged(id)).cloned().collect();
+            let due = |(id, known): &&(RemoteId, Known)| *known == Known::Again || !judged(id);
+            let fresh: Vec<RemoteId> = some.iter().filter(due).map(|(id, _)| id.clone()).collect();
             if let Some(run) = self.progress.checkpoint.run.as_mut() {
                 run.progress.done += u64::try_from(some.len() - fresh.len()).unwrap_or(0);
             }
@@ -110,6 +115,7 @@ impl Round<'_, '_> {
                 Screened::Look(look) => looks.push((head, envelope, look)),
             }
         }
+        self.keep_met_asks().await?;
         let addresses: BTreeSet<Address> = looks.iter().flat_map(|(_, _, look)| look.addresses(self.rules)).collect();
         let addresses: Vec<Address> = addresses.into_iter().collect();
         let mut known = BTreeMap::new();
@@ -178,6 +184,9 @@ impl Round<'_, '_> {
         };
         if self.rules.attachments == Attachments::LeftOut {
             body.attachments.clear();
+        }
+        if body.left_out.contains(&LeftOut::Everything) {
+            body.text = format!("{TOO_LARGE}\n{}", self.ports.source.link(id));
         }
         let mut at = filing.at;
         for person in &filing.add {

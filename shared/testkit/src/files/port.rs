@@ -170,7 +170,8 @@ impl FileSide for MemoryFiles {
                 .collect();
             let more = all.len() > skip + self.character.page;
             let next = more.then(|| Cursor((skip + self.character.page).to_string()));
-            ChildrenPage { entries: all.into_iter().skip(skip).take(self.character.page).collect(), next }
+            let entries = all.into_iter().skip(skip).take(self.character.page).collect();
+            ChildrenPage { entries, unreadable: Vec::new(), next }
         });
         self.leave("children", verdict, page)
     }
@@ -183,6 +184,10 @@ impl FileSide for MemoryFiles {
     }
 
     async fn read(&self, entry: &EntryRef, content: &Version, range: Range<u64>) -> Result<Bytes> {
+        let takes = self.as_person(|state| state.read_takes);
+        if !takes.is_zero() {
+            self.clock.sleep(takes).await;
+        }
         let verdict = self.enter("read")?;
         assert!(range.end - range.start <= CHUNK, "too much at once");
         let bytes = self.as_person(|state| {

@@ -164,6 +164,8 @@ pub struct State {
     pub received: u64,
     /// How long an append takes.
     pub append_takes: std::time::Duration,
+    /// How long a read takes.
+    pub read_takes: std::time::Duration,
     /// What arrives is not what was sent, as long as this is set.
     pub garbles: bool,
 }
@@ -181,6 +183,7 @@ impl State {
             root_gone: false,
             received: 0,
             append_takes: std::time::Duration::ZERO,
+            read_takes: std::time::Duration::ZERO,
             garbles: false,
         }
     }

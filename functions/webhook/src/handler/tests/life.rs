@@ -5,6 +5,7 @@ use serde_json::json;
 use std::time::Duration;
 use tandem_core::record::SyncId;
 use tandem_engine::PushView;
+use tandem_google::fake::Fault;
 use tandem_store::channel::{ChannelState, PushState};
 
 const DAY: u64 = 86_400;
@@ -229,6 +230,28 @@ async fn a_mailbox_is_watched_again_every_day_and_left_alone_only_when_nobody_li
     world.store.turn_away("gmail", super::ACCOUNT, &other).await.unwrap();
     world.engine.stop_push(&world.sync().await).await.unwrap();
     assert_eq!(world.google_calls("/users/me/stop"), 1);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_does_not_tell_any_more_is_said_on_the_page_and_the_schedule_covers() {
+    let world = World::begins("teamleader-gmail", json!({"track": "all_known"})).await;
+    world.run().await;
+    assert_eq!(world.push().await.unwrap().state, PushState::On);
+    // It cannot be renewed, and at last it ends; the schedule finds what came.
+    for (days, state) in [(6, PushState::On), (1, PushState::Lapsed)] {
+        world.clock.advance(Duration::from_secs(days * DAY));
+        world.google.mail_arrives("jan@example.com", b"From: a@b.example\r\n\r\nx\r\n", &["INBOX"]);
+        world.google.inject(&[Fault::Forbidden]);
+        assert_eq!(world.run().await.counts.remote.read, 1);
+        assert_eq!(world.push().await.unwrap().state, state);
+    }
+    let push = world.push().await.unwrap();
+    let reason = push.reason.unwrap();
+    assert!(reason.starts_with("Gmail does not notify us: ") && reason.contains("schedule"), "{reason}");
+    world.clock.advance(Duration::from_secs(6 * 3_600));
+    world.run().await;
+    let push = world.push().await.unwrap();
+    assert_eq!((push.state, push.reason), (PushState::On, None));
 }
 
 #[tokio::test]

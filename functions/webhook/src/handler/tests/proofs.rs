@@ -170,6 +170,20 @@ async fn a_mail_push_is_believed_by_its_id_token_and_by_nothing_in_its_body() {
 }
 
 #[tokio::test]
+async fn a_mail_push_is_believed_across_a_change_of_googles_keys() {
+    let world = World::begins("teamleader-gmail", json!({})).await;
+    world.run().await;
+    world.google.mail_arrives("jan@example.com", b"From: a@b.example\r\n\r\nx\r\n", &["INBOX"]);
+    let letter = world.mail_letter("1");
+    for _ in 0..3 {
+        let bearer = format!("Bearer {}", world.google.id_token(AUDIENCE, PUSHER));
+        assert_eq!(world.send(&letter.with("authorization", Some(&bearer))).await, 200);
+        world.google.rotate_keys();
+        world.clock.advance(std::time::Duration::from_secs(120));
+    }
+}
+
+#[tokio::test]
 async fn a_proved_mail_push_that_is_about_nothing_of_ours_is_acknowledged() {
     let world = World::begins("teamleader-gmail", json!({})).await;
     world.run().await;

@@ -1,7 +1,7 @@
 //! Writing: as many appointments as fit, one transaction at a time.
 use super::{BuiltinCalendar, version};
 use crate::appointment::{self, UNTITLED};
-use crate::batch::{LOOK_AHEAD, Plan, by_id};
+use crate::batch::{Answers, Decision, LOOK_AHEAD, Plan, by_id, change_some};
 use crate::error::CrmError;
 use crate::ledger::{Edit, Tries};
 use crate::record::{Body, Record};
@@ -142,42 +142,17 @@ impl BuiltinCalendar {
     }
 
     /// Changes the first of these records, as many as fit one transaction.
-    pub(super) async fn update_some(&self, patches: &[Patch]) -> Result<Vec<Result<Written, CrmError>>, CrmError> {
-        let patches = &patches[..patches.len().min(LOOK_AHEAD)];
-        let ids: Vec<&str> = patches.iter().map(|patch| patch.id.as_str()).collect();
-        let mut tries = Tries::new();
-        loop {
-            let head = self.ledger.head().await?;
-            let records = self.ledger.records(&ids).await?;
-            let mut plan = Plan::new();
-            let mut taken: HashSet<&str> = HashSet::new();
-            for (patch, record) in patches.iter().zip(records) {
-                // The same record twice: the second is held against the first one's version.
-                if !taken.insert(patch.id.as_str()) {
-                    break;
-                }
-                let Some(before) = record.filter(|record| self.holds(record)) else {
-                    plan.done(Err(CrmError::NotFound));
-                    continue;
-                };
-                match self.plan_update(patch, &before) {
-                    Ok(body) if body == before.body => plan.done(Ok(self.written(&before))),
-                    Ok(body) => {
-                        let marker = before.marker.clone();
-                        let edits = vec![Edit::Change { before: Box::new(before), body, marker }];
-                        if !plan.fits(&edits) {
-                            break;
-                        }
-                        plan.write(patch.id.as_str().to_owned(), edits);
-                    }
-                    Err(error) => plan.done(Err(error)),
-                }
+    pub(super) async fn update_some(&self, patches: &[Patch]) -> Answers<Written> {
+        let decide = |patch: &Patch, record: Option<Record>| {
+            let before = record.filter(|record| self.holds(record)).ok_or(CrmError::NotFound)?;
+            let body = self.plan_update(patch, &before)?;
+            if body == before.body {
+                return Ok(Decision::Is(self.written(&before)));
             }
-            if let Some(records) = self.ledger.commit(&head, std::mem::take(&mut plan.edits)).await? {
-                return Ok(plan.outcomes(&by_id(records), |record| self.written(record)));
-            }
-            tries.again(self.ledger.clock.as_ref()).await?;
-        }
+            let marker = before.marker.clone();
+            Ok(Decision::Write(Edit::Change { before: Box::new(before), body, marker }))
+        };
+        change_some(&self.ledger, patches, decide, |record| self.written(record)).await
     }
 
     fn plan_update(&self, patch: &Patch, before: &Record) -> Result<Body, CrmError> {
@@ -208,38 +183,13 @@ impl BuiltinCalendar {
 
     /// Deletes the first of these records, as many as fit one transaction: the user leaves, and the record goes with the
     /// last one.
-    pub(super) async fn delete_some(&self, deletions: &[Deletion]) -> Result<Vec<Result<(), CrmError>>, CrmError> {
-        let deletions = &deletions[..deletions.len().min(LOOK_AHEAD)];
-        let ids: Vec<&str> = deletions.iter().map(|deletion| deletion.id.as_str()).collect();
-        let mut tries = Tries::new();
-        loop {
-            let head = self.ledger.head().await?;
-            let records = self.ledger.records(&ids).await?;
-            let mut plan = Plan::new();
-            let mut taken: HashSet<&str> = HashSet::new();
-            for (deletion, record) in deletions.iter().zip(records) {
-                if !taken.insert(deletion.id.as_str()) {
-                    break;
-                }
-                let Some(before) = record.filter(|record| self.holds(record)) else {
-                    plan.done(Ok(()));
-                    continue;
-                };
-                if version(&before) != deletion.expect {
-                    plan.done(Err(CrmError::Stale));
-                    continue;
-                }
-                let edits = vec![self.parting(before)];
-                if !plan.fits(&edits) {
-                    break;
-                }
-                plan.write(deletion.id.as_str().to_owned(), edits);
-            }
-            if let Some(records) = self.ledger.commit(&head, std::mem::take(&mut plan.edits)).await? {
-                return Ok(plan.outcomes(&by_id(records), |_| ()));
-            }
-            tries.again(self.ledger.clock.as_ref()).await?;
-        }
+    pub(super) async fn delete_some(&self, deletions: &[Deletion]) -> Answers<()> {
+        let decide = |deletion: &Deletion, record: Option<Record>| match record.filter(|record| self.holds(record)) {
+            None => Ok(Decision::Is(())),
+            Some(before) if version(&before) != deletion.expect => Err(CrmError::Stale),
+            Some(before) => Ok(Decision::Write(self.parting(before))),
+        };
+        change_some(&self.ledger, deletions, decide, |_| ()).await
     }
 
     fn parting(&self, before: Record) -> Edit {

@@ -188,7 +188,9 @@ impl BuiltinFiles {
                 (index.parse::<usize>().map_err(|_| CrmError::UnknownCursor)?, Some(name))
             }
         };
-        let Some(folder) = folders.get(index) else { return Ok(ChildrenPage { entries: Vec::new(), next: None }) };
+        let Some(folder) = folders.get(index) else {
+            return Ok(ChildrenPage { entries: Vec::new(), unreadable: Vec::new(), next: None });
+        };
         let (names, more) = self.ledger.inside(folder.id.as_str(), after.filter(|name| !name.is_empty()), PAGE).await?;
         let ids: Vec<&str> = names.iter().map(|(_, id)| id.as_str()).collect();
         let records = if ids.is_empty() { Vec::new() } else { self.ledger.records(&ids).await? };
@@ -197,7 +199,7 @@ impl BuiltinFiles {
             Some((name, _)) if more => Some(format!("{index} {name}")),
             Some(_) | None => (index + 1 < folders.len()).then(|| format!("{} ", index + 1)),
         };
-        Ok(ChildrenPage { entries, next: next.map(Cursor) })
+        Ok(ChildrenPage { entries, unreadable: Vec::new(), next: next.map(Cursor) })
     }
 
     /// Checks the right to write into a folder or record, or to a file.

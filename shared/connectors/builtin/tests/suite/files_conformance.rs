@@ -3,103 +3,22 @@
 //! The suite works in one company, since nobody puts files into the CRM itself. Left out: `each_trouble_has_its_kind`. The
 //! table neither throttles with a time nor revokes; what it does has a test of its own below.
 use crate::common::{World, object};
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use serde_json::{Value, json};
-use std::ops::Range;
 use std::sync::Arc;
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_builtin::{Files, Kind};
-use tandem_core::files::entry::Hashes;
 use tandem_core::files::settings::Records;
-use tandem_core::record::{RemoteId, Version};
+use tandem_core::record::RemoteId;
 use tandem_ports::blobs::{BlobKey, BlobStore};
-use tandem_ports::connector::{Choice, Cursor, Outcomes};
-use tandem_ports::error::{ErrorKind, Result};
-use tandem_ports::files::{
-    ChildrenPage, Entry, EntryRef, FileCapabilities, FilePage, FileSide, FolderRef, NewFolder, NewRoot, Relocation, Removal,
-    SessionStatus, Stored, Upload, UploadSession,
-};
+use tandem_ports::error::ErrorKind;
+use tandem_ports::files::{EntryRef, FileSide};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::fault::{Fault, Faults};
 use tandem_testkit::files_conformance::{FilesHarness, WireFault, new_root};
 use tandem_testkit::memory::MemoryTable;
-
-/// A side whose root is one company.
-struct InCompany {
-    side: BuiltinFiles,
-    company: RemoteId,
-}
-
-#[async_trait]
-impl FileSide for InCompany {
-    fn provider(&self) -> &'static str {
-        self.side.provider()
-    }
-    fn capabilities(&self) -> FileCapabilities {
-        self.side.capabilities()
-    }
-    async fn ensure_root(&self, known: Option<&RemoteId>, root: &NewRoot) -> Result<FolderRef> {
-        self.side.ensure_root(known.filter(|known| **known != self.company), root).await?;
-        Ok(FolderRef { id: self.company.clone(), path: String::new() })
-    }
-    async fn changes(&self, from: Option<&Cursor>) -> Result<FilePage> {
-        self.side.changes(from).await
-    }
-    async fn children(&self, folders: &[FolderRef], from: Option<&Cursor>) -> Result<ChildrenPage> {
-        self.side.children(folders, from).await
-    }
-    async fn get(&self, entries: &[EntryRef]) -> Result<Vec<Option<Entry>>> {
-        self.side.get(entries).await
-    }
-    async fn read(&self, entry: &EntryRef, content: &Version, range: Range<u64>) -> Result<Bytes> {
-        self.side.read(entry, content, range).await
-    }
-    async fn export_pdf(&self, entry: &EntryRef) -> Result<Bytes> {
-        self.side.export_pdf(entry).await
-    }
-    async fn reserve(&self, count: usize) -> Result<Vec<RemoteId>> {
-        self.side.reserve(count).await
-    }
-    async fn create_folders(&self, folders: &[NewFolder]) -> Result<Outcomes<Entry>> {
-        self.side.create_folders(folders).await
-    }
-    async fn put(&self, files: &[(Upload, Bytes)]) -> Result<Outcomes<Stored>> {
-        self.side.put(files).await
-    }
-    async fn begin(&self, upload: &Upload) -> Result<UploadSession> {
-        self.side.begin(upload).await
-    }
-    async fn append(&self, session: &UploadSession, upload: &Upload, offset: u64, bytes: Bytes) -> Result<()> {
-        self.side.append(session, upload, offset, bytes).await
-    }
-    async fn finish(
-        &self,
-        session: &UploadSession,
-        upload: &Upload,
-        offset: u64,
-        last: Bytes,
-        whole: &Hashes,
-    ) -> Result<Stored> {
-        self.side.finish(session, upload, offset, last, whole).await
-    }
-    async fn status(&self, session: &UploadSession, upload: &Upload, acknowledged: u64) -> Result<SessionStatus> {
-        self.side.status(session, upload, acknowledged).await
-    }
-    async fn abandon(&self, session: &UploadSession) -> Result<()> {
-        self.side.abandon(session).await
-    }
-    async fn relocate(&self, relocation: &Relocation) -> Result<Entry> {
-        self.side.relocate(relocation).await
-    }
-    async fn remove(&self, removals: &[Removal]) -> Result<Outcomes<()>> {
-        self.side.remove(removals).await
-    }
-    async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
-        self.side.choices().await
-    }
-}
+use tandem_testkit::within::Within;
 
 /// A CRM with one company, whose files an administrator works with through the API's ways.
 struct Harness {
@@ -128,7 +47,7 @@ fn harness() -> Harness {
     let who = (world.admin.account.as_str(), world.admin.id.as_str());
     let side =
         at_once(BuiltinFiles::open(world.table.clone(), world.clock.clone(), blobs.clone(), who, options)).unwrap();
-    let side = Arc::new(InCompany { side, company: RemoteId::new(&company) });
+    let side = Arc::new(Within { side, record: RemoteId::new(&company) });
     let files = Files::new(world.crm.clone(), blobs.clone());
     Harness { world, files, blobs, faults, company, segment, side }
 }

@@ -11,3 +11,4 @@ mod imports;
 mod mail;
 mod meetings;
 mod records;
+mod tasks;

@@ -6,12 +6,13 @@
 //! master is read first for its iCalUID. So a page costs at most one request a fifty series, twice.
 use super::wire::{Events, Item, Record};
 use super::{GoogleCalendar, LIST, map};
+use crate::api;
 use crate::api::calendar;
-use crate::{api, error};
 use bytes::Bytes;
 use http::Response;
 use std::collections::{BTreeMap, BTreeSet};
-use tandem_core::record::{Marker, RemoteId, Scope, Version};
+use tandem_core::event::titled;
+use tandem_core::record::{Fields, Marker, RemoteId, Scope, Version};
 use tandem_ports::connector::{Change, Fetched};
 use tandem_ports::error::Result;
 
@@ -94,7 +95,16 @@ impl GoogleCalendar {
         Ok(found)
     }
 
-    /// Records by id, in order; `None` for what is not there or deleted.
+    /// What these events are called, whether or not the rest of them can be read.
+    pub(super) async fn names(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let parts: Vec<_> = ids.iter().map(|id| calendar::get(self.calendar.as_str(), id.as_str())).collect();
+        let named = |item: Item| (!item.is_cancelled()).then(|| titled(item.text("summary"), item.day()));
+        let answers = self.send_all(GET, &parts).await;
+        answers.into_iter().map(|answer| Ok(item_of(GET, &answer?)?.and_then(named))).collect()
+    }
+
+    /// Records by id, in order; `None` for what is not there or deleted. What cannot be read is there, for all we know, and
+    /// out of reach: it must not stop the others.
     pub(super) async fn read(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>> {
         let parts: Vec<_> = ids.iter().map(|id| calendar::get(self.calendar.as_str(), id.as_str())).collect();
         let mut items = Vec::with_capacity(ids.len());
@@ -127,9 +137,13 @@ impl GoogleCalendar {
                     answers.push(None);
                     continue;
                 }
-                Some(Found::TooLarge) => return Err(error::refused(GET, "it has too many exceptions")),
+                Some(Found::TooLarge) => {
+                    answers.push(Some(out_of_reach(&Record { master: item, exceptions: Vec::new() })));
+                    continue;
+                }
             };
-            answers.push(Some(fetched(record).map_err(|why| error::refused(GET, &why))?));
+            let beyond = out_of_reach(&record);
+            answers.push(Some(fetched(record).unwrap_or(beyond)));
         }
         series.clear();
         Ok(answers)
@@ -203,6 +217,19 @@ fn stray(item: Item) -> Change {
 
 fn unreadable(id: &str, reason: String) -> Change {
     Change::Unreadable { id: RemoteId::new(id), reason }
+}
+
+/// It is there, and what it says cannot be said.
+fn out_of_reach(record: &Record) -> Fetched {
+    Fetched {
+        id: RemoteId::new(record.master.id()),
+        version: Version::new(record.version()),
+        scope: Scope::Outside,
+        marker: None,
+        fields: Fields::new(),
+        modified_at: None,
+        raw: serde_json::Value::Null,
+    }
 }
 
 /// The record in canonical form, or why it has none.

@@ -143,6 +143,18 @@ impl GoogleCalendars {
         Some((self.calendar(calendar)?, event))
     }
 
+    /// These records by calendar: their places, and their names there. Those of no chosen calendar are left out.
+    fn groups(&self, ids: &[RemoteId]) -> Vec<(&One, Vec<usize>, Vec<RemoteId>)> {
+        let mut groups: BTreeMap<&str, (&One, Vec<usize>, Vec<RemoteId>)> = BTreeMap::new();
+        for (at, id) in ids.iter().enumerate() {
+            let Some((one, event)) = self.place(id) else { continue };
+            let (_, places, events) = groups.entry(&one.name).or_insert((one, Vec::new(), Vec::new()));
+            places.push(at);
+            events.push(RemoteId::new(event));
+        }
+        groups.into_values().collect()
+    }
+
     fn position(&self, from: Option<&Cursor>) -> Result<Position> {
         let fresh = Position { form: CURSOR_FORM, ..Position::default() };
         let Some(cursor) = from else { return Ok(fresh) };
@@ -311,15 +323,7 @@ impl Connector for GoogleCalendars {
 
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>> {
         let mut found: Vec<Option<Fetched>> = ids.iter().map(|id| Some(out_of_reach(id))).collect();
-        let mut groups: BTreeMap<&str, Vec<(usize, RemoteId)>> = BTreeMap::new();
-        for (at, id) in ids.iter().enumerate() {
-            if let Some((one, event)) = self.place(id) {
-                groups.entry(&one.name).or_default().push((at, RemoteId::new(event)));
-            }
-        }
-        for (name, group) in groups {
-            let Some(one) = self.calendar(name) else { continue };
-            let (places, events): (Vec<usize>, Vec<RemoteId>) = group.into_iter().unzip();
+        for (one, places, events) in self.groups(ids) {
             match one.connector.get(&events).await {
                 Ok(read) => {
                     places.into_iter().zip(read).for_each(|(at, read)| found[at] = read.map(|read| whole(one, read)))
@@ -329,6 +333,15 @@ impl Connector for GoogleCalendars {
             }
         }
         Ok(found)
+    }
+
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let mut titles = vec![None; ids.len()];
+        for (one, places, events) in self.groups(ids) {
+            let found = one.connector.titles(&events).await?;
+            places.into_iter().zip(found).for_each(|(at, title)| titles[at] = title);
+        }
+        Ok(titles)
     }
 
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {

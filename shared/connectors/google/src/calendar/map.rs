@@ -40,7 +40,7 @@ pub(crate) fn original(item: &Item) -> Result<Moment, Invalid> {
 }
 
 /// An item by itself.
-fn alone(item: &Item) -> Result<Event, Invalid> {
+pub(crate) fn alone(item: &Item) -> Result<Event, Invalid> {
     let time = |name: &'static str| {
         moment(item, name).ok_or_else(|| Invalid::new(name, "is missing, or no time that can be read."))
     };

@@ -72,6 +72,12 @@ impl Item {
     pub(crate) fn is_cancelled(&self) -> bool {
         self.text("status") == "cancelled"
     }
+    /// The day that it starts on, or its time; empty where it has none.
+    pub(crate) fn day(&self) -> &str {
+        let start = self.0.get("start").and_then(Value::as_object);
+        let text = |name: &str| start?.get(name)?.as_str();
+        text("date").or_else(|| text("dateTime")).unwrap_or_default()
+    }
     /// The series that this is an exception of.
     pub(crate) fn series(&self) -> Option<&str> {
         Some(self.text("recurringEventId")).filter(|id| !id.is_empty())

@@ -10,6 +10,7 @@ use http::Response;
 use serde_json::{Map, Value, json};
 use tandem_core::event::{Deviation, Event, Moment, field};
 use tandem_core::record::{Field, RemoteId, Version};
+use tandem_core::recurrence;
 use tandem_ports::connector::{Deletion, Draft, Outcomes, Patch, Written};
 use tandem_ports::error::{ErrorKind, Result};
 
@@ -94,6 +95,10 @@ impl GoogleCalendar {
         let answers = self.step(PATCH, bodies.iter().zip(patches).map(part)).await;
         for (at, answer) in answers {
             settle(&mut slots[at], answer.and_then(|answer| api::parse(PATCH, &answer)));
+        }
+        for work in slots.iter_mut().flatten() {
+            let behind = left_behind(work);
+            work.todo.extend(behind);
         }
         self.write_exceptions(&mut slots).await;
         self.tell_gone_from_changed(&mut slots, patches).await;
@@ -267,12 +272,29 @@ fn differing_exceptions(before: &Event, after: &Event, record: &Record) -> Vec<M
     let mut all: Vec<Moment> = before.exceptions.keys().chain(after.exceptions.keys()).copied().collect();
     all.sort();
     all.dedup();
+    // What the rule gives no occurrence any more falls away by itself; written, it would be there again.
+    let given = recurrence::among(after, &all).unwrap_or_default();
     all.retain(|original| {
         let (was, is) = (before.exceptions.get(original), after.exceptions.get(original));
         let of_its_own = matches!(is, Some(Deviation::Changed(_))) || held(record, original).is_some();
-        was != is && of_its_own && after.is_series()
+        was != is && of_its_own && given.contains(original)
     });
     all
+}
+
+/// Exceptions that Google holds and that would say something else than they should now that their series is changed: an
+/// item of its own keeps what the series said when it was made.
+fn left_behind(work: &Work) -> Vec<Moment> {
+    let live = work.record.exceptions.iter().filter(|item| !item.is_cancelled());
+    let known: Vec<(Moment, &Item)> = live.filter_map(|item| Some((map::original(item).ok()?, item))).collect();
+    let originals: Vec<Moment> = known.iter().map(|(original, _)| *original).collect();
+    let Ok(given) = recurrence::among(&work.event, &originals) else { return Vec::new() };
+    let differs = |(original, item): &&(Moment, &Item)| {
+        let wanted = work.event.exceptions.get(original);
+        let said = map::alone(item).ok().and_then(|one| work.event.deviation(original, &one));
+        given.contains(original) && said.as_ref() != wanted && !work.todo.contains(original)
+    };
+    known.iter().filter(differs).map(|(original, _)| *original).collect()
 }
 
 fn held<'a>(record: &'a Record, original: &Moment) -> Option<&'a Item> {

@@ -42,14 +42,14 @@ impl GoogleDrive {
             let there = |id: &&str| !without.iter().any(|gone| gone == id);
             let ids: Vec<&str> = folders.iter().map(|folder| folder.id.as_str()).filter(there).collect();
             if ids.is_empty() {
-                return Ok(ChildrenPage { entries: Vec::new(), next: None });
+                return Ok(ChildrenPage { entries: Vec::new(), unreadable: Vec::new(), next: None });
             }
             let list: Result<FileList> = self.call(api::children(self.origin(), &ids, page.as_deref())?).await;
             match list {
                 Ok(list) => {
                     let entries = list.files.iter().filter_map(map::entry).collect();
                     let next = list.next_page_token.map(|page| Position { form: FORM, page, without }.into_cursor());
-                    return Ok(ChildrenPage { entries, next });
+                    return Ok(ChildrenPage { entries, unreadable: Vec::new(), next });
                 }
                 // Without them, from the beginning: a page token is of one question.
                 Err(failure) if failure.kind == ErrorKind::NotFound && !looked => {

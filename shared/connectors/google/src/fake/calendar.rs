@@ -4,6 +4,7 @@
 //! deleted id that stays taken, exceptions that fall out of a changed rule being cancelled.
 mod batch;
 mod events;
+mod guests;
 mod listing;
 mod shape;
 mod watch;

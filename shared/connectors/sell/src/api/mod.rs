@@ -63,6 +63,15 @@ impl Call {
     pub(crate) fn delete_task(id: u64) -> Self {
         Self::new("tasks.delete", Method::DELETE, format!("/v2/tasks/{id}"))
     }
+    /// A page of the stream of appointments behind `position`: `tail` is the oldest event that Sell still keeps.
+    pub(crate) fn appointments(position: &str, limit: usize) -> Self {
+        let query = vec![("position", position.to_owned()), ("limit", limit.to_string())];
+        Self { query, ..Self::new("appointments.stream", Method::GET, "/v3/appointments/stream") }
+    }
+    /// Lists leads, by these filters.
+    pub(crate) fn leads(query: Vec<(&'static str, String)>) -> Self {
+        Self { query, ..Self::new("leads.list", Method::GET, "/v2/leads") }
+    }
     pub(crate) fn custom_fields() -> Self {
         Self::new("custom_fields.list", Method::GET, "/v2/contact/custom_fields")
     }

@@ -3,9 +3,9 @@
 //! Sell keeps no marker, so a record is taken for ours only where nothing speaks against it: this user made it within the
 //! last hour, it is in our list, it says exactly what the draft would, and there are no more such records than drafts.
 use super::SellContacts;
-use crate::api::{self, Call, PAGE, is_last};
+use crate::api::{PAGE, is_last};
 use crate::map;
-use crate::wire::{Contact, One, User};
+use crate::wire::Contact;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_core::contact::{COMPANY_PHONE, field};
@@ -63,7 +63,7 @@ impl SellContacts {
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        let user = self.user().await?;
+        let user = self.whose.me(&self.client).await?.id;
         let organisations = self.organisations(&candidates, BTreeMap::new()).await?;
         let ours = candidates.into_iter().filter(|c| c.creator() == Some(user));
         let shown = ours.filter_map(|c| self.fetched(c, &organisations));
@@ -72,17 +72,6 @@ impl SellContacts {
 
     fn since(&self) -> jiff::Timestamp {
         self.clock.now() - LOOK_BACK
-    }
-
-    /// Who we are at Sell: the creator of what we make.
-    async fn user(&self) -> Result<u64> {
-        let held = || self.user.lock().expect("no code panics while it holds this lock");
-        if let Some(known) = *held() {
-            return Ok(known);
-        }
-        let read: One<User> = api::parse("users.self", &self.send(Call::whoami()).await?)?;
-        *held() = Some(read.data.id);
-        Ok(read.data.id)
     }
 
     async fn with_email(&self, email: &str) -> Result<Vec<Contact>> {

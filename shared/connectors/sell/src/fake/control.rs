@@ -1,6 +1,6 @@
 //! What a test or a person does behind the connector's back: under `/_sim/sell/`, and as methods of [`FakeSell`].
 use super::state::{Fault, Sees, Settings, State, Who};
-use super::{Answer, Asked, FakeSell, Refusal, core, others};
+use super::{Answer, Asked, FakeSell, Refusal, core, others, stream};
 use serde_json::{Value as Json, json};
 
 pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
@@ -38,6 +38,11 @@ fn of_account(state: &mut State, asked: &Asked, rest: &str, body: &Json) -> Answ
         ("POST", "contacts") => return core::create(state, &who, body),
         ("PATCH", "contacts") => return core::update(state, &who, &id, body),
         ("DELETE", "contacts") => return core::delete(state, &who, &id).map(|_| (200, json!({}))),
+        (method @ ("POST" | "PATCH" | "DELETE"), "appointments") => {
+            let done = stream::order(state, &who, method, body)?;
+            state.next();
+            return Ok(done);
+        }
         ("PATCH" | "DELETE", "tasks") => {
             let kind = others::kind(rest).ok_or_else(Refusal::missing)?;
             let id = body["id"].as_u64().ok_or_else(|| Refusal::of_parameter("id"))?;
@@ -52,6 +57,8 @@ fn of_account(state: &mut State, asked: &Asked, rest: &str, body: &Json) -> Answ
         }
         ("POST", "custom-fields") => state.account(&who.account).custom.push(body["field"].clone()),
         ("POST", "expire-sessions") => state.account(&who.account).sessions.clear(),
+        // The events are numbered anew: no position of before is one.
+        ("POST", "renumber-stream") => state.account(&who.account).forgotten += 1_000_000,
         ("POST", "revoke") => {
             state.access.retain(|_, grant| grant.email != email);
             state.refresh.retain(|_, grant| grant.email != email);
@@ -59,7 +66,12 @@ fn of_account(state: &mut State, asked: &Asked, rest: &str, body: &Json) -> Answ
         ("GET", "state") => {
             let held = state.account(&who.account);
             let others = held.others.values().map(|other| json!({"kind": other.kind, "data": other.data}));
-            return Ok((200, json!({"contacts": held.contacts, "others": others.collect::<Vec<_>>()})));
+            let appointments = held.appointments.values().map(|one| json!(one.data));
+            return Ok((
+                200,
+                json!({"contacts": held.contacts, "others": others.collect::<Vec<_>>(),
+                "appointments": appointments.collect::<Vec<_>>()}),
+            ));
         }
         _ => return Err(Refusal::missing()),
     }

@@ -37,6 +37,14 @@ pub struct Settings {
     pub tombstones: Tombstones,
     /// Where the users are, as Sell writes it.
     pub timezone: String,
+    /// How many pages of a stream come empty, with more behind them, before the next one that does not.
+    pub empty_stream_pages: u32,
+    /// How many events that were told before a stream tells once more, with those that are new.
+    pub stream_repeats: usize,
+    /// What becomes of a position behind which events are forgotten. Sell does not say.
+    pub forgotten: Forgotten,
+    /// Whether the event of a deletion still shows what the record was. Sell does not say.
+    pub deleted_shown: Shown,
     /// The one registered client; without it any client is one.
     pub client: Option<Client>,
 }
@@ -56,6 +64,10 @@ impl Default for Settings {
             most_characters: 255,
             tombstones: Tombstones::Bare,
             timezone: "UTC+01:00".to_owned(),
+            empty_stream_pages: 0,
+            stream_repeats: 0,
+            forgotten: Forgotten::Refused,
+            deleted_shown: Shown::Id,
             client: None,
         }
     }
@@ -69,6 +81,26 @@ pub enum Tombstones {
     Bare,
     /// Its id and whether it was an organisation.
     Kind,
+}
+
+/// What a stream does with a position that it does not know any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forgotten {
+    /// 400.
+    Refused,
+    /// It goes on with the oldest event that it still has, as if nothing were missing.
+    Skipped,
+}
+
+/// What the event of a deletion shows of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// Its id.
+    Id,
+    /// All that it said.
+    All,
 }
 
 /// A registered client.
@@ -173,6 +205,7 @@ pub(super) struct Other {
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Account {
     pub(super) contacts: BTreeMap<u64, Map<String, Json>>,
     pub(super) others: BTreeMap<u64, Other>,
@@ -181,6 +214,24 @@ pub(super) struct Account {
     /// By user and device: the revision of each object that it acknowledged. Object 0 is the user.
     pub(super) devices: BTreeMap<String, BTreeMap<u64, u64>>,
     pub(super) sessions: BTreeMap<String, Session>,
+    pub(super) appointments: BTreeMap<u64, Appointment>,
+    /// What happened to them, oldest first.
+    pub(super) stream: Vec<Event>,
+    /// How many events were forgotten: the place of the first one that is left.
+    pub(super) forgotten: u64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Appointment {
+    pub(super) data: Map<String, Json>,
+    pub(super) sequence: u64,
+}
+
+/// An event of a stream, as it is told.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Event {
+    pub(super) at_ms: i64,
+    pub(super) item: Json,
 }
 
 /// What a token has used of its limits.

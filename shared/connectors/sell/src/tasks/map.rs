@@ -12,18 +12,6 @@ use tandem_core::normalise;
 use tandem_core::record::Field;
 use tandem_core::task::{Task, field};
 
-/// Sell writes `UTC+01:00`; where it says something else, its days are UTC's.
-pub(super) fn offset(said: Option<&str>) -> Offset {
-    let parsed = said.and_then(|text| {
-        let rest = text.strip_prefix("UTC")?;
-        let sign = if rest.starts_with('-') { -1 } else { 1 };
-        let (hours, minutes) = rest.trim_start_matches(['+', '-']).split_once(':')?;
-        let seconds = hours.parse::<i32>().ok()? * 3_600 + minutes.parse::<i32>().ok()? * 60;
-        Offset::from_seconds(sign * seconds).ok()
-    });
-    parsed.unwrap_or(Offset::UTC)
-}
-
 pub(super) fn owner(wire: &Wire) -> Option<u64> {
     wire.0.get("owner_id").and_then(Json::as_u64)
 }
@@ -80,17 +68,10 @@ fn moment(day: Date, before: Option<Timestamp>, offset: Offset) -> Option<Timest
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::me::offset;
 
     fn wire(value: Json) -> Wire {
         serde_json::from_value(value).unwrap()
-    }
-
-    #[test]
-    fn the_zone_is_an_offset_and_utc_where_it_is_not_told() {
-        for (said, seconds) in [("UTC+05:30", 19_800), ("UTC-03:00", -10_800), ("UTC+00:00", 0), ("Europe/Gent", 0)] {
-            assert_eq!(offset(Some(said)).seconds(), seconds, "{said}");
-        }
-        assert_eq!(offset(None), Offset::UTC);
     }
 
     #[test]

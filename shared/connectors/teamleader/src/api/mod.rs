@@ -1,4 +1,6 @@
 //! Requests and their answers: every call is a POST of JSON to `/{resource}.{action}`. Here too: the quota.
+pub(crate) mod files;
+pub(crate) mod meetings;
 pub(crate) mod pace;
 pub(crate) mod requests;
 
@@ -67,6 +69,14 @@ impl Api {
         let response = self.transport.send(request).await.map_err(|lost| error::from_transport(method, lost))?;
         let reset = self.pace.learn(&response, self.clock.now(), self.server_time(&response));
         if response.status().is_success() { Ok(response) } else { Err(error::classify(method, &response, reset)) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) async fn pause(&self, how_long: std::time::Duration) {
+        self.clock.sleep(how_long).await;
     }
 
     /// `Date` of the answer; our clock where there is none.

@@ -94,7 +94,9 @@ pub(crate) fn tracked(subject: &Value, page: Page) -> Call {
     Call { method: "emailTracking.list", body }
 }
 
-pub(crate) fn tasks_of(customer: &Value, page: Page) -> Call {
-    let body = json!({"filter": {"customer": customer}, "page": {"size": page.size, "number": page.number}});
+/// `term` looks into the description.
+pub(crate) fn tasks_of(customer: &Value, term: &str, page: Page) -> Call {
+    let filter = json!({"customer": customer, "term": term});
+    let body = json!({"filter": filter, "page": {"size": page.size, "number": page.number}});
     Call { method: "tasks.list", body }
 }

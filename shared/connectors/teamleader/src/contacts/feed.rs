@@ -6,7 +6,7 @@
 use super::TeamleaderContacts;
 use crate::api::requests::{self, Page, Sort};
 use crate::error;
-use crate::wire::{Row, sent, stamp, time};
+use crate::wire::{Row, sent, stamp, time, whole_second};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -288,10 +288,6 @@ fn unsettle(mark: &mut Mark, now: Timestamp) {
     if time(&mark.at).is_some_and(|at| now.duration_since(at) < SETTLED) {
         mark.ids.clear();
     }
-}
-
-fn whole_second(at: Timestamp) -> String {
-    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 #[cfg(test)]

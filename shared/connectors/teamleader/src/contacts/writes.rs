@@ -175,7 +175,7 @@ fn link_of(changed: &[Field], fields: &Fields, held: &Held) -> Link {
 }
 
 /// Each in turn. What fails by itself is that item's outcome; after a failure that meets the others too they are left.
-async fn one_by_one<'a, I, T, W>(
+pub(crate) async fn one_by_one<'a, I, T, W>(
     operation: &'static str,
     items: &'a [I],
     write: impl Fn(&'a I) -> W,
@@ -184,7 +184,7 @@ where
     W: Future<Output = Result<T>>,
 {
     if items.len() > WRITE_BATCH {
-        return Err(error::refused(operation, "too many contacts at once"));
+        return Err(error::refused(operation, "too many records at once"));
     }
     let mut outcomes: Outcomes<T> = Vec::with_capacity(items.len());
     for item in items {

@@ -1,7 +1,8 @@
 //! The control plane: what a test or a person does behind the connector's back. Over HTTP under `/_sim/teamleader/`,
 //! and as methods of [`FakeTeamleader`].
+use super::files::UserFile;
 use super::state::{Fault, Right, Settings, State, Waiting};
-use super::{Asked, FakeTeamleader, Refusal, companies, contacts, json_response};
+use super::{Asked, FakeTeamleader, Refusal, companies, contacts, files, json_response, meetings};
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
@@ -38,6 +39,16 @@ struct Order {
     company: Map<String, Value>,
     #[serde(default)]
     definition: Map<String, Value>,
+    #[serde(default)]
+    file: UserFile,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    record: Map<String, Value>,
+    #[serde(default)]
+    meeting: Map<String, Value>,
+    #[serde(default)]
+    email: String,
     #[serde(default)]
     faults: Vec<Waiting>,
     #[serde(default)]
@@ -76,6 +87,21 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> Result<Value, Refusal> {
         ("DELETE", "companies") => {
             companies::delete(state, account, &order.id);
             state.next();
+        }
+        ("POST", "meetings") => return Ok(json!({"id": meetings::user_schedules(state, account, &order.meeting)?})),
+        ("PATCH", "meetings") => meetings::user_reschedules(state, account, &order.id, &order.meeting)?,
+        ("DELETE", "meetings") => return Ok(json!({"deleted": meetings::user_cancels(state, account, &order.id)})),
+        ("POST", "users") => {
+            let id = meetings::hire(state, account, &order.email);
+            return Ok(json!({"id": id, "token": state.mint_for(account, Some(&id))}));
+        }
+        ("POST", "files") => return Ok(json!({"id": files::user_saves(state, account, &order.file)})),
+        ("DELETE", "files") => return Ok(json!({"deleted": files::user_deletes(state, account, &order.id)})),
+        ("POST", "records") => {
+            return Ok(json!({"id": files::user_adds(state, account, &order.kind, order.record)}));
+        }
+        ("DELETE", "records") => {
+            return Ok(json!({"deleted": files::user_drops(state, account, &order.kind, &order.id)}));
         }
         ("POST", "definitions") => return Ok(json!({"id": define(state, account, order.definition)})),
         ("POST", "faults") => {
@@ -124,7 +150,9 @@ fn state_of(state: &State, account: &str) -> Value {
     let Some(held) = state.accounts.get(account) else { return json!({"contacts": [], "companies": []}) };
     let contacts: Vec<Value> = held.contacts.values().map(contacts::info).collect();
     let companies: Vec<Value> = held.companies.values().map(companies::shown).collect();
-    json!({"contacts": contacts, "companies": companies, "definitions": held.definitions, "tags": held.tags})
+    let meetings: Vec<Value> = held.meetings.values().map(meetings::info).collect();
+    json!({"contacts": contacts, "companies": companies, "meetings": meetings, "definitions": held.definitions,
+        "tags": held.tags, "files": files::state_of(&held.files)})
 }
 
 fn user_creates(state: &mut State, account: &str, edit: Edit) -> Result<String, Refusal> {
@@ -229,14 +257,14 @@ impl FakeTeamleader {
 
     /// These faults meet the next calls, one each.
     pub fn inject(&self, faults: &[Fault]) {
-        let waiting = faults.iter().map(|fault| Waiting { fault: *fault, on: Vec::new() });
+        let waiting = faults.iter().map(|fault| Waiting { fault: *fault, on: Vec::new(), after: 0 });
         self.now().faults.extend(waiting);
     }
 
     /// This fault meets the next call of one of these methods.
     pub fn inject_on(&self, fault: Fault, methods: &[&str]) {
         let on = methods.iter().map(|method| (*method).to_owned()).collect();
-        self.now().faults.push(Waiting { fault, on });
+        self.now().faults.push(Waiting { fault, on, after: 0 });
     }
 
     /// The user takes the grant back.

@@ -51,7 +51,37 @@ const COMPANY: &[&str] = &[
 ];
 const LINK: &[&str] = &["id", "company_id", "position", "decision_maker"];
 
+const MEETING: &[&str] = &[
+    "title",
+    "starts_at",
+    "ends_at",
+    "description",
+    "attendees",
+    "customer",
+    "location",
+    "milestone_id",
+    "deal_id",
+    "custom_fields",
+];
+
 const METHODS: &[Keys] = &[
+    (
+        "meetings.list",
+        LIST,
+        &["ids", "employee_id", "start_date", "end_date", "milestone_id", "term", "recurrence_id"],
+        &["scheduled_at"],
+    ),
+    ("meetings.info", &["id", "includes"], &[], &[]),
+    ("meetings.schedule", MEETING, &[], &[]),
+    ("meetings.update", MEETING, &[], &[]),
+    ("meetings.complete", &["id"], &[], &[]),
+    ("meetings.delete", &["id"], &[], &[]),
+    (
+        "users.list",
+        &["filter", "page", "sort"],
+        &["ids", "term", "status"],
+        &["first_name", "last_name", "email", "function"],
+    ),
     (
         "contacts.list",
         LIST,
@@ -108,6 +138,28 @@ const METHODS: &[Keys] = &[
     ),
     ("workTypes.list", &["filter", "page", "sort"], &["ids", "term"], &["name"]),
     ("users.me", &[], &[], &[]),
+    ("files.list", &["filter", "page", "sort"], &["subject"], &["updated_at"]),
+    ("files.info", &["id"], &[], &[]),
+    ("files.download", &["id"], &[], &[]),
+    ("files.upload", &["name", "subject", "folder"], &[], &[]),
+    ("files.delete", &["id"], &[], &[]),
+    ("accounts.projects-v2-status", &[], &[], &[]),
+    ("products.list", &["filter", "page"], &["ids", "term", "updated_since"], &[]),
+    ("products.info", &["id"], &[], &[]),
+    (
+        "projects.list",
+        &["filter", "page", "sort"],
+        &["customer", "status", "participant_id", "term", "updated_since"],
+        &["due_on", "title", "created_at"],
+    ),
+    ("projects.info", &["id"], &[], &[]),
+    (
+        "projects-v2/projects.list",
+        LIST,
+        &["ids", "status", "quotation_ids", "deal_ids", "term", "customers"],
+        &["customer", "end_date", "project_key", "start_date", "status", "title"],
+    ),
+    ("projects-v2/projects.info", &["id", "includes"], &[], &[]),
 ];
 
 /// Refuses what no method has, where the settings say so; Teamleader ignores it in silence.
@@ -116,7 +168,9 @@ pub(super) fn check_keys(state: &State, method: &str, body: &Map<String, Value>)
     if state.settings.strictness == Strictness::Ignore {
         return Ok(());
     }
-    let unknown = body.keys().find(|key| !keys.contains(&key.as_str()));
+    // `id` and `work_order_id` are what schedule and update do not share.
+    let own = |key: &str| matches!((method, key), ("meetings.update", "id") | ("meetings.schedule", "work_order_id"));
+    let unknown = body.keys().find(|key| !keys.contains(&key.as_str()) && !own(key));
     let filter = body.get("filter").and_then(Value::as_object);
     let unknown = unknown.or_else(|| filter.and_then(|f| f.keys().find(|key| !filters.contains(&key.as_str()))));
     if let Some(unknown) = unknown {

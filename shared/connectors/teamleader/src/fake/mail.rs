@@ -24,10 +24,11 @@ pub(super) fn tracking(state: &mut State, account: &str, action: &str, body: &Ma
             }
             there(state, account, kind, subject["id"].as_str().unwrap_or_default())?;
             let content = mandatory(body, "content")?;
+            let attached = attached(state, account, &subject, body)?;
             let (id, now) = (state.uuid(), shown_time(state.now_ms));
             let title = body.get("title").cloned().unwrap_or_default();
             let row = json!({"id": id, "title": title, "content": content, "subject": subject, "added_at": now,
-                             "attachments": []});
+                             "attachments": attached});
             state.account(account).tracked.push(row);
             state.wrote();
             Ok(Reply::Made("emailTracking", id))
@@ -37,12 +38,36 @@ pub(super) fn tracking(state: &mut State, account: &str, action: &str, body: &Ma
     }
 }
 
+/// The files of an e-mail, as lists show them: each must be of the same record.
+fn attached(
+    state: &mut State,
+    account: &str,
+    subject: &Value,
+    body: &Map<String, Value>,
+) -> Result<Vec<Value>, Refusal> {
+    let wanted = body.get("attachments").and_then(Value::as_array).cloned().unwrap_or_default();
+    let files = &state.account(account).files;
+    for id in &wanted {
+        let file = files.get(id.as_str().unwrap_or_default());
+        let here = |(kind, id): &(String, String)| subject["type"] == *kind && subject["id"] == *id;
+        if file.is_none_or(|file| !here(&file.subject)) {
+            return Err(Refusal::invalid("attachments: all files must have the subject of the e-mail tracking."));
+        }
+    }
+    Ok(wanted.into_iter().map(|id| json!({"type": "file", "id": id})).collect())
+}
+
 pub(super) fn tasks(state: &mut State, account: &str, action: &str, body: &Map<String, Value>) -> Answer {
     match action {
         "list" => {
             let filter = body.get("filter").cloned().unwrap_or_default();
             let all = &state.account(account).tasks;
-            let passes = |row: &&Value| filter.get("customer").is_none_or(|customer| row["customer"] == *customer);
+            let term = filter.get("term").and_then(Value::as_str).map(str::to_lowercase);
+            let described = |row: &Value| row["description"].as_str().unwrap_or_default().to_lowercase();
+            let passes = |row: &&Value| {
+                filter.get("customer").is_none_or(|customer| row["customer"] == *customer)
+                    && term.as_ref().is_none_or(|term| described(row).contains(term.as_str()))
+            };
             let mut rows: Vec<Value> = all.iter().filter(passes).cloned().collect();
             rows.sort_by_key(|row| row["due_on"].as_str().unwrap_or_default().to_owned());
             Ok(lists::paged(state, body, rows, |row| row))
@@ -76,7 +101,7 @@ pub(super) fn tasks(state: &mut State, account: &str, action: &str, body: &Map<S
     }
 }
 
-/// Every account has some.
+/// Every account has some; `workTypes.list` shows id and name, by name.
 fn work_types(state: &mut State, account: &str) -> Vec<Value> {
     let id = state.account(account).account_id.clone();
     vec![json!({"id": format!("wt-{id}"), "name": "Administration"})]

@@ -57,7 +57,7 @@ fn consent(state: &mut State, asked: &Asked) -> Response<Bytes> {
         (None, Switch::No) => return chooser(asked, &known),
     };
     state.account(&account);
-    let grant = Grant { account, client: client.to_owned(), expires_ms: Some(state.now_ms + CODE_MS) };
+    let grant = Grant { colleague: None, account, client: client.to_owned(), expires_ms: Some(state.now_ms + CODE_MS) };
     let name = format!("code-{}", state.next());
     state.codes.insert(name.clone(), Code { grant, redirect_uri: back.to_owned() });
     add("code", &name)

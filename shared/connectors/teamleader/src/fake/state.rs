@@ -84,6 +84,16 @@ pub struct Settings {
     pub token_seconds: i64,
     /// Most rows of a page.
     pub most_rows: usize,
+    /// Where files go that name no folder: `General` in the account's language.
+    pub default_folder: String,
+    /// How long an address for a file's bytes is good.
+    pub file_address_seconds: i64,
+    /// The largest file. The API names no limit; Teamleader's own integrations have 50 MB.
+    pub most_file_bytes: u64,
+    /// Whether parts of a file can be had. Documented nowhere.
+    pub ranges: Switch,
+    /// `projects-v2` or `legacy`.
+    pub projects: String,
 }
 
 impl Default for Settings {
@@ -100,6 +110,11 @@ impl Default for Settings {
             auto_approve: Switch::Yes,
             token_seconds: 3_600,
             most_rows: 100,
+            default_folder: "General".to_owned(),
+            file_address_seconds: 900,
+            most_file_bytes: 50 * 1024 * 1024,
+            ranges: Switch::Yes,
+            projects: "projects-v2".to_owned(),
         }
     }
 }
@@ -154,6 +169,9 @@ pub(super) struct Waiting {
     /// Only these methods; empty: the next call of any.
     #[serde(default)]
     pub(super) on: Vec<String>,
+    /// Calls that pass before it.
+    #[serde(default)]
+    pub(super) after: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -196,17 +214,35 @@ pub(super) struct Account {
     /// Tracked e-mails and tasks, as lists show them, in the order they were made.
     pub(super) tracked: Vec<Value>,
     pub(super) tasks: Vec<Value>,
+    pub(super) meetings: BTreeMap<String, Stored>,
+    /// Its users besides the first one.
+    pub(super) colleagues: Vec<Colleague>,
+    pub(super) files: BTreeMap<String, super::files::File>,
+    /// Products and projects, by the type that a file's subject calls them.
+    pub(super) others: BTreeMap<String, BTreeMap<String, Stored>>,
     /// Tags that no record carries (any more).
     pub(super) tags: Vec<String>,
     /// When each call of the last minute came.
     pub(super) window: Vec<i64>,
 }
 
+/// A user of an account besides the first one.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Colleague {
+    pub(super) id: String,
+    pub(super) email: String,
+    pub(super) name: String,
+}
+
 impl Account {
-    pub(super) fn me(&self) -> Value {
+    /// The user that a grant is of: the first one, or this colleague.
+    pub(super) fn me(&self, colleague: Option<&str>) -> Value {
+        let colleague = self.colleagues.iter().find(|one| Some(one.id.as_str()) == colleague);
+        let first = (&self.user_id, &self.name, &self.email);
+        let (id, name, email) = colleague.map_or(first, |one| (&one.id, &one.name, &one.email));
         json!({
-            "id": self.user_id, "account": {"type": "account", "id": self.account_id},
-            "first_name": self.name, "last_name": "Demo", "email": self.email,
+            "id": id, "account": {"type": "account", "id": self.account_id},
+            "first_name": name, "last_name": "Demo", "email": email,
             "email_verification_status": "confirmed", "telephones": [], "language": "nl-BE", "function": "Sales",
             "time_zone": "Europe/Brussels",
             "preferences": {"invoiceable": true, "historic_time_tracking_limit": null, "whitelabeling": true},
@@ -217,6 +253,9 @@ impl Account {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Grant {
     pub(super) account: String,
+    /// The user, where it is not the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) colleague: Option<String>,
     pub(super) client: String,
     pub(super) expires_ms: Option<i64>,
 }
@@ -239,6 +278,8 @@ pub(super) struct State {
     pub(super) access: BTreeMap<String, Grant>,
     pub(super) refresh: BTreeMap<String, Grant>,
     pub(super) codes: BTreeMap<String, Code>,
+    /// Addresses for bytes of files.
+    pub(super) tickets: BTreeMap<String, super::files::Ticket>,
     pub(super) faults: Vec<Waiting>,
     pub(super) calls: Vec<Call>,
 }
@@ -274,6 +315,10 @@ impl State {
     pub(super) fn take_fault(&mut self, method: &str) -> Option<Fault> {
         let meant = |waiting: &Waiting| waiting.on.is_empty() || waiting.on.iter().any(|on| on == method);
         let at = self.faults.iter().position(meant)?;
+        if self.faults[at].after > 0 {
+            self.faults[at].after -= 1;
+            return None;
+        }
         Some(self.faults.remove(at).fault)
     }
 
@@ -290,9 +335,15 @@ impl State {
 
     /// An access token that does not expire.
     pub(super) fn mint(&mut self, email: &str) -> String {
+        self.mint_for(email, None)
+    }
+
+    /// The same for one of the account's users.
+    pub(super) fn mint_for(&mut self, email: &str, colleague: Option<&str>) -> String {
         self.account(email);
         let token = format!("tl-minted-{}", self.next());
-        let grant = Grant { account: email.to_owned(), client: "minted".to_owned(), expires_ms: None };
+        let colleague = colleague.map(str::to_owned);
+        let grant = Grant { account: email.to_owned(), colleague, client: "minted".to_owned(), expires_ms: None };
         self.access.insert(token.clone(), grant);
         token
     }
@@ -301,6 +352,11 @@ impl State {
         let live = |grant: &&Grant| grant.expires_ms.is_none_or(|until| self.now_ms < until);
         let grant = bearer.and_then(|token| self.access.get(token)).filter(live);
         grant.map(|grant| grant.account.clone()).ok_or_else(|| Refusal::new(401, "Unauthorized"))
+    }
+
+    /// The user that a token is of, where it is not the account's first one.
+    pub(super) fn colleague_of(&self, bearer: Option<&str>) -> Option<&str> {
+        bearer.and_then(|token| self.access.get(token)).and_then(|grant| grant.colleague.as_deref())
     }
 
     /// Counts a call in the sliding minute, or refuses it.

@@ -66,6 +66,7 @@ impl Tree {
             access: Access::Write,
             seen: ALWAYS,
             listed: ALWAYS,
+            missed: 0,
         });
         row.let_go = Some(Reason::new(UNTOLD, "The folder has not been told by its side yet."));
         self.add(row);

@@ -1,10 +1,11 @@
 //! `events.*` and `calendars.*` that change something, and `events.get`.
+use super::guests;
 use super::shape::{self, given};
 use super::world::{Event, World};
 use super::{Answered, Refused, Request};
 use crate::fake::state::State;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tandem_core::event::Moment;
 use tandem_core::recurrence::{self, Window, basic};
 
@@ -139,7 +140,10 @@ pub(super) fn insert(state: &mut State, account: &str, calendar: &str, request: 
     }
     let id = wanted.map_or_else(|| format!("g{}", state.next()), str::to_owned);
     let uid = body.get("iCalUID").and_then(Value::as_str).map_or_else(|| format!("{id}@google.com"), str::to_owned);
-    put(state, account, calendar, fresh(id, uid, account, data), Some((request, Mail::Invitation)))
+    let shown =
+        put(state, account, calendar, fresh(id.clone(), uid, account, data), Some((request, Mail::Invitation)))?;
+    guests::carry(state, World::name(account, calendar), &id, &BTreeSet::new());
+    Ok(shown)
 }
 
 /// A private copy of an event that exists elsewhere; no mail is ever sent.
@@ -221,6 +225,7 @@ pub(super) fn change(state: &mut State, account: &str, calendar: &str, id: &str,
     let retimed = ["start", "end", "recurrence"].iter().any(|name| after.data.get(*name) != before.data.get(*name));
     after.sequence += u64::from(retimed);
     let shown = put(state, account, calendar, after, Some((request, Mail::Update)))?;
+    guests::carry(state, World::name(account, calendar), id, &guests::of(&before));
     if retimed {
         drop_fallen(state, account, calendar, id)?;
     }
@@ -267,12 +272,19 @@ fn cancel(state: &mut State, account: &str, calendar: &str, id: &str) -> Result<
     let event = find(&held.events, id, &held.time_zone)?;
     let exceptions = held.events.values().filter(|e| e.series.as_deref() == Some(id) && !e.is_cancelled());
     let all: Vec<Event> = std::iter::once(event).chain(exceptions.cloned()).collect();
-    for mut event in all {
-        event.data.retain(|name, _| ["originalStartTime", "start", "end", "summary"].contains(&name.as_str()));
-        event.data.insert("status".to_owned(), json!("cancelled"));
-        put(state, account, calendar, event, None)?;
+    for event in all {
+        let (id, before) = (event.id.clone(), guests::of(&event));
+        put(state, account, calendar, tombstone(event), None)?;
+        guests::carry(state, World::name(account, calendar), &id, &before);
     }
     Ok(())
+}
+
+/// What is left of it once it is deleted.
+pub(super) fn tombstone(mut event: Event) -> Event {
+    event.data.retain(|name, _| ["originalStartTime", "start", "end", "summary"].contains(&name.as_str()));
+    event.data.insert("status".to_owned(), json!("cancelled"));
+    event
 }
 
 fn put(

@@ -158,8 +158,7 @@ fn fits(event: &Event, calendar: &Calendar, request: &Request<'_>) -> Result<boo
     if event.is_series() || window == (Window { from: Timestamp::MIN, until: Timestamp::MAX }) || event.is_cancelled() {
         return Ok(true);
     }
-    let single = tandem_core::event::Event::at(shape::span(&event.data, &calendar.time_zone)?);
-    Ok(recurrence::expand(&single, window, 1).is_ok_and(|found| !found.is_empty()))
+    touches(event, calendar, window)
 }
 
 fn window(request: &Request<'_>) -> Result<Window, Refused> {
@@ -219,34 +218,43 @@ fn occurrences(held: &Calendar, master: &Event, window: Window, deleted: bool) -
         .into_iter()
         .take(MOST_OCCURRENCES)
         .map(|one| events::occurrence(master, &series, &one.original))
-        .map(|one| held.events.get(&one.id).cloned().unwrap_or(one))
+        .filter(|one| !held.events.contains_key(&one.id))
         .collect();
-    all.retain(|event| deleted || !event.is_cancelled());
+    // An exception is where it was moved to.
+    for event in held.events.values().filter(|event| event.series.as_ref() == Some(&master.id)) {
+        if (deleted || !event.is_cancelled()) && touches(event, held, window)? {
+            all.push(event.clone());
+        }
+    }
+    let original = |event: &Event| {
+        shape::moment(event.data.get("originalStartTime"), &shape::zone_of(&event.data, &held.time_zone))
+    };
+    all.sort_by_key(original);
     Ok(all)
+}
+
+fn touches(event: &Event, calendar: &Calendar, window: Window) -> Result<bool, Refused> {
+    let single = tandem_core::event::Event::at(shape::span(&event.data, &calendar.time_zone)?);
+    Ok(recurrence::expand(&single, window, 1).is_ok_and(|found| !found.is_empty()))
 }
 
 pub(super) fn instances(state: &mut State, account: &str, calendar: &str, id: &str, request: &Request<'_>) -> Answered {
     let held = state.calendars.readable(account, calendar)?;
     let master = held.events.get(id).filter(|event| !event.is_cancelled()).ok_or_else(Refused::missing)?;
     let size = request.one("maxResults").and_then(|n| n.parse().ok()).unwrap_or(250_usize).clamp(1, 2500);
-    let mut window = window(request)?;
+    let window = window(request)?;
     let zone = shape::zone_of(&master.data, &held.time_zone);
     let original = match request.one("originalStart") {
         None => None,
         Some(text) => Some(Moment::parse(text, &zone).ok_or_else(|| Refused::invalid("Invalid originalStart."))?),
     };
-    if let Some(original) = original {
-        let (instant, _) = shape::span(&master.data, &held.time_zone)?.moved_to(&original).instants();
-        let day = jiff::SignedDuration::from_hours(24);
-        window = Window {
-            from: instant.saturating_sub(day).unwrap_or(instant),
-            until: instant.saturating_add(day).unwrap_or(instant),
-        };
-    }
-    let mut found = occurrences(held, master, window, request.is("showDeleted"))?;
-    if let Some(original) = original {
-        found.retain(|event| shape::moment(event.data.get("originalStartTime"), &zone) == Some(original));
-    }
+    let found = match original {
+        None => occurrences(held, master, window, request.is("showDeleted"))?,
+        Some(original) => {
+            let one = events::find(&held.events, &format!("{id}_{}", recurrence::basic(&original)), &held.time_zone);
+            one.into_iter().filter(|event| request.is("showDeleted") || !event.is_cancelled()).collect()
+        }
+    };
     let shown = found.iter().take(size).map(|event| shape::shown(event, account, &held.time_zone));
     Ok(json!({
         "kind": "calendar#events", "summary": held.summary, "timeZone": held.time_zone,

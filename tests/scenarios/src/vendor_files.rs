@@ -1,0 +1,335 @@
+//! The world of stories about files: a vendor's CRM on one side, Drive or Dropbox on the other, one company to work with.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_core::fingerprint::FingerprintKey;
+use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
+use tandem_dropbox::fake::{FakeDropbox, UserFile as DropboxFile};
+use tandem_dropbox::{DropboxConfig, DropboxFiles};
+use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening, RecordQuery, RecordView};
+use tandem_google::fake::FakePeople;
+use tandem_google::{GoogleConfig, GoogleDrive};
+use tandem_ports::connector::Connector;
+use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_ports::files::FileSide;
+use tandem_ports::infra::{Clock, Kind};
+use tandem_store::Store;
+use tandem_store::connection::{Account, Connection, ConnectionState};
+use tandem_store::run::{Run, RunState};
+use tandem_store::sync::{Sync, SyncState};
+use tandem_teamleader::fake::{FakeTeamleader, FileView, UserFile};
+use tandem_teamleader::{FileOptions, TeamleaderConfig, TeamleaderFiles};
+use tandem_testkit::clock::ManualClock;
+use tandem_testkit::fault::Faults;
+use tandem_testkit::memory::MemoryTable;
+use tandem_testkit::queue::MemoryQueue;
+use tandem_testkit::secrets::MemorySecrets;
+
+/// The account at the remote.
+pub const REMOTE: &str = "jan@example.com";
+const CRM: &str = crate::VENDOR;
+
+/// What opens both sides.
+struct Opened {
+    clock: Arc<ManualClock>,
+    teamleader: Arc<FakeTeamleader>,
+    dropbox: Arc<FakeDropbox>,
+    google: Arc<FakePeople>,
+}
+
+#[async_trait]
+impl Connectors for Opened {
+    async fn open(&self, _ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        Err(ConnectorError::new("story", "open", ErrorKind::Forbidden, "there are only files here"))
+    }
+    async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        if ask.side == Side::Left {
+            let files = ask.settings.files.as_ref().unwrap();
+            let options = FileOptions { modules: files.modules.clone(), records: files.records.clone() };
+            let (transport, bare, clock) =
+                (self.teamleader.authorised(CRM), self.teamleader.clone(), self.clock.clone());
+            let side = TeamleaderFiles::new(transport, bare, clock, TeamleaderConfig::default(), options);
+            return Ok(Arc::new(side));
+        }
+        Ok(match ask.connection.provider.as_str() {
+            "dropbox" => Arc::new(DropboxFiles::new(self.dropbox.authorised(REMOTE), DropboxConfig::default())),
+            _ => Arc::new(GoogleDrive::new(self.google.authorised(REMOTE), GoogleConfig::default())),
+        })
+    }
+}
+
+/// A user with Teamleader and Drive or Dropbox, and one sync between them.
+pub struct FileStory {
+    /// The time.
+    pub clock: Arc<ManualClock>,
+    /// Teamleader.
+    pub teamleader: Arc<FakeTeamleader>,
+    /// Dropbox, where it is the remote.
+    pub dropbox: Arc<FakeDropbox>,
+    /// Google, where it is the remote.
+    pub google: Arc<FakePeople>,
+    /// The durable state.
+    pub store: Store,
+    /// The engine.
+    pub engine: Engine,
+    /// The company that the stories are about: `Acme`.
+    pub company: String,
+    queue: Arc<MemoryQueue>,
+    remote: &'static str,
+}
+
+impl FileStory {
+    /// Connected, the sync switched on, nothing run yet. `remote`: `dropbox` or `google`.
+    pub async fn begins(remote: &'static str, settings: Value) -> FileStory {
+        let clock = Arc::new(ManualClock::default());
+        let teamleader = FakeTeamleader::new(clock.clone()).shared();
+        let dropbox = FakeDropbox::new(clock.clone()).shared();
+        let google = FakePeople::new(clock.clone()).shared();
+        let company = teamleader.user_creates_company(CRM, &crate::object(json!({"name": "Acme"})));
+        let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
+        let store = Store::new(Arc::new(MemoryTable::default()));
+        let opened = Opened {
+            clock: clock.clone(),
+            teamleader: teamleader.clone(),
+            dropbox: dropbox.clone(),
+            google: google.clone(),
+        };
+        let (secrets, config) = (Arc::new(MemorySecrets), EngineConfig::default());
+        let engine = Engine::new(store.clone(), queue.clone(), clock.clone(), secrets, Arc::new(opened), config);
+        let story = FileStory { clock, teamleader, dropbox, google, store, engine, company, queue, remote };
+        story.connects(settings).await;
+        story
+    }
+
+    async fn connects(&self, settings: Value) {
+        let (user, now) = (UserId::new("an"), self.clock.now());
+        for (id, provider, account) in [("crm", "teamleader", CRM), ("remote", self.remote, REMOTE)] {
+            let connection = Connection {
+                account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
+                state: ConnectionState::Connected,
+                ..Connection::new(ConnectionId::new(id), user.clone(), provider, now)
+            };
+            self.store.create_connection(&connection).await.unwrap();
+        }
+        let profile = if self.remote == "dropbox" { "teamleader-dropbox" } else { "teamleader-google-drive" };
+        let sync = Sync {
+            id: SyncId::new("sync-1"),
+            user,
+            profile: profile.to_owned(),
+            kind: Kind::Files,
+            crm: ConnectionId::new("crm"),
+            remote: ConnectionId::new("remote"),
+            settings: crate::object(settings),
+            enabled: true,
+            state: SyncState::Idle,
+            reason: None,
+            current_run: None,
+            last_run: None,
+            next_due_at: Some(now),
+            fingerprint_key: FingerprintKey::new("a key for the stories, 32 bytes.."),
+            created_at: now,
+            settings_version: 0,
+        };
+        self.store.create_sync(&sync).await.unwrap();
+    }
+
+    /// The sync as it is.
+    pub async fn sync(&self) -> Sync {
+        self.store.sync(&SyncId::new("sync-1")).await.unwrap().unwrap()
+    }
+
+    /// Changes a setting as the page does.
+    pub async fn set(&self, name: &str, value: Value) {
+        let mut sync = self.sync().await;
+        sync.settings.insert(name.to_owned(), value);
+        self.store.configure_sync(&sync, None).await.unwrap();
+    }
+
+    /// One run by schedule to its end.
+    pub async fn run(&self) -> Run {
+        self.run_with(&[]).await
+    }
+
+    /// The same while the remote goes on telling of changes: each of its jobs reads both sides again.
+    pub async fn run_with_pushes(&self) -> Run {
+        self.run_with(&[SyncId::new("sync-1")]).await
+    }
+
+    async fn run_with(&self, told: &[SyncId]) -> Run {
+        self.clock.advance(Duration::from_secs(7_300));
+        self.engine.fan_out_shards(Kind::Files).await.unwrap();
+        for _ in 0..200 {
+            while let Some(job) = self.queue.take(0) {
+                for sync in told {
+                    self.store.note_heard(sync).await.unwrap();
+                }
+                let budget = Budget::of(self.clock.clone(), Duration::from_secs(50));
+                self.engine.work(&job, &budget).await.unwrap();
+                self.clock.advance(Duration::from_secs(1));
+            }
+            let sync = self.sync().await;
+            if sync.current_run.is_none() && self.queue.is_empty() {
+                return self.store.run(&sync.last_run.unwrap()).await.unwrap().unwrap();
+            }
+            self.clock.advance(Duration::from_secs(60));
+        }
+        panic!("the sync never comes to rest");
+    }
+
+    /// A run that ends well.
+    pub async fn runs(&self) -> Run {
+        let run = self.run().await;
+        assert_eq!(run.state, RunState::Done, "{}: {run:?}", self.remote);
+        run
+    }
+
+    /// Three runs that write nothing.
+    pub async fn rests(&self) {
+        for _ in 0..3 {
+            let run = self.runs().await;
+            assert_eq!(run.counts.writes(), 0, "{}: {run:?}", self.remote);
+        }
+    }
+
+    /// A colleague saves a file at the company, over one of its name; its id.
+    pub fn crm_saves(&self, folder: &str, name: &str, text: &str) -> String {
+        self.crm_saves_at("company", &self.company, folder, name, text)
+    }
+
+    /// The same at any record.
+    pub fn crm_saves_at(&self, kind: &str, record: &str, folder: &str, name: &str, text: &str) -> String {
+        let [kind, record, folder, name, text] = [kind, record, folder, name, text].map(str::to_owned);
+        self.teamleader.user_saves_file(CRM, &UserFile { kind, record, folder, name, text })
+    }
+
+    /// A colleague deletes a file.
+    pub fn crm_deletes(&self, id: &str) {
+        assert!(self.teamleader.user_deletes_file(CRM, id));
+    }
+
+    /// All files in Teamleader, by folder and name.
+    pub fn crm_files(&self) -> Vec<FileView> {
+        self.teamleader.files_of(CRM)
+    }
+
+    /// The same as text, by folder (none for the account's own) and name; a name that is there twice has both texts.
+    pub fn crm(&self) -> BTreeMap<String, String> {
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for file in self.crm_files() {
+            let folder = if file.folder == "General" { String::new() } else { format!("{}/", file.folder) };
+            let text = String::from_utf8(file.bytes.to_vec()).unwrap();
+            let path = format!("{folder}{}", file.name);
+            all.entry(path).and_modify(|both| *both = format!("{both} and {text}")).or_insert(text);
+        }
+        all
+    }
+
+    /// The company's folder at the remote, below the root.
+    pub fn folder(&self) -> String {
+        format!("Companies/Acme ({})", &self.company[..8])
+    }
+
+    fn whole(&self, path: &str) -> String {
+        match self.remote {
+            "dropbox" => format!("/{path}"),
+            _ => format!("Teamleader/{path}"),
+        }
+    }
+
+    fn inside(&self, path: &str) -> String {
+        self.whole(&format!("{}/{path}", self.folder()))
+    }
+
+    /// Text at the remote, by the path below the company's folder.
+    pub fn remote(&self, path: &str) -> Option<String> {
+        self.remote_at(&format!("{}/{path}", self.folder()))
+    }
+
+    /// Text at the remote, by the path below the root.
+    pub fn remote_at(&self, path: &str) -> Option<String> {
+        let path = self.whole(path);
+        let bytes = match self.remote {
+            "dropbox" => self.dropbox.bytes(REMOTE, &path),
+            _ => self.google.drive_bytes(REMOTE, &path),
+        };
+        bytes.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    /// How many entries are at a path below the root.
+    pub fn remote_count(&self, path: &str) -> usize {
+        let path = self.whole(path);
+        if self.remote == "google" {
+            return self.google.drive_count(REMOTE, &path);
+        }
+        let state = self.dropbox.state(REMOTE);
+        let all = state["entries"].as_array().unwrap();
+        all.iter().filter(|entry| entry["path_lower"] == path.to_lowercase().as_str()).count()
+    }
+
+    /// Names of what is in the company's folder at the remote and below, files alone.
+    pub fn remote_names(&self) -> Vec<String> {
+        let (state, list) = match self.remote {
+            "dropbox" => (self.dropbox.state(REMOTE), "entries"),
+            _ => (self.google.drive_state(REMOTE), "files"),
+        };
+        let is_file = |entry: &&Value| entry[".tag"] == "file" || entry["md5Checksum"].is_string();
+        let is_here = |entry: &&Value| entry["trashed"] != true;
+        let all = state[list].as_array().unwrap().iter().filter(is_file).filter(is_here);
+        let mut names: Vec<String> = all.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The user saves a file in the company's folder.
+    pub fn remote_saves(&self, path: &str, text: &str) {
+        self.remote_saves_at(&format!("{}/{path}", self.folder()), text);
+    }
+
+    /// The user saves a file somewhere below the root.
+    pub fn remote_saves_at(&self, path: &str, text: &str) {
+        let path = self.whole(path);
+        if self.remote == "dropbox" {
+            let file = DropboxFile { path, text: text.to_owned(), ..DropboxFile::default() };
+            return self.dropbox.user_saves(REMOTE, &file);
+        }
+        self.google.drive_does("files", &json!({"account": REMOTE, "files": [{"path": path, "text": text}]}));
+    }
+
+    /// The user moves or renames at the remote.
+    pub fn remote_moves(&self, from: &str, to: &str) {
+        let (from, to) = (self.inside(from), self.inside(to));
+        if self.remote == "dropbox" {
+            return self.dropbox.user_moves(REMOTE, &from, &to);
+        }
+        self.google.drive_does("move", &json!({"account": REMOTE, "from": from, "to": to}));
+    }
+
+    /// The user deletes at the remote.
+    pub fn remote_deletes(&self, path: &str) {
+        let path = self.inside(path);
+        if self.remote == "dropbox" {
+            assert!(self.dropbox.user_deletes(REMOTE, &path));
+            return;
+        }
+        self.google.drive_does("trash", &json!({"account": REMOTE, "path": path}));
+    }
+
+    /// Calls to Teamleader so far, by method.
+    pub fn asked(&self) -> BTreeMap<String, usize> {
+        let mut all = BTreeMap::new();
+        for (method, _) in self.teamleader.calls() {
+            *all.entry(method).or_insert(0) += 1;
+        }
+        all
+    }
+
+    /// What the page shows of a state.
+    pub async fn records(&self, state: &str) -> Vec<RecordView> {
+        let state = Some(tandem_engine::state_of(state).unwrap());
+        let query = RecordQuery { state, limit: 100, ..RecordQuery::default() };
+        self.engine.records(&self.sync().await, &query).await.unwrap().0
+    }
+}
