@@ -10,7 +10,7 @@ pub use push::DrivePush;
 
 use crate::config::GoogleConfig;
 use crate::error::{self, PROVIDER};
-use api::{ChangeList, FileList, StartToken, Wire};
+use api::{ChangeList, StartToken, Wire};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;

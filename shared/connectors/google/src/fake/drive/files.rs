@@ -106,7 +106,7 @@ pub(super) fn list(state: &mut State, caller: &Caller, asked: &Asked) -> Answer 
     let wanted = asked.one("q").map(query::parse).transpose()?;
     let order = asked.one("orderBy").unwrap_or_default().to_owned();
     let drive = state.drive.drive(&caller.account);
-    let parents = wanted.as_ref().map(Query::parents).unwrap_or_default();
+    let parents = wanted.as_ref().map(query::Query::parents).unwrap_or_default();
     if parents.iter().any(|id| *id != "root" && !drive.files.contains_key(*id)) {
         return Err(Refusal::missing(""));
     }
