@@ -20,27 +20,29 @@ pub(crate) fn bench() -> Result<ExitCode> {
     let place = Place::new(&PlaceOptions { dir: "target/bench/world".into(), port_base: 4_960 })?;
     let folder = target(&place).join("bench");
     std::fs::create_dir_all(&folder).or_fault(|| format!("{} cannot be made", folder.display()))?;
-    let overlap = self::overlap(&place, &[])?;
-    let both_ways = self::overlap(&place, &["10000", "50", "5", "both"])?;
+    let overlap = self::overlap(&place, "overlap", &[])?;
+    let both_ways = self::overlap(&place, "overlap", &["10000", "50", "5", "both"])?;
+    let calendar = self::overlap(&place, "overlap_calendar", &[])?;
     let small = example(&place, ("tandem-dropbox", "small_files"), &[])?;
     let large = example(&place, ("simulation", "large"), &[LARGE])?;
     let sizes = sizes(&place, &stop)?;
     let emulator = emulator(&place)?;
-    print(&overlap, &both_ways, &sizes, &emulator);
+    print([&overlap, &both_ways, &calendar], &sizes, &emulator);
     print_files(&small, &large);
-    let all = json!({ "overlap": overlap, "both_ways": both_ways, "small_files": small, "large_files": large,
-        "function_bytes": sizes, "emulator": emulator });
+    let all = json!({ "overlap": overlap, "both_ways": both_ways, "calendar": calendar,
+        "small_files": small, "large_files": large, "function_bytes": sizes, "emulator": emulator });
     let file = folder.join("bench.json");
     std::fs::write(&file, all.to_string()).or_fault(|| format!("{} cannot be written", file.display()))?;
     eprintln!("also in {}", file.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// A first run of 10,000 contacts at 50 ms a provider call and 5 ms a table request, against the writes alone.
-fn overlap(place: &Place, arguments: &[&str]) -> Result<Value> {
+/// A first run (of 10,000 contacts, of 2,000 appointments) at 50 ms a provider call and 5 ms a table request, against the
+/// writes alone.
+fn overlap(place: &Place, name: &str, arguments: &[&str]) -> Result<Value> {
     let mut runs: Vec<Value> = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
-        runs.push(example(place, ("simulation", "overlap"), arguments)?);
+        runs.push(example(place, ("simulation", name), arguments)?);
     }
     runs.sort_by(|a, b| a["ratio"].as_f64().unwrap_or(0.0).total_cmp(&b["ratio"].as_f64().unwrap_or(0.0)));
     let at = |index: usize| runs[index]["ratio"].clone();
@@ -84,11 +86,14 @@ fn emulator(place: &Place) -> Result<Value> {
     Ok(answer["syncs"][0]["run"].clone())
 }
 
-fn print(overlap: &Value, both_ways: &Value, sizes: &Value, emulator: &Value) {
+fn print([overlap, both_ways, calendar]: [&Value; 3], sizes: &Value, emulator: &Value) {
     println!("{:<58}{:>12}", "figure", "value");
     let row = |name: &str, value: String| println!("{name:<58}{value:>12}");
-    let runs =
-        [("first run of 10,000 / its sequential writes", overlap), ("both ways, half of 10,000 on both", both_ways)];
+    let runs = [
+        ("first run of 10,000 / its sequential writes", overlap),
+        ("both ways, half of 10,000 on both", both_ways),
+        ("2,000 appointments, 200 series / 44 write calls", calendar),
+    ];
     for (name, of) in runs {
         let ratio = |name: &str| format!("{:.3}", of[name].as_f64().unwrap_or(f64::NAN));
         row(&format!("{name}: median"), ratio("median"));

@@ -384,7 +384,7 @@ pub fn eligible(rule: Eligibility, fields: &Fields) -> Result<(), Reason> {
 }
 
 fn not_in_list() -> Reason {
-    Reason::new("not_in_list", "Not in the chosen CRM list or segment.")
+    Reason::new("not_in_list", "Not in the chosen CRM list or segment, or a colleague's.")
 }
 fn left_group() -> Reason {
     Reason::new("left_group", "Taken out of the remote group; both copies stay.")

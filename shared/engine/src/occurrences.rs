@@ -400,12 +400,15 @@ impl Connector for Occurrences {
         let mut kinds: HashMap<RemoteId, (Kind, Vec<Moment>)> = HashMap::new();
         for (id, fetched) in found.into_iter().filter_map(|(id, fetched)| Some((id, fetched?))) {
             let kind = view::kind(fetched);
-            let given = match (&kind, wanted.get(&id)) {
-                (Kind::Series(series), Some(wanted)) => recurrence::among(&series.event, wanted)
-                    .map_err(|wrong| self.failed(ErrorKind::Permanent, wrong.to_string()))?,
-                (Kind::Series(_) | Kind::Single(_) | Kind::Unreadable(_), _) => Vec::new(),
+            let read = match (&kind, wanted.get(&id)) {
+                (Kind::Series(series), Some(wanted)) => recurrence::among(&series.event, wanted),
+                (Kind::Series(_) | Kind::Single(_) | Kind::Unreadable(_), _) => Ok(Vec::new()),
             };
-            kinds.insert(id, (kind, given));
+            let read = match read {
+                Ok(given) => (kind, given),
+                Err(wrong) => (Kind::Unreadable(wrong.to_string()), Vec::new()),
+            };
+            kinds.insert(id, read);
         }
         let window = self.reach.window(self.today());
         let answer = |id: &RemoteId| match (kinds.get(&of(id)), part(id)) {

@@ -54,7 +54,7 @@ impl Session<'_> {
                         }
                         paired.push((index, key));
                     }
-                    Match::Ambiguous(many) => draft.verdict = Some(ambiguous(there, many)),
+                    Match::Ambiguous(many) => draft.verdict = Some(self.ambiguous(there, many)),
                 }
             }
             // What stays alone in the CRM is a candidate in its turn, where the remote's records are carried there.
@@ -70,7 +70,7 @@ impl Session<'_> {
             let draft = &mut drafts[index];
             match candidate.reason.as_ref().filter(|reason| reason.code == AMBIGUOUS) {
                 Some(reason) => draft.verdict = Some(reason.clone()),
-                None if alike > 1 => draft.verdict = Some(ambiguous(here, alike)),
+                None if alike > 1 => draft.verdict = Some(self.ambiguous(here, alike)),
                 None => {
                     self.take_candidate(&key);
                     if let Some(remembered) = &self.dry {
@@ -81,6 +81,16 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    fn ambiguous(&self, there: Side, many: usize) -> Reason {
+        let which = if there == Side::Right { "remote" } else { "CRM" };
+        let what = match self.profile.grant() {
+            "contacts" => "contacts",
+            "tasks" => "tasks",
+            _ => "appointments",
+        };
+        Reason::new(AMBIGUOUS, format!("{many} {which} {what} look like this one; make them differ, or merge them."))
     }
 
     async fn candidate_rows(&self, keys: &[RowKey]) -> Result<Vec<Option<Row>>, ReadFailure> {
@@ -231,11 +241,6 @@ fn join(draft: &mut Draft, there: Side, candidate: Row) {
 }
 
 const AMBIGUOUS: &str = "ambiguous";
-
-fn ambiguous(there: Side, many: usize) -> Reason {
-    let which = if there == Side::Right { "remote" } else { "CRM" };
-    Reason::new(AMBIGUOUS, format!("{many} {which} contacts look like this one; make them differ, or merge them."))
-}
 
 fn unmatched() -> Reason {
     Reason::new("unmatched", "Not yet matched with a CRM record.")

@@ -3,20 +3,24 @@ use crate::observe::Draft;
 use crate::occurrences::{Heirs, inherited};
 use crate::session::{ReadFailure, Session, Stop, Task};
 use crate::settle::Done;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
-use tandem_core::plan::{Outcome, Reason, Step};
+use tandem_core::plan::{Act, Outcome, Reason, Step};
 use tandem_core::record::{ContainerId, Fields, RemoteId, RowKey, Scope, Side, Version};
 use tandem_core::reduce::Counts;
 use tandem_ports::connector::{Change, ChangePage, Cursor, Fetched, Known, Next};
 use tandem_store::checkpoint::{Checkpoint, Purpose, Stage, Walk, seen_hash};
 use tandem_store::link::{Row, RowState};
 
+/// Code of the reason of a record that cannot be read.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
 /// Tries of a refused record as it is.
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
 
 /// How long a person's edit is news to the guests of an appointment.
-const NEWS_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+const NEWS_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Records remembered as read lately; two pages that overlap are next to each other.
 const LATELY: usize = 1000;
@@ -203,7 +207,7 @@ impl Session<'_> {
         let container = checkpoint.container.as_ref().filter(|_| side == Side::Right && !listing);
         let mut items = self.items(side, (changes, heirs), (purpose, container), number, &mut counts).await?;
         if side == Side::Left && !listing && checkpoint.first_done && !self.left.invites_guests() {
-            self.heed_news(&mut items);
+            self.heed_news(&mut items).await?;
         }
         let done = if side == Side::Left { order.len() as u64 } else { 0 };
         let total = page.total.filter(|_| side == Side::Left && listing);
@@ -226,14 +230,24 @@ impl Session<'_> {
     }
 
     /// What the CRM's feed tells after the first run was done by people just now, unless it waited too long (a sync that was
-    /// paused): then it merely catches up.
-    fn heed_news(&self, items: &mut [Item]) {
+    /// paused): then it merely catches up. Of a deletion nobody says when it was: after the last look.
+    async fn heed_news(&self, items: &mut [Item]) -> Result<(), ReadFailure> {
+        let looked_at = match &self.sync.last_run {
+            Some(run) if items.iter().any(|item| item.left.is_none()) => {
+                self.engine.store.run(run).await?.map(|run| run.started_at)
+            }
+            Some(_) | None => None,
+        };
         let now = self.engine.clock.now();
+        let is_late = |at: Timestamp| now.duration_since(at) > NEWS_FOR;
         for item in items {
-            let changed_at = item.left.as_ref().and_then(|copy| copy.modified_at);
-            let is_late = changed_at.is_some_and(|at| now.duration_since(at) > NEWS_FOR);
+            let is_late = match &item.left {
+                Some(copy) => copy.modified_at.is_some_and(is_late),
+                None => looked_at.is_none_or(is_late),
+            };
             item.news = if is_late { News::CatchUp } else { News::Fresh };
         }
+        Ok(())
     }
 
     /// Rows that a complete listing did not show: each is looked up, and only a proved absence counts.
@@ -275,7 +289,13 @@ impl Session<'_> {
         } else {
             (remembered, walk.cloned())
         };
-        let items = self.looked_up(rows, number).await?;
+        let mut items = self.looked_up(rows, number).await?;
+        let now = self.engine.clock.now();
+        for item in items.iter_mut().filter(|item| matches!(item.step.right, Some(Act::Delete { .. }))) {
+            if item.row.news_at.is_some_and(|at| now.duration_since(at) <= NEWS_FOR) {
+                item.news = News::Fresh;
+            }
+        }
         let advance = Advance::Walk { task: task.clone(), to };
         Ok(Page { items, advance, counts: Counts::default(), seen: None, done: 0, total: None })
     }
@@ -442,7 +462,7 @@ impl Session<'_> {
 
     fn unreadable(&self, row: Row, reason: String, number: u64) -> Item {
         let key = row.key.clone();
-        let outcome = Outcome::Exclude(Reason::new("unreadable", reason));
+        let outcome = Outcome::Exclude(Reason::new(UNREADABLE, reason));
         let why = tandem_core::plan::Why::NewRecord;
         let step = Step { key, left: None, right: None, outcome, conflicts: Vec::new(), why };
         Item {

@@ -10,7 +10,7 @@ use tandem_core::record::Side;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::push::{Order, Push, Route, Target};
 use tandem_store::StoreError;
-use tandem_store::channel::{Channel, ChannelRow, ChannelState, PushBook, PushState};
+use tandem_store::channel::{Channel, ChannelRow, ChannelState, Mute, PushBook, PushState};
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::sync::Sync;
 
@@ -21,6 +21,8 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(6);
 const RENEW_AT: i64 = 80;
 /// Or when it would not live until this long after the schedule's next look.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+/// What cannot be watched is asked for again after this.
+const MUTE_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Closed channels that are kept in mind, should they go on telling.
 const MOST_CLOSED: usize = 20;
 
@@ -118,24 +120,48 @@ struct Keeping<'a> {
 }
 
 impl Keeping<'_> {
-    /// Opens a channel for every target that has none, or whose newest is due; answers why it could not.
+    /// Opens a channel for every target that has none, or whose newest is due; answers why it could not. One that cannot be
+    /// watched at all does not stand in the way of the others.
     async fn open_what_is_due(
         &self,
         book: &mut PushBook,
         targets: &[Target],
     ) -> Result<Option<ConnectorError>, StoreError> {
-        let due: Vec<&Target> = targets.iter().filter(|target| self.is_due(newest(book, target))).collect();
+        book.mute.retain(|one| self.now < one.until && targets.iter().any(|target| target.name == one.target));
+        let due = |target: &&Target| !book.is_mute(&target.name, self.now) && self.is_due(newest(book, target));
+        let due: Vec<&Target> = targets.iter().filter(due).collect();
         if due.is_empty() || book.retry_at.is_some_and(|at| self.now < at) {
             return Ok(None);
         }
+        let mut failed: Option<ConnectorError> = None;
         for target in due {
-            match self.open(target).await? {
-                Ok(channel) => book.channels.push(channel),
-                Err(error) => return Ok(Some(error)),
+            let error = match self.open(target).await? {
+                Ok(channel) => {
+                    book.channels.push(channel);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error.kind {
+                ErrorKind::NotFound => {
+                    tracing::info!(error = %error, "this cannot be watched; the schedule looks");
+                    book.mute.push(Mute { target: target.name.clone(), until: self.now + MUTE_FOR });
+                }
+                // The others would fare no better.
+                ErrorKind::Throttled { .. } | ErrorKind::AuthRevoked => return Ok(Some(failed.unwrap_or(error))),
+                ErrorKind::Retryable
+                | ErrorKind::CursorExpired
+                | ErrorKind::Conflict
+                | ErrorKind::Forbidden
+                | ErrorKind::Permanent => {
+                    failed.get_or_insert(error);
+                }
             }
         }
-        (book.failures, book.retry_at) = (0, None);
-        Ok(None)
+        if failed.is_none() {
+            (book.failures, book.retry_at) = (0, None);
+        }
+        Ok(failed)
     }
 
     fn is_due(&self, newest: Option<&Channel>) -> bool {
@@ -180,7 +206,11 @@ impl Keeping<'_> {
     /// What the book says of all this.
     fn judge(&self, book: &mut PushBook, targets: &[Target], limits: Limits, failed: Option<ConnectorError>) {
         let title = self.push.title();
-        let deaf = targets.iter().find(|target| !newest(book, target).is_some_and(|one| one.lives(self.now)));
+        // Where nothing can be watched, all of it counts.
+        let is_mute = |target: &Target| book.is_mute(&target.name, self.now);
+        let all_mute = targets.iter().all(is_mute);
+        let told = |target: &Target| newest(book, target).is_some_and(|one| one.lives(self.now));
+        let deaf = targets.iter().find(|target| (all_mute || !is_mute(target)) && !told(target));
         if let Some(error) = &failed {
             book.failures = book.failures.saturating_add(1);
             let wait = self.wait(book, error);

@@ -1,6 +1,6 @@
 //! What becomes of a record's row once its writes are done, and what is counted and logged for it. Pure.
 use crate::changelog::Change;
-use crate::prepare::{Item, base_of};
+use crate::prepare::{Item, News, UNREADABLE, base_of};
 use crate::session::Session;
 use jiff::Timestamp;
 use tandem_core::plan::{Act, Outcome, Reason, Why};
@@ -68,6 +68,7 @@ impl Session<'_> {
                 self.note_copy(&mut row, side, copy.version.clone());
             }
         }
+        row.news_at = None;
         let after = match ending {
             Ending::Done(done) => self.finished(&item, row, &done, (run, now), &mut settled),
             Ending::Refused { side, error } => Some(self.refused(&item, row, side, &error, &mut settled)),
@@ -81,6 +82,7 @@ impl Session<'_> {
             Ending::Waits => {
                 settled.waits = true;
                 row.state = RowState::Held;
+                row.news_at = (item.news == News::Fresh).then_some(now);
                 row.reason = Some(Reason::new("deletion_waits", "Its deletion waits for the end of the run."));
                 Some(row)
             }
@@ -161,7 +163,8 @@ impl Session<'_> {
             }
             Outcome::Exclude(reason) => {
                 let counted = if row.left.is_some() { Side::Left } else { Side::Right };
-                if row.left.is_none() && row.base.is_none() {
+                // What cannot be read is no candidate: there is nothing to carry over before it changes.
+                if row.left.is_none() && row.base.is_none() && reason.code != UNREADABLE {
                     row.state = RowState::Unpaired;
                     row.reason = Some(reason.clone());
                 } else {

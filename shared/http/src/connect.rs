@@ -207,8 +207,8 @@ impl Connect {
             return Ok(Finished::Denied);
         }
         match self.redeem(provider, &pending, &begun, returned, now).await {
-            Ok(Redeemed::Granted(granted, account)) => {
-                Ok(Finished::Connected(Box::new(self.keep(pending, provider, granted, account).await?)))
+            Ok(Redeemed::Granted(granted, identity)) => {
+                Ok(Finished::Connected(Box::new(self.keep(pending, provider, granted, *identity).await?)))
             }
             Ok(Redeemed::Missing(scopes)) => {
                 store.delete_connection(&pending).await?;
@@ -244,7 +244,7 @@ impl Connect {
         }
         let identity = provider.account(transport, &granted.tokens, granted.api_origin.as_deref()).await?;
         self.may_hold(&pending.user, provider, &identity).await?;
-        Ok(Redeemed::Granted(granted, identity))
+        Ok(Redeemed::Granted(granted, Box::new(identity)))
     }
 
     /// Whether the user should be asked anew who they are: an earlier sign-in came to nothing, or a grant is gone.
@@ -375,7 +375,7 @@ impl Connect {
 }
 
 enum Redeemed {
-    Granted(Granted, Identity),
+    Granted(Granted, Box<Identity>),
     Missing(Vec<String>),
 }
 

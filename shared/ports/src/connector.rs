@@ -32,6 +32,22 @@ pub struct Fetched {
     pub raw: serde_json::Value,
 }
 
+impl Fetched {
+    /// A record that is there, for all we know, and whose fields nobody can read: outside, so that nothing follows for the
+    /// other side's copy. `version` must differ from that of any readable state.
+    pub fn out_of_reach(id: RemoteId, version: Version) -> Fetched {
+        Fetched {
+            id,
+            version,
+            scope: Scope::Outside,
+            marker: None,
+            fields: Fields::new(),
+            modified_at: None,
+            raw: serde_json::Value::Null,
+        }
+    }
+}
+
 /// A record is personal data: `Debug` shows ids and shape.
 impl fmt::Debug for Fetched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -113,6 +113,15 @@ impl Channel {
     }
 }
 
+/// Something that its provider does not tell of, whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mute {
+    /// What was to be watched.
+    pub target: String,
+    /// When it is asked for again.
+    pub until: Timestamp,
+}
+
 /// A sync's channels, and what people are shown of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushBook {
@@ -133,6 +142,9 @@ pub struct PushBook {
     /// Not tried again before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// What cannot be watched; the others are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mute: Vec<Mute>,
     /// Grows with every change: who writes must have read the one before.
     #[serde(default)]
     pub version: i64,
@@ -142,6 +154,11 @@ impl PushBook {
     /// When the first of its channels ends.
     pub fn until(&self) -> Option<Timestamp> {
         self.channels.iter().filter_map(|channel| channel.until).min()
+    }
+
+    /// Whether this was found not to be watchable, lately.
+    pub fn is_mute(&self, target: &str, now: Timestamp) -> bool {
+        self.mute.iter().any(|one| one.target == target && now < one.until)
     }
 }
 

@@ -86,6 +86,9 @@ pub struct Row {
     /// The match keys (hashes) it is listed under while it is on one side only and was never linked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub match_keys: Vec<String>,
+    /// While its deletion waits: when a person's deletion in the CRM was first seen, of which guests are to hear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news_at: Option<Timestamp>,
     /// When both sides last agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
@@ -151,6 +154,7 @@ impl Row {
             synced_at: None,
             converted: false,
             effect: None,
+            news_at: None,
         }
     }
 

@@ -254,8 +254,8 @@ async fn e33_a_secondary_calendar_that_is_out_of_reach_leaves_its_copies() {
     done(&story).await;
     assert_eq!(only(&story, Kind::Block).await["title"], json!("Team day"));
     story.google.user_does(GOOGLE, "unshare", &json!({"calendar": team, "with": GOOGLE}));
-    story.run().await;
-    story.run().await;
+    done(&story).await;
+    done(&story).await;
     assert_eq!(only(&story, Kind::Block).await["title"], json!("Team day"));
 }
 
@@ -279,12 +279,12 @@ async fn another_default_calendar_copies_and_removes_nothing() {
     story.crm_record(Kind::Meeting, meeting("Old", 1)).await;
     done(&story).await;
     story.set("default_calendar", json!(team)).await;
-    story.run().await;
-    story.run().await;
+    done(&story).await;
+    done(&story).await;
     assert_eq!((events(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 0));
     assert_eq!(all(&story, Kind::Meeting).await.len(), 1);
     story.crm_record(Kind::Meeting, meeting("New", 2)).await;
-    story.run().await;
+    done(&story).await;
     assert_eq!((events(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 1));
 }
 

@@ -68,6 +68,7 @@ pub struct CalendarWorld {
 }
 
 struct Open {
+    latency: Duration,
     google: Arc<FakeGoogle>,
     plain: Option<Arc<MemoryCalendar>>,
     table: Arc<MemoryTable>,
@@ -77,6 +78,7 @@ struct Open {
 
 /// A network that loses requests and answers, and the calls of a dead process.
 struct Shaky {
+    latency: Duration,
     inner: Arc<dyn HttpTransport>,
     faults: Arc<Faults>,
 }
@@ -84,6 +86,9 @@ struct Shaky {
 #[async_trait]
 impl HttpTransport for Shaky {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
         let lost = || TransportError::Lost { host: "www.googleapis.com".to_owned(), source: None };
         match self.faults.strike() {
             Verdict::Go => self.inner.send(request).await,
@@ -102,9 +107,10 @@ impl Connectors for Open {
         if ask.side == Side::Right {
             let account = &ask.connection.account.id;
             let chosen = ChosenCalendars::chosen(ask.settings.calendar.as_ref().expect("a calendar sync"), account);
-            let shaky = Shaky { inner: self.google.authorised(account), faults: Arc::clone(&self.faults) };
+            let (inner, faults) = (self.google.authorised(account), Arc::clone(&self.faults));
+            let shaky = Shaky { latency: self.latency, inner, faults };
             let google = GoogleCalendars::new(Arc::new(shaky), GoogleConfig::default(), &chosen);
-            return Ok(Arc::new(google.with_page_size(7)));
+            return Ok(Arc::new(if self.latency.is_zero() { google.with_page_size(7) } else { google }));
         }
         if let Some(plain) = &self.plain {
             return Ok(plain.clone());
@@ -121,14 +127,26 @@ fn sync_of(person: &str) -> SyncId {
 impl CalendarWorld {
     /// The built-in CRM with two people in it, or one person with a CRM that knows no recurrence.
     pub async fn begins(recurrence: Recurrence, settings: &Value) -> CalendarWorld {
+        let plain = (recurrence == Recurrence::Unknown).then(|| MemoryCalendar::new(20, recurrence));
+        Self::with(plain, settings, [Duration::ZERO; 2]).await
+    }
+
+    /// With this CRM (none: the built-in one), and with real latency of every call at Google and of every table request.
+    pub async fn with(
+        plain: Option<MemoryCalendar>,
+        settings: &Value,
+        [google_latency, table_latency]: [Duration; 2],
+    ) -> CalendarWorld {
         let clock = Arc::new(ManualClock::default());
         let faults = Arc::new(Faults::default());
-        let table = Arc::new(MemoryTable::with_faults(Arc::clone(&faults)));
+        let table = MemoryTable::with_faults(Arc::clone(&faults));
+        let table = Arc::new(if table_latency.is_zero() { table } else { table.with_latency(table_latency) });
         let google = FakeGoogle::new(clock.clone()).shared();
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::clone(&faults)));
         let store = Store::new(table.clone());
-        let plain = (recurrence == Recurrence::Unknown).then(|| Arc::new(MemoryCalendar::new(20, recurrence)));
+        let plain = plain.map(Arc::new);
         let open = Open {
+            latency: google_latency,
             google: google.clone(),
             plain: plain.clone(),
             table: table.clone(),

@@ -52,8 +52,10 @@ async fn a_conflict_at_a_records_folder_does_not_take_the_record_out_of_the_sync
 async fn what_comes_into_a_folder_just_before_it_is_removed_stays() {
     for remote in REMOTES {
         for from in [Side::Left, Side::Right] {
-            let (world, _) = in_sync(remote(), json!({"on_remote_delete": "propagate", "max_delete_percent": 100})).await;
-            let (here, there) = (world.id(&world.crm, "Acme/Plans"), world.id(&world.remote, "Companies/Acme (17)/Plans"));
+            let (world, _) =
+                in_sync(remote(), json!({"on_remote_delete": "propagate", "max_delete_percent": 100})).await;
+            let (here, there) =
+                (world.id(&world.crm, "Acme/Plans"), world.id(&world.remote, "Companies/Acme (17)/Plans"));
             let (side, gone, other, stays) = match from {
                 Side::Left => (&world.crm, here, &world.remote, there),
                 Side::Right => (&world.remote, there, &world.crm, here),

@@ -15,7 +15,7 @@ use tandem_ports::connector::{
     Written,
 };
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
-use tandem_ports::infra::{Clock, Kind, Trigger};
+use tandem_ports::infra::{Kind, Trigger};
 use tandem_ports::table::{Condition, Item, Key, Op, Page, Query, Table, TableError, Update, Write};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};

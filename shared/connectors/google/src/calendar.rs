@@ -15,6 +15,7 @@ use crate::api::batch::{self, Part};
 use crate::api::{self, calendar};
 use crate::config::GoogleConfig;
 use crate::error::{self, PROVIDER};
+use assemble::Feed;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
@@ -29,7 +30,7 @@ use tandem_ports::connector::{
 };
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::infra::HttpTransport;
-use wire::{Calendars, Events, Watched};
+use wire::{Calendars, Events, Item, Watched};
 
 /// Records a page of the listing: each may be a series that has to be read by itself, fifty of them a call.
 const PAGE_SIZE: u16 = 250;
@@ -40,6 +41,10 @@ const CURSOR_FORM: u8 = 1;
 const WRITE_BATCH: usize = 500;
 /// Most pages of calendars; an account has a few dozen.
 const MOST_PAGES: usize = 40;
+/// Most pages of one series, each of [`calendar::MOST_RESULTS`] exceptions at most.
+const MOST_TURNS: usize = 20;
+/// The status of a call whose token has ended.
+const UNHEARD: http::StatusCode = http::StatusCode::UNAUTHORIZED;
 const LIST: &str = "events.list";
 
 /// The fields of an appointment that Google can say.
@@ -168,10 +173,58 @@ impl GoogleCalendar {
         answers
     }
 
+    /// All items of several listings, a page of fifty of them a request: a page may be empty although more follow. `None`
+    /// where one does not end within [`MOST_TURNS`] pages.
+    async fn listed(
+        &self,
+        operation: &'static str,
+        count: usize,
+        part: impl Fn(usize, Option<&str>) -> Part + Send + Sync,
+    ) -> Vec<Result<Option<Vec<Item>>>> {
+        let mut all: Vec<Result<Option<Vec<Item>>>> = (0..count).map(|_| Ok(Some(Vec::new()))).collect();
+        let mut open: Vec<(usize, Option<String>)> = (0..count).map(|at| (at, None)).collect();
+        for _ in 0..MOST_TURNS {
+            let parts: Vec<Part> = open.iter().map(|(at, page)| part(*at, page.as_deref())).collect();
+            let mut more = Vec::new();
+            for ((at, _), answer) in open.into_iter().zip(self.send_all(operation, &parts).await) {
+                match (answer.and_then(|answer| api::parse::<Events>(operation, &answer)), &mut all[at]) {
+                    (Ok(page), Ok(Some(items))) => {
+                        more.extend(page.next_page_token.clone().map(|token| (at, Some(token))));
+                        items.extend(page.into_items());
+                    }
+                    (Err(failed), slot) => *slot = Err(failed),
+                    (Ok(_), Ok(None) | Err(_)) => {}
+                }
+            }
+            open = more;
+        }
+        for (at, _) in open {
+            all[at] = Ok(None);
+        }
+        all
+    }
+
     async fn send_chunk(&self, operation: &'static str, parts: &[Part]) -> Result<Vec<Option<Response<Bytes>>>> {
         if let [only] = parts {
             return Ok(vec![Some(self.send(operation, only).await?)]);
         }
+        let mut answers = self.send_together(operation, parts).await?;
+        let unheard = |answer: &Option<Response<Bytes>>| answer.as_ref().is_some_and(|one| one.status() == UNHEARD);
+        let refused: Vec<usize> = (0..parts.len()).filter(|at| unheard(&answers[*at])).collect();
+        let Some((first, rest)) = refused.split_first() else { return Ok(answers) };
+        // A token that has ended is told to each part, in a batch that is answered well: the transport renews it for one
+        // that goes alone. What was refused so was not done.
+        answers[*first] = Some(self.send(operation, &parts[*first]).await?);
+        if !rest.is_empty() && !unheard(&answers[*first]) {
+            let again: Vec<Part> = rest.iter().map(|at| parts[*at].clone()).collect();
+            for (at, answer) in rest.iter().zip(self.send_together(operation, &again).await?) {
+                answers[*at] = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn send_together(&self, operation: &'static str, parts: &[Part]) -> Result<Vec<Option<Response<Bytes>>>> {
         let call = batch::together(operation, &self.config.calendar_url, calendar::BATCH_PATH, parts)?;
         let sent = self.transport.send(call.request).await;
         let response = sent.map_err(|lost| error::from_transport(operation, lost))?;
@@ -189,14 +242,18 @@ impl GoogleCalendar {
 
     /// A 404 may mean the record or the whole calendar, and Google's answer is the same: only the calendar itself tells.
     async fn prove_calendar(&self) -> Result<()> {
-        const OPERATION: &str = "calendarList.get";
-        let answer = self.send(OPERATION, &calendar::calendar(self.calendar.as_str())).await?;
+        // Not its entry in the list of calendars: one may read a calendar without having it there.
+        let answer = self.send(LIST, &calendar::list(self.calendar.as_str(), 1, None, None)).await?;
         match answer.status().as_u16() {
             200..=299 => Ok(()),
-            404 => Err(error::calendar_gone(OPERATION)),
-            _ => Err(error::classify(OPERATION, &answer)),
+            404 => Err(error::calendar_gone(LIST)),
+            _ => Err(error::classify(LIST, &answer)),
         }
     }
+}
+
+fn unnamed(outcomes: Outcomes<(Written, String)>) -> Outcomes<Written> {
+    outcomes.into_iter().map(|one| one.map(|(written, _)| written)).collect()
 }
 
 #[async_trait]
@@ -237,12 +294,13 @@ impl Connector for GoogleCalendar {
         };
         let part = calendar::list(self.calendar.as_str(), position.size, page, sync);
         let answer: Events = self.call(LIST, &part).await.map_err(refused)?;
-        let next = match (answer.next_page_token, answer.next_sync_token) {
+        let feed = if position.sync.is_some() { Feed::Delta } else { Feed::Listing };
+        let next = match (answer.next_page_token.clone(), answer.next_sync_token.clone()) {
             (Some(page), _) => Next::More(Position { page: Some(page), ..position }.into_cursor()),
             (None, Some(sync)) => Next::CaughtUp(Position { page: None, sync: Some(sync), ..position }.into_cursor()),
             (None, None) => return Err(error::no_answer(LIST)),
         };
-        Ok(ChangePage { changes: self.assemble(answer.items).await?, next, total: None })
+        Ok(ChangePage { changes: self.assemble(feed, answer.into_items()).await?, next, total: None })
     }
 
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>> {
@@ -257,11 +315,11 @@ impl Connector for GoogleCalendar {
     }
 
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
-        self.create_all(drafts).await
+        self.create_all(drafts).await.map(unnamed)
     }
 
     async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
-        self.update_all(patches).await
+        self.update_all(patches).await.map(unnamed)
     }
 
     async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {

@@ -74,6 +74,8 @@ pub(crate) fn classify(operation: &'static str, response: &Response<bytes::Bytes
     let kind = kind_of(response.status().as_u16(), &status, retry_after(response.headers()));
     let detail = if status.has_reason(&ORGANIZER_ONLY) {
         "only the organiser may change this appointment".to_owned()
+    } else if status.has_reason(&UNWATCHED) {
+        "Google does not tell of changes in this calendar".to_owned()
     } else if status.has_reason(&["storageQuotaExceeded"]) {
         "this Google Drive is full".to_owned()
     } else if status.has_reason(&["exportSizeLimitExceeded"]) {
@@ -93,6 +95,9 @@ pub(crate) fn classify_item(operation: &'static str, http_status: u16, status: &
 /// About this appointment and not about the account: the user is a guest of it.
 const ORGANIZER_ONLY: [&str; 1] = ["forbiddenForNonOrganizer"];
 
+/// A calendar that has no push, such as one of public holidays.
+const UNWATCHED: [&str; 1] = ["pushNotSupportedForRequestedResource"];
+
 /// Whether a refused creation means that the id is taken.
 pub(crate) fn is_duplicate(response: &Response<bytes::Bytes>) -> bool {
     let status = serde_json::from_slice::<Envelope>(response.body()).unwrap_or_default().error;
@@ -106,6 +111,7 @@ fn kind_of(http_status: u16, status: &Status, retry_after: Option<Duration>) -> 
         410 if status.has_reason(&["fullSyncRequired", "updatedMinTooLongAgo"]) => ErrorKind::CursorExpired,
         410 => ErrorKind::NotFound,
         403 if status.has_reason(&ORGANIZER_ONLY) => ErrorKind::Permanent,
+        400 if status.has_reason(&UNWATCHED) => ErrorKind::NotFound,
         400 if status.is_failed_precondition() => ErrorKind::Conflict,
         401 => ErrorKind::AuthRevoked,
         403 if status.has_reason(&DRIVE_ITEM) => ErrorKind::Permanent,
@@ -301,6 +307,7 @@ mod tests {
         assert_eq!(kind(410, &[], &reason("updatedMinTooLongAgo")), ErrorKind::CursorExpired);
         assert_eq!(kind(410, &[], &reason("deleted")), ErrorKind::NotFound);
         assert_eq!(kind(403, &[], &reason("userRateLimitExceeded")), throttled(None));
+        assert_eq!(kind(400, &[], &reason("pushNotSupportedForRequestedResource")), ErrorKind::NotFound);
         assert_eq!(kind(403, &[], &reason("forbiddenForNonOrganizer")), ErrorKind::Permanent);
         assert_eq!(kind(412, &[], &reason("conditionNotMet")), ErrorKind::Conflict);
         assert_eq!(kind(409, &[], "{}"), ErrorKind::Conflict);

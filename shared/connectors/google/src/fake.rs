@@ -16,7 +16,7 @@ mod tasks;
 pub use calendar::{Mails, Notification};
 pub use control::Edit;
 pub use drive::{DriveFile, DriveNotification};
-pub use state::{BatchRefusal, Fault, Settings};
+pub use state::{BatchRefusal, EventLists, Fallen, Fault, Settings};
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -14,7 +14,7 @@ use map::{Item, Lists, Page};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId};
+use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_core::task::{self, Task, field};
 use tandem_ports::connector::{
@@ -37,6 +37,8 @@ const MOST_KNOWN: usize = 200;
 const GOOD_FOR: i64 = 14 * 24 * 3600;
 /// How long ago a lost create may have been. In seconds.
 const LOOK_BACK: i64 = 25 * 3600;
+/// The version of a task that Google shows without one; no etag looks like it.
+const UNREADABLE: &str = "unreadable";
 
 /// The fields of a task. Google sets the time of completion, and links, by itself.
 const FIELDS: [Field; 6] = [field::TITLE, field::NOTES, field::DUE, field::STATUS, field::COMPLETED_AT, field::LINKS];
@@ -282,8 +284,9 @@ impl Connector for GoogleTasks {
         let mut read = Vec::new();
         for id in ids {
             let item = self.read_one(id).await?;
-            let fetched = item.map(|item| map::fetched(item).map_err(|reason| error::refused(api::GET, &reason)));
-            read.push(fetched.transpose()?);
+            // What cannot be read is there, and must not stop the others.
+            let beyond = |_| Fetched::out_of_reach(id.clone(), Version::new(UNREADABLE));
+            read.push(item.map(|item| map::fetched(item).unwrap_or_else(beyond)));
         }
         Ok(read)
     }

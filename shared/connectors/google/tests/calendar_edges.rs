@@ -1,14 +1,18 @@
 //! What Google Calendar does beside plain appointments: strays, shortened lists of guests, others' appointments, rules
 //! that nobody can work out, channels, long lists.
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
-use std::sync::Arc;
-use tandem_core::event::{Attendee, Event, Moment, Span, field};
+use std::sync::{Arc, Mutex};
+use tandem_core::event::{Attendee, Deviation, Event, Moment, Overrides, Span, field};
 use tandem_core::record::{ContainerId, Field, Marker, RemoteId, Scope};
-use tandem_google::fake::{FakeGoogle, Fault};
+use tandem_google::fake::{EventLists, FakeGoogle, Fault};
 use tandem_google::{Channel, GoogleCalendar, GoogleConfig};
 use tandem_ports::connector::{Change, Connector, Cursor, Draft, Fetched, Next, Outcomes, Patch, Written};
 use tandem_ports::error::ErrorKind;
+use tandem_ports::infra::{HttpTransport, TransportError};
 use tandem_testkit::clock::ManualClock;
 
 const ACCOUNT: &str = "jan@example.com";
@@ -74,6 +78,26 @@ impl Calendar {
             patches.push(Patch { id: id.clone(), expect, changed, fields, scope: None, marker: None, raw: read.raw });
         }
         self.connector.update(&patches).await.expect("the batch succeeds")
+    }
+}
+
+/// As the engine's transport: a call that is refused for its token goes once more with a new one.
+struct Renewing {
+    fake: Arc<FakeGoogle>,
+    now: Mutex<Arc<dyn HttpTransport>>,
+}
+
+#[async_trait]
+impl HttpTransport for Renewing {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let now = Arc::clone(&self.now.lock().expect("not poisoned"));
+        let answer = now.send(request.clone()).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let renewed = self.fake.authorised(ACCOUNT);
+        *self.now.lock().expect("not poisoned") = Arc::clone(&renewed);
+        renewed.send(request).await
     }
 }
 
@@ -247,7 +271,89 @@ async fn without_the_scope_nothing_is_done_and_the_right_is_named() {
     let c = calendar();
     c.fake.inject(&[Fault::Forbidden]);
     let draft = Draft { marker: Marker::new("m"), fields: plain("One").to_fields() };
-    let refused = c.connector.create(&[draft]).await.expect("per item").remove(0).expect_err("no right");
+    let refused = c.connector.create(&[draft]).await.expect_err("no right, whatever is written");
     assert!(refused.kind == ErrorKind::Forbidden && refused.detail.contains("right"), "{refused}");
     assert!(c.fake.events(ACCOUNT, "primary").is_empty());
+}
+
+#[tokio::test]
+async fn pages_that_show_less_than_was_asked_for_hide_no_exception_and_no_occurrence() {
+    let c = calendar();
+    c.fake.set(|settings| settings.event_lists = EventLists::Sparse);
+    let rule = json!({"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=6"]});
+    let id = c.does("insert", json!({"event": typed("Stand-up", "2026-03-23T08:00:00Z", rule)}));
+    for day in ["20260330T070000Z", "20260406T070000Z", "20260413T070000Z"] {
+        c.does("patch", json!({"id": format!("{id}_{day}"), "event": {"location": day}}));
+    }
+    let event = Event::from_fields(&c.read(&id).await.fields).expect("readable");
+    assert_eq!(event.exceptions.len(), 3);
+    let (changes, _) = c.drain(None).await;
+    // Each of the pages shows the series by one of its items.
+    assert!(changes.iter().all(|change| matches!(change, Change::Upsert(fetched) if fetched.id == id)), "{changes:?}");
+    // And an occurrence that is none of them yet is found.
+    let fourth = Moment::parse("2026-04-20T07:00:00Z", &TimeZone::UTC).expect("a time");
+    let renamed = Overrides { title: Some("Retro".into()), ..Overrides::default() };
+    let edit = |event: &mut Event| drop(event.exceptions.insert(fourth, Deviation::Changed(Box::new(renamed.clone()))));
+    c.update(std::slice::from_ref(&id), &field::EXCEPTIONS, edit).await.remove(0).expect("changed");
+    assert_eq!(Event::from_fields(&c.read(&id).await.fields).expect("readable").exceptions.len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_that_ends_before_a_batch_is_renewed_and_every_part_is_done_once() {
+    let fake = calendar().fake;
+    let now = Mutex::new(fake.authorised(ACCOUNT));
+    let transport = Arc::new(Renewing { fake: Arc::clone(&fake), now });
+    let connector = GoogleCalendar::new(transport, GoogleConfig::default(), ContainerId::new("primary"));
+    fake.revoke(ACCOUNT);
+    let draft = |n: u32| Draft { marker: Marker::new(format!("m{n}")), fields: plain(&format!("E{n}")).to_fields() };
+    let drafts: Vec<Draft> = (0..60).map(draft).collect();
+    let made = connector.create(&drafts).await.expect("the account is as good as before");
+    assert!(made.iter().all(Result::is_ok), "{:?}", made.into_iter().find_map(Result::err));
+    assert_eq!(fake.events(ACCOUNT, "primary").len(), 60);
+}
+
+#[tokio::test]
+async fn a_cancelled_occurrence_of_which_google_says_the_least_is_known_by_its_series() {
+    let c = calendar();
+    let rule = json!({"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4"]});
+    let id = c.does("insert", json!({"event": typed("Stand-up", "2026-03-23T08:00:00Z", rule)}));
+    let (_, cursor) = c.drain(None).await;
+    c.fake.set(|settings| settings.event_lists = EventLists::Sparse);
+    c.does("delete", json!({"id": format!("{id}_20260330T070000Z")}));
+    let (changes, _) = c.drain(Some(cursor)).await;
+    let Some(Change::Upsert(series)) = changes.last() else { panic!("the series: {changes:?}") };
+    let event = Event::from_fields(&series.fields).expect("readable");
+    let cancelled = Moment::parse("2026-03-30T07:00:00Z", &TimeZone::UTC).expect("a time");
+    assert!(event.exceptions.get(&cancelled) == Some(&Deviation::Cancelled));
+}
+
+#[tokio::test]
+async fn a_series_that_names_no_zone_repeats_by_the_calendars_clock() {
+    let c = calendar();
+    let time = |hour: u8| json!({"dateTime": format!("2026-03-23T{hour:02}:00:00+01:00")});
+    let event =
+        json!({"summary": "Stand-up", "start": time(9), "end": time(10), "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=2"]});
+    let id = c.does("invite", json!({"event": event}));
+    let read = c.read(&id).await;
+    assert_eq!(read.fields.text(&field::TIME_ZONE), "Europe/Brussels");
+    let (changes, _) = c.drain(None).await;
+    let [Change::Upsert(listed)] = changes.as_slice() else { panic!("one record: {changes:?}") };
+    assert!(listed.fields == read.fields);
+}
+
+#[tokio::test]
+async fn occurrences_whose_series_comes_into_the_calendar_become_a_part_of_it() {
+    let c = calendar();
+    let stray = typed("Review", "2026-03-30T07:00:00Z", json!({}));
+    let stray = c.does("invite", json!({"event": stray, "series": "theirs0", "organizer": OTHER}));
+    let (changes, cursor) = c.drain(None).await;
+    assert_eq!(titles(&changes), ["Review"]);
+    let rule = json!({"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=4"]});
+    let series = typed("Review", "2026-03-23T08:00:00Z", rule);
+    c.does("invite", json!({"id": "theirs0", "event": series, "organizer": OTHER}));
+    let (changes, _) = c.drain(Some(cursor)).await;
+    let gone = |change: &Change| matches!(change, Change::Tombstone { id } if *id == stray);
+    assert!(changes.iter().any(gone) && titles(&changes) == ["Review"], "{changes:?}");
+    // A listing does not show it, and a look at it proves that it is no record any more.
+    assert!(c.connector.get(&[stray]).await.expect("read")[0].is_none());
 }

@@ -124,7 +124,6 @@ async fn whatever_is_asked_and_answered_is_in_googles_own_list_and_in_our_scopes
         methods.insert(id.trim_start_matches("calendar.").to_owned());
     }
     let wanted = [
-        "calendarList.get",
         "calendarList.list",
         "channels.stop",
         "events.delete",

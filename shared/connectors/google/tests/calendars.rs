@@ -5,7 +5,7 @@ use tandem_core::calendar::CalendarSettings;
 use tandem_core::event::{Attendee, Event, Moment, Span, field};
 use tandem_core::profile;
 use tandem_core::record::{Marker, RemoteId, Scope};
-use tandem_google::fake::FakeGoogle;
+use tandem_google::fake::{EventLists, FakeGoogle};
 use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleConfig};
 use tandem_ports::connector::{Change, Connector, Cursor, Deletion, Draft, Next, Patch};
 use tandem_ports::error::ErrorKind;
@@ -123,19 +123,46 @@ async fn a_source_that_is_gone_asks_for_a_look_once_and_its_records_are_out_of_r
 }
 
 #[tokio::test]
-async fn a_target_that_is_gone_is_said_and_nothing_is_taken_for_deleted() {
-    let side = open(&fake(), json!({"default_calendar": "gone@group.calendar.google.com"}));
-    let mut from = None;
-    let failed = loop {
-        match side.changes(from.as_ref()).await {
-            Ok(page) => {
-                let Next::More(cursor) = page.next else { panic!("it ends with {:?}", page.next) };
-                from = Some(cursor);
-            }
-            Err(failed) => break failed,
-        }
-    };
-    assert!(failed.kind == ErrorKind::Forbidden && failed.detail.contains("choose another"), "{failed}");
+async fn a_target_that_is_gone_is_said_by_what_is_made_and_the_sources_go_on() {
+    let fake = fake();
+    let given = json!({"source_calendars": ["primary"], "default_calendar": "gone@group.calendar.google.com"});
+    let side = open(&fake, given.clone());
+    made(&open(&fake, json!({})), "lunch").await;
+    assert_eq!(caught_up(&side, None).await.0.len(), 1, "what is read still comes");
+    // Also one that has not looked yet, such as the next job's.
+    for side in [side, open(&fake, given)] {
+        let failed = side.create(&[draft("dinner")]).await.expect_err("there is no place for it");
+        assert!(failed.kind == ErrorKind::Forbidden && failed.detail.contains("choose another"), "{failed}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_copy_is_known_by_the_name_that_google_gave_it() {
+    let fake = fake();
+    fake.set(|settings| settings.event_lists = EventLists::Sparse);
+    let side = open(&fake, json!({}));
+    let written = side.create(&[draft("lunch")]).await.expect("a batch").remove(0).expect("made");
+    let read = side.get(std::slice::from_ref(&written.id)).await.expect("an answer").remove(0).expect("there");
+    let shown = written.shown.expect("Google answers what it holds");
+    assert!(!read.fields.text(&field::UID).is_empty());
+    assert_eq!(shown.text(&field::UID), read.fields.text(&field::UID));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_for_one_of_two_calendars_is_no_matter_of_the_other() {
+    let fake = fake();
+    let other = "an@example.com";
+    let both = open(&fake, json!({"source_calendars": ["primary", other]}));
+    fake.user_does(other, "share", &json!({"calendar": other, "with": ACCOUNT, "role": "reader"}));
+    let day = json!({"date": "2026-12-02"});
+    let theirs = json!({"event": {"summary": "Theirs", "start": day, "end": {"date": "2026-12-03"}}});
+    let id = fake.user_does(other, "insert", &theirs)["id"].as_str().expect("an id").to_owned();
+    let id = RemoteId::new(format!("{other}/{id}"));
+    let read = both.get(std::slice::from_ref(&id)).await.expect("an answer").remove(0).expect("there");
+    let deletion = Deletion { id, expect: read.version };
+    let refused = both.delete(&[deletion]).await.expect("by itself").remove(0).expect_err("it is for display");
+    assert_eq!(refused.kind, ErrorKind::Forbidden);
+    made(&both, "lunch").await;
 }
 
 #[tokio::test]

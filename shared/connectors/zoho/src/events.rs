@@ -1,4 +1,5 @@
-//! The events (appointments) of a Zoho CRM organisation, as one user sees them, as a [`Connector`].
+//! The events (appointments) of one user of a Zoho CRM organisation, as a [`Connector`]. Zoho lists all that the user may
+//! see: those of colleagues, in which the user takes no part, are outside.
 mod feed;
 mod map;
 mod writes;
@@ -75,9 +76,9 @@ impl ZohoEvents {
         Ok(opened)
     }
 
-    fn change(record: Record, zone: &str) -> Change {
+    fn change(record: Record, standing: &Standing) -> Change {
         let id = RemoteId::new(record.id());
-        match fetched(record, zone) {
+        match fetched(record, standing) {
             Ok(fetched) => Change::Upsert(Box::new(fetched)),
             Err(reason) => Change::Unreadable { id, reason },
         }
@@ -92,15 +93,16 @@ impl ZohoEvents {
 }
 
 /// A record as read, or why it is none.
-fn fetched(record: Record, zone: &str) -> std::result::Result<Fetched, String> {
+fn fetched(record: Record, standing: &Standing) -> std::result::Result<Fetched, String> {
     if record.id().is_empty() || record.modified().is_empty() {
         return Err("Zoho shows no version of this event".to_owned());
     }
-    let said = map::event(&record, zone).map_err(|invalid| invalid.to_string())?;
+    let scope = if map::is_of(&record, &standing.user) { Scope::Inside } else { Scope::Outside };
+    let said = map::event(&record, &standing.time_zone).map_err(|invalid| invalid.to_string())?;
     Ok(Fetched {
         id: RemoteId::new(record.id()),
         version: Version::new(record.modified()),
-        scope: Scope::Inside,
+        scope,
         marker: None,
         fields: said.to_fields(),
         modified_at: record.modified_at(),
@@ -152,12 +154,22 @@ impl Connector for ZohoEvents {
         let mut seen = HashSet::new();
         let unique: Vec<&str> = ids.iter().map(RemoteId::as_str).filter(|id| seen.insert(*id)).collect();
         let found = self.read(&unique, events::FIELDS).await?;
-        let mut by_id = HashMap::new();
-        for (id, record) in found {
-            let read = fetched(record, &opened.time_zone).map_err(|reason| error::refused(events::READ, &reason))?;
-            by_id.insert(id, read);
-        }
+        let read = |(id, record): (String, Record)| {
+            // What cannot be read is there, and must not stop the others.
+            let (there, version) = (RemoteId::new(id.as_str()), format!("unreadable {}", record.modified()));
+            let beyond = |_| Fetched::out_of_reach(there, Version::new(version));
+            (id, fetched(record, &opened).unwrap_or_else(beyond))
+        };
+        let by_id: HashMap<String, Fetched> = found.into_iter().map(read).collect();
         Ok(ids.iter().map(|id| by_id.get(id.as_str()).cloned()).collect())
+    }
+
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        check_size(events::READ, ids.len())?;
+        let wanted: Vec<&str> = ids.iter().map(RemoteId::as_str).collect();
+        let found = if ids.is_empty() { HashMap::new() } else { self.read(&wanted, events::FIELDS).await? };
+        let title = |record: &Record| event::titled(record.text("Event_Title"), record.text("Start_DateTime"));
+        Ok(ids.iter().map(|id| found.get(id.as_str()).map(title)).collect())
     }
 
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
@@ -176,7 +188,7 @@ impl Connector for ZohoEvents {
         self.find_all_made(drafts).await
     }
 
-    /// All events that the user sees: there is nothing to make.
+    /// All events of the user: there is nothing to make.
     async fn ensure_container(&self, _id: Option<&ContainerId>, _names: &[&str]) -> Result<Option<ContainerId>> {
         Ok(None)
     }

@@ -106,6 +106,8 @@ fn is_google_sync(permission: &Permission, subject: &Subject) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     pub(crate) rights: Rights,
+    /// The user's id; empty where it is not said.
+    pub(crate) user: String,
     /// IANA name of the zone that Zoho shows this user's times in; empty where it is not said.
     pub(crate) time_zone: String,
 }
@@ -118,7 +120,7 @@ pub(crate) async fn read(client: &Client, subject: &'static Subject) -> Result<S
         Err(refusal) => return Err(refusal),
     };
     let Some(user) = users.into_iter().next() else {
-        return Ok(Standing { rights: Rights::of(&[], subject), time_zone: String::new() });
+        return Ok(Standing { rights: Rights::of(&[], subject), ..Standing::default() });
     };
     let permissions = match user.profile.id.as_str() {
         "" => Vec::new(),
@@ -130,7 +132,8 @@ pub(crate) async fn read(client: &Client, subject: &'static Subject) -> Result<S
             Err(refusal) => return Err(refusal),
         },
     };
-    Ok(Standing { rights: Rights::of(&permissions, subject), time_zone: user.time_zone.unwrap_or_default() })
+    let (rights, time_zone) = (Rights::of(&permissions, subject), user.time_zone.unwrap_or_default());
+    Ok(Standing { rights, user: user.id, time_zone })
 }
 
 /// Most users may not look at profiles.

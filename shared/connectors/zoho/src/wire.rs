@@ -152,6 +152,7 @@ pub(crate) struct Users {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct User {
+    pub(crate) id: String,
     pub(crate) profile: Named,
     pub(crate) time_zone: Option<String>,
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tandem_core::event::{Attendee, Event, Moment, Span, field};
-use tandem_core::record::{ContainerId, Field, Fields, Item, Marker, RemoteId};
+use tandem_core::record::{ContainerId, Field, Fields, Item, Marker, RemoteId, Scope};
 use tandem_ports::connector::{Change, Connector, Cursor, Draft, Next, Patch};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::infra::{HttpTransport, TransportError};
@@ -357,4 +357,49 @@ async fn whatever_we_ask_is_in_zohos_own_list_and_sets_no_workflow_off() {
             _ => {}
         }
     }
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_named_and_out_of_reach_and_stops_no_other() {
+    let z = zoho();
+    let mut odd = typed(&sample(1).to_fields());
+    odd["Recurring_Activity"] = json!({"RRULE": "FREQ=WEEKLY;BYDAY=XX"});
+    let odd = RemoteId::new(z.fake.user_creates(ACCOUNT, "Events", odd));
+    let good = z.user_creates(&sample(2).to_fields());
+    let (changes, _) = z.drain(&z.connector, None).await;
+    let set_aside = |change: &Change| matches!(change, Change::Unreadable { id, .. } if *id == odd);
+    assert!(changes.len() == 2 && changes.iter().any(set_aside), "{changes:?}");
+    let both = [odd.clone(), good];
+    let read = z.connector.get(&both).await.expect("read");
+    let scopes: Vec<Option<Scope>> = read.iter().map(|one| one.as_ref().map(|one| one.scope)).collect();
+    assert_eq!(scopes, [Some(Scope::Outside), Some(Scope::Inside)]);
+    let titles = z.connector.titles(&both).await.expect("read");
+    assert!(titles[0].as_ref().is_some_and(|title| title.starts_with("Meeting 1, 2026-02-02")), "{titles:?}");
+}
+
+#[tokio::test]
+async fn a_colleagues_event_is_outside_unless_the_user_takes_part_or_is_given_it() {
+    const COLLEAGUE: &str = "an@example.com";
+    let z = zoho();
+    // The user sees what people below do.
+    z.fake.user(COLLEAGUE, "Manager", None);
+    let mine = z.user_creates(&sample(2).to_fields());
+    let theirs = RemoteId::new(z.fake.user_creates(COLLEAGUE, "Events", typed(&sample(3).to_fields())));
+    let mut shared = typed(&sample(5).to_fields());
+    let me = z.event(&mine)["Owner"]["id"].clone();
+    shared["Participants"] = json!([{"type": "user", "participant": me}]);
+    let shared = RemoteId::new(z.fake.user_creates(COLLEAGUE, "Events", shared));
+    let ids = [mine, theirs.clone(), shared];
+    let read = z.connector.get(&ids).await.expect("read");
+    let scopes: Vec<Scope> = read.into_iter().map(|one| one.expect("the user sees it").scope).collect();
+    assert_eq!(scopes, [Scope::Inside, Scope::Outside, Scope::Inside]);
+    let (changes, _) = z.drain(&z.connector, None).await;
+    let outside: Vec<&RemoteId> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Upsert(fetched) if fetched.scope == Scope::Outside => Some(&fetched.id),
+            Change::Upsert(_) | Change::Tombstone { .. } | Change::Seen { .. } | Change::Unreadable { .. } => None,
+        })
+        .collect();
+    assert_eq!(outside, [&theirs]);
 }

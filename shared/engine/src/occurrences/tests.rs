@@ -309,6 +309,10 @@ async fn a_rule_that_cannot_be_worked_out_is_set_aside_and_stops_nothing() {
     let page = bench.side.changes(None).await.expect("a page");
     let kinds: Vec<bool> = page.changes.iter().map(|one| matches!(one, Change::Unreadable { .. })).collect();
     assert_eq!(kinds, [true, false]);
+    let ids = [RemoteId::new("cal/bad"), id("cal/bad", "2026-01-07T08:00:00Z"), RemoteId::new("cal/good")];
+    let read = bench.side.get(&ids).await.expect("read");
+    let scopes: Vec<Option<Scope>> = read.iter().map(|one| one.as_ref().map(|one| one.scope)).collect();
+    assert_eq!(scopes, [Some(Scope::Outside), Some(Scope::Outside), Some(Scope::Inside)]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use tandem_core::error::Invalid;
 use tandem_core::event::{Deviation, Event, Moment, field};
-use tandem_core::record::{Fields, RemoteId, Scope, Value, Version};
+use tandem_core::record::{Fields, RemoteId, Value, Version};
 use tandem_core::recurrence::{self, Window};
 use tandem_ports::connector::Fetched;
 
@@ -162,15 +162,7 @@ impl Series {
 
 /// There, for all we know, but not in reach.
 pub(super) fn outside(id: RemoteId) -> Fetched {
-    Fetched {
-        id,
-        version: Version::new(BEHIND),
-        scope: Scope::Outside,
-        marker: None,
-        fields: Fields::new(),
-        modified_at: None,
-        raw: serde_json::Value::Null,
-    }
+    Fetched::out_of_reach(id, Version::new(BEHIND))
 }
 
 /// An occurrence's version is what it says: an edit of another one leaves it alone.

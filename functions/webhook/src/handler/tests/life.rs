@@ -200,6 +200,25 @@ async fn every_calendar_of_a_sync_has_a_channel_and_one_that_is_not_chosen_any_m
 }
 
 #[tokio::test]
+async fn a_calendar_that_cannot_be_watched_silences_no_other_and_is_asked_for_once_a_day() {
+    let world = World::begins("teamleader-google-calendar", json!({})).await;
+    let chosen = json!(["gone@group.calendar.google.com", "primary"]);
+    world.configures(|sync| drop(sync.settings.insert("source_calendars".to_owned(), chosen))).await;
+    world.start().await;
+    assert_eq!(world.post().await, [200], "the greeting of the one that is there");
+    let push = world.push().await.unwrap();
+    assert_eq!((push.state, push.reason), (PushState::On, None));
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(3_700));
+        while world.work_once().await {}
+    }
+    assert_eq!(world.google_calls("/watch"), 2, "one each");
+    world.clock.advance(Duration::from_secs(DAY));
+    while world.work_once().await {}
+    assert_eq!((world.google_calls("/watch"), state(&world).await), (3, Some(PushState::On)));
+}
+
+#[tokio::test]
 async fn a_change_in_a_calendar_is_told_to_the_run_that_waits_for_the_crm() {
     let world = World::begins("teamleader-google-calendar", json!({})).await;
     world.start().await;

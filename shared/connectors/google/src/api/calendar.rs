@@ -59,10 +59,12 @@ pub(crate) fn list(calendar: &str, size: u16, page: Option<&str>, sync: Option<&
     Part::get(target(&events(calendar), &query))
 }
 
-/// A series with all of its exceptions, the cancelled ones too: they share one iCalUID.
-pub(crate) fn series(calendar: &str, uid: &str) -> Part {
+/// A page of a series with all of its exceptions, the cancelled ones too: they share one iCalUID.
+pub(crate) fn series(calendar: &str, uid: &str, page: Option<&str>) -> Part {
     let size = MOST_RESULTS.to_string();
-    let query = [("iCalUID", uid), ("maxResults", size.as_str()), ("showDeleted", "true"), ("singleEvents", "false")];
+    let mut query =
+        vec![("iCalUID", uid), ("maxResults", size.as_str()), ("showDeleted", "true"), ("singleEvents", "false")];
+    query.extend(page.map(|token| ("pageToken", token)));
     Part::get(target(&events(calendar), &query))
 }
 
@@ -71,9 +73,10 @@ pub(crate) fn get(calendar: &str, id: &str) -> Part {
     Part::get(target(&event(calendar, id), &[]))
 }
 
-/// The occurrence with this original start.
-pub(crate) fn instance(calendar: &str, id: &str, original: &str) -> Part {
-    let query = [("maxResults", "1"), ("originalStart", original), ("showDeleted", "true")];
+/// A page of the occurrences with this original start, of which there is one at most.
+pub(crate) fn instance(calendar: &str, id: &str, original: &str, page: Option<&str>) -> Part {
+    let mut query = vec![("maxResults", "1"), ("originalStart", original), ("showDeleted", "true")];
+    query.extend(page.map(|token| ("pageToken", token)));
     Part::get(target(&format!("{}/instances", event(calendar, id)), &query))
 }
 
@@ -90,9 +93,9 @@ pub(crate) fn patch(calendar: &str, id: &str, etag: Option<&str>, body: Map<Stri
 }
 
 /// Deletes; a series with all of its occurrences.
-pub(crate) fn delete(calendar: &str, id: &str, etag: &str, notify: Notify) -> Part {
+pub(crate) fn delete(calendar: &str, id: &str, etag: Option<&str>, notify: Notify) -> Part {
     let target = target(&event(calendar, id), &[("sendUpdates", notify.word())]);
-    Part { method: Method::DELETE, target, if_match: Some(etag.to_owned()), body: None }
+    Part { method: Method::DELETE, target, if_match: etag.map(str::to_owned), body: None }
 }
 
 /// A page of the account's calendars.
@@ -100,11 +103,6 @@ pub(crate) fn calendars(page: Option<&str>) -> Part {
     let mut query = vec![("maxResults", "250")];
     query.extend(page.map(|token| ("pageToken", token)));
     Part::get(target("/users/me/calendarList", &query))
-}
-
-/// One of the account's calendars.
-pub(crate) fn calendar(id: &str) -> Part {
-    Part::get(target(&format!("/users/me/calendarList/{}", escaped(id)), &[]))
 }
 
 /// Asks for notifications about a calendar's events.

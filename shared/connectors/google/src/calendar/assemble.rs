@@ -4,7 +4,7 @@
 //! whole: its master and exceptions share an iCalUID, so one `events.list` a series shows all of them, fifty series a
 //! request. Where only a cancelled exception is known (Google promises its id, its series and its original start), the
 //! master is read first for its iCalUID. So a page costs at most one request a fifty series, twice.
-use super::wire::{Events, Item, Record};
+use super::wire::{Item, ORDINARY, Record};
 use super::{GoogleCalendar, LIST, map};
 use crate::api;
 use crate::api::calendar;
@@ -12,16 +12,27 @@ use bytes::Bytes;
 use http::Response;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_core::event::titled;
-use tandem_core::record::{Fields, Marker, RemoteId, Scope, Version};
+use tandem_core::record::{Marker, RemoteId, Scope, Version};
 use tandem_ports::connector::{Change, Fetched};
 use tandem_ports::error::Result;
 
 const GET: &str = "events.get";
 
+/// What a page belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Feed {
+    /// All that there is.
+    Listing,
+    /// What has changed.
+    Delta,
+}
+
 /// What a page says about one series.
 #[derive(Default)]
 struct Glimpse {
     uid: String,
+    /// Its master, where that was read.
+    master: Option<Item>,
     exceptions: Vec<Item>,
 }
 
@@ -33,24 +44,25 @@ enum Found {
     Deleted,
     /// This calendar has no master: the user is a guest of these occurrences alone, each of which is a record.
     Strays(Vec<Item>),
-    /// More exceptions than a page of Google's holds.
+    /// More exceptions than twenty pages of Google's hold.
     TooLarge,
 }
 
 impl GoogleCalendar {
-    /// The changes that these items mean.
-    pub(super) async fn assemble(&self, items: Vec<Item>) -> Result<Vec<Change>> {
+    /// The changes that these items of a page of this feed mean.
+    pub(super) async fn assemble(&self, feed: Feed, items: Vec<Item>) -> Result<Vec<Change>> {
         let mut changes = Vec::with_capacity(items.len());
         let mut series: BTreeMap<String, Glimpse> = BTreeMap::new();
-        let mut deleted: BTreeSet<String> = BTreeSet::new();
+        let (mut deleted, mut masters): (BTreeSet<String>, BTreeSet<String>) = Default::default();
         for item in items {
             match item.series().map(str::to_owned) {
                 Some(master) => series.entry(master).or_default().see(item),
                 None if item.is_cancelled() => {
                     deleted.insert(item.id().to_owned());
                 }
-                None if item.is_repeating() && item.event_type() == "default" => {
-                    series.entry(item.id().to_owned()).or_default().uid = item.text("iCalUID").to_owned();
+                None if item.is_repeating() && item.event_type() == ORDINARY => {
+                    masters.insert(item.id().to_owned());
+                    series.entry(item.id().to_owned()).or_default().know(item);
                 }
                 None => changes.push(change(Record { master: item, exceptions: Vec::new() })),
             }
@@ -59,7 +71,12 @@ impl GoogleCalendar {
         changes.extend(deleted.into_iter().map(|id| Change::Tombstone { id: RemoteId::new(id) }));
         for (id, found) in self.find_series(series).await? {
             match found {
-                Found::Whole(record) => changes.push(change(*record)),
+                Found::Whole(record) => {
+                    // Until its master came into this calendar each of these was a record.
+                    let parts = record.exceptions.iter().filter(|_| feed == Feed::Delta && masters.contains(&id));
+                    changes.extend(parts.map(|part| Change::Tombstone { id: RemoteId::new(part.id()) }));
+                    changes.push(change(*record));
+                }
                 Found::Deleted => changes.push(Change::Tombstone { id: RemoteId::new(id) }),
                 Found::Strays(items) => changes.extend(items.into_iter().map(stray)),
                 Found::TooLarge => changes.push(unreadable(&id, "it has too many exceptions".to_owned())),
@@ -75,7 +92,7 @@ impl GoogleCalendar {
         for (id, answer) in nameless.into_iter().zip(self.send_all(GET, &parts).await) {
             let glimpse = series.get_mut(&id).expect("its id came from here");
             match item_of(GET, &answer?)? {
-                Some(master) if !master.is_cancelled() => glimpse.uid = master.text("iCalUID").to_owned(),
+                Some(master) if !master.is_cancelled() => glimpse.know(master),
                 Some(_) => {
                     series.remove(&id);
                     found.push((id, Found::Deleted));
@@ -87,10 +104,18 @@ impl GoogleCalendar {
                 }
             }
         }
-        let parts: Vec<_> = series.values().map(|g| calendar::series(self.calendar.as_str(), &g.uid)).collect();
-        for ((id, glimpse), answer) in series.into_iter().zip(self.send_all(LIST, &parts).await) {
-            let events: Events = api::parse(LIST, &answer?)?;
-            found.push((id.clone(), whole(&id, events, glimpse.exceptions)));
+        // A search for no name would show the whole calendar.
+        let (series, unnamed): (Vec<_>, Vec<_>) = series.into_iter().partition(|(_, glimpse)| !glimpse.uid.is_empty());
+        found.extend(unnamed.into_iter().map(|(id, glimpse)| {
+            let Glimpse { master, exceptions, .. } = glimpse;
+            let alone = |master| Found::Whole(Box::new(Record { master, exceptions: exceptions.clone() }));
+            (id, master.map_or_else(|| Found::Strays(exceptions.clone()), alone))
+        }));
+        let part = |at: usize, page: Option<&str>| calendar::series(self.calendar.as_str(), &series[at].1.uid, page);
+        let listed = self.listed(LIST, series.len(), part).await;
+        for ((id, glimpse), items) in series.into_iter().zip(listed) {
+            let series = items?.map_or(Found::TooLarge, |items| whole(&id, items, glimpse.exceptions));
+            found.push((id, series));
         }
         Ok(found)
     }
@@ -117,9 +142,11 @@ impl GoogleCalendar {
         if is_missing {
             self.prove_calendar().await?;
         }
-        let repeating = items.iter().flatten().filter(|item| item.is_repeating());
+        self.leave_out_parts(&mut items).await?;
+        let repeating = items.iter().flatten().filter(|item| item.is_repeating() && item.event_type() == ORDINARY);
         let glimpses = repeating.map(|item| {
-            let glimpse = Glimpse { uid: item.text("iCalUID").to_owned(), exceptions: Vec::new() };
+            let mut glimpse = Glimpse::default();
+            glimpse.know(item.clone());
             (item.id().to_owned(), glimpse)
         });
         let mut series: BTreeMap<String, Found> = self.find_series(glimpses.collect()).await?.into_iter().collect();
@@ -150,7 +177,28 @@ impl GoogleCalendar {
     }
 }
 
+impl GoogleCalendar {
+    /// An exception whose series is in this calendar is a part of that, and no record.
+    async fn leave_out_parts(&self, items: &mut [Option<Item>]) -> Result<()> {
+        let masters: BTreeSet<String> = items.iter().flatten().filter_map(Item::series).map(str::to_owned).collect();
+        let parts: Vec<_> = masters.iter().map(|id| calendar::get(self.calendar.as_str(), id)).collect();
+        let mut live = BTreeSet::new();
+        for (id, answer) in masters.iter().zip(self.send_all(GET, &parts).await) {
+            live.extend(item_of(GET, &answer?)?.filter(|master| !master.is_cancelled()).map(|_| id.as_str()));
+        }
+        for item in items {
+            item.take_if(|item| item.series().is_some_and(|series| live.contains(series)));
+        }
+        Ok(())
+    }
+}
+
 impl Glimpse {
+    fn know(&mut self, master: Item) {
+        self.uid = master.text("iCalUID").to_owned();
+        self.master = Some(master);
+    }
+
     fn see(&mut self, exception: Item) {
         if self.uid.is_empty() {
             self.uid = exception.text("iCalUID").to_owned();
@@ -167,13 +215,10 @@ pub(super) fn item_of(operation: &'static str, answer: &Response<Bytes>) -> Resu
     }
 }
 
-fn whole(id: &str, events: Events, seen: Vec<Item>) -> Found {
-    if events.next_page_token.is_some() {
-        return Found::TooLarge;
-    }
+fn whole(id: &str, items: Vec<Item>, seen: Vec<Item>) -> Found {
     let mut record = Record::default();
     let mut master = None;
-    for item in events.items {
+    for item in items {
         match item.series() {
             Some(series) if series == id => record.exceptions.push(item),
             Some(_) => {}
@@ -181,27 +226,22 @@ fn whole(id: &str, events: Events, seen: Vec<Item>) -> Found {
             None => {}
         }
     }
+    // Of a cancelled exception Google promises no iCalUID, so that the list may leave it out. What is live on the page and
+    // not in the list is gone by now.
+    let known: BTreeSet<String> = record.exceptions.iter().map(|item| item.id().to_owned()).collect();
+    record.exceptions.extend(seen.into_iter().filter(|item| item.is_cancelled() && !known.contains(item.id())));
     match master {
         Some(master) if master.is_cancelled() => Found::Deleted,
         Some(master) => {
             record.master = master;
             Found::Whole(Box::new(record))
         }
-        None => {
-            // What the page showed and the list does not is gone by now.
-            let known: BTreeSet<String> = record.exceptions.iter().map(|item| item.id().to_owned()).collect();
-            let rest = seen.into_iter().filter(|item| item.is_cancelled() && !known.contains(item.id()));
-            Found::Strays(rest.chain(record.exceptions).collect())
-        }
+        None => Found::Strays(record.exceptions),
     }
 }
 
 fn change(record: Record) -> Change {
     let id = record.master.id().to_owned();
-    match record.master.event_type() {
-        "default" => {}
-        kind => return unreadable(&id, format!("Google keeps this for itself ({kind})")),
-    }
     match fetched(record) {
         Ok(fetched) => Change::Upsert(Box::new(fetched)),
         Err(reason) => unreadable(&id, reason),
@@ -219,21 +259,17 @@ fn unreadable(id: &str, reason: String) -> Change {
     Change::Unreadable { id: RemoteId::new(id), reason }
 }
 
-/// It is there, and what it says cannot be said.
+/// It is there, and what it says cannot be said, or is not for us.
 fn out_of_reach(record: &Record) -> Fetched {
-    Fetched {
-        id: RemoteId::new(record.master.id()),
-        version: Version::new(record.version()),
-        scope: Scope::Outside,
-        marker: None,
-        fields: Fields::new(),
-        modified_at: None,
-        raw: serde_json::Value::Null,
-    }
+    Fetched::out_of_reach(RemoteId::new(record.master.id()), Version::new(record.version()))
 }
 
 /// The record in canonical form, or why it has none.
 pub(super) fn fetched(record: Record) -> Result<Fetched, String> {
+    let kind = record.master.event_type();
+    if kind != ORDINARY {
+        return Err(format!("Google keeps this for itself ({kind})"));
+    }
     let event = map::event(&record).map_err(|wrong| wrong.to_string())?;
     let all = || std::iter::once(&record.master).chain(&record.exceptions);
     Ok(Fetched {

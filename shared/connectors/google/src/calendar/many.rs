@@ -2,13 +2,14 @@
 //!
 //! A record's id is `<calendar>/<event>`, so that a record keeps its calendar whatever is chosen later: changing the
 //! calendar that new appointments go to moves, copies and removes nothing. A calendar that is gone, no longer shared or
-//! no longer chosen does not delete its appointments: they are outside, and their copies stay (S3-18).
+//! no longer chosen does not delete its appointments: they are outside, and their copies stay (S3-18). Where it is the one
+//! that new appointments go to, making some is refused and says so; what the others tell still comes.
 use super::{GoogleCalendar, Notify};
 use crate::config::GoogleConfig;
 use crate::error::{self, PROVIDER};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tandem_core::calendar::{Access, CalendarSettings, PRIMARY};
@@ -28,6 +29,8 @@ const CURSOR_FORM: u8 = 1;
 const LIST: &str = "events.list";
 const CREATE: &str = "events.insert";
 const WRITE: &str = "events.patch";
+/// Why nothing can be made, while all that is read goes on.
+const TARGET_GONE: &str = "the calendar that appointments are written to is gone; choose another one";
 /// The version of what cannot be read any more; no etag looks like it.
 const OUT_OF_REACH: &str = "out of reach";
 
@@ -164,8 +167,19 @@ impl GoogleCalendars {
         }
     }
 
-    fn is_target(&self, one: &One) -> bool {
-        self.target.as_deref() == Some(one.name.as_str())
+    /// Where several calendars are written to, a right that is missing for one is a matter of its appointments, and of no
+    /// other's.
+    fn of_this_calendar<T>(&self, answers: Result<Outcomes<T>>, count: usize) -> Result<Outcomes<T>> {
+        match answers {
+            Err(failed) if failed.kind == ErrorKind::Forbidden && self.all.len() > 1 => {
+                Ok((0..count).map(|_| Err(failed.repeated())).collect())
+            }
+            answers => answers,
+        }
+    }
+
+    fn is_lost(&self, one: &One) -> bool {
+        self.gone.lock().expect("not poisoned").contains(&one.name)
     }
 
     fn lose(&self, one: &One) {
@@ -228,16 +242,22 @@ impl<O> Gathered<O> {
 fn whole(one: &One, fetched: Fetched) -> Fetched {
     let outside = one.role == Role::Target && fetched.marker.is_none();
     let scope = if outside { Scope::Outside } else { fetched.scope };
-    let fields = with_place(fetched.fields, one, &fetched.raw);
+    let uid = fetched.raw.get("master").and_then(|master| master.get("iCalUID")).and_then(Value::as_str);
+    let fields = with_place(fetched.fields, one, uid.unwrap_or_default());
     Fetched { id: whole_id(one, &fetched.id), scope, fields, ..fetched }
 }
 
 /// With the name that it has in every calendar, by which one appointment is known in two, and with the one it is in.
-fn with_place(mut fields: Fields, one: &One, raw: &Value) -> Fields {
+fn with_place(mut fields: Fields, one: &One, uid: &str) -> Fields {
     fields.set(field::CALENDAR, FieldValue::Text(one.name.clone()));
-    let uid = raw.get("master").and_then(|master| master.get("iCalUID")).and_then(Value::as_str).unwrap_or_default();
     fields.set(field::UID, FieldValue::Text(uid.to_owned()));
     fields
+}
+
+/// What was written, as [`whole`] has what is read.
+fn named(one: &One, (written, uid): (Written, String)) -> Written {
+    let shown = written.shown.map(|shown| with_place(shown, one, &uid));
+    Written { id: whole_id(one, &written.id), shown, ..written }
 }
 
 fn whole_id(one: &One, event: &RemoteId) -> RemoteId {
@@ -250,19 +270,6 @@ fn whole_change(one: &One, change: Change) -> Change {
         Change::Seen { id, version } => Change::Seen { id: whole_id(one, &id), version },
         Change::Tombstone { id } => Change::Tombstone { id: whole_id(one, &id) },
         Change::Unreadable { id, reason } => Change::Unreadable { id: whole_id(one, &id), reason },
-    }
-}
-
-/// There, for all we know, but not for us: outside, so that its copy stays.
-fn out_of_reach(id: &RemoteId) -> Fetched {
-    Fetched {
-        id: id.clone(),
-        version: Version::new(OUT_OF_REACH),
-        scope: Scope::Outside,
-        marker: None,
-        fields: Fields::new(),
-        modified_at: None,
-        raw: Value::Null,
     }
 }
 
@@ -299,10 +306,6 @@ impl Connector for GoogleCalendars {
                         return Ok(ChangePage { changes, next: Next::More(position.into_cursor()), total: None });
                     }
                 }
-                Err(gone) if gone.kind == ErrorKind::NotFound && self.is_target(one) => {
-                    let detail = "the calendar that appointments are written to is gone; choose another one";
-                    return Err(error::forbidden(LIST, detail));
-                }
                 Err(gone) if gone.kind == ErrorKind::NotFound => {
                     self.lose(one);
                     position.calendars.insert(one.name.clone(), Place::Gone);
@@ -322,7 +325,8 @@ impl Connector for GoogleCalendars {
     }
 
     async fn get(&self, ids: &[RemoteId]) -> Result<Vec<Option<Fetched>>> {
-        let mut found: Vec<Option<Fetched>> = ids.iter().map(|id| Some(out_of_reach(id))).collect();
+        let out_of_reach = |id: &RemoteId| Some(Fetched::out_of_reach(id.clone(), Version::new(OUT_OF_REACH)));
+        let mut found: Vec<Option<Fetched>> = ids.iter().map(out_of_reach).collect();
         for (one, places, events) in self.groups(ids) {
             match one.connector.get(&events).await {
                 Ok(read) => {
@@ -348,28 +352,26 @@ impl Connector for GoogleCalendars {
         let Some(one) = self.target.as_deref().and_then(|target| self.calendar(target)) else {
             return Err(error::forbidden(CREATE, "no calendar is chosen that appointments may be written to"));
         };
-        let outcomes = one.connector.create(drafts).await?;
-        let named = |written: Written| {
-            // The iCalUID of an event that was made with an id is made of that id.
-            let raw = json!({"master": {"iCalUID": format!("{}@google.com", written.id)}});
-            let shown = written.shown.map(|shown| with_place(shown, one, &raw));
-            Written { id: whole_id(one, &written.id), shown, ..written }
-        };
-        Ok(outcomes.into_iter().map(|outcome| outcome.map(named)).collect())
+        if self.is_lost(one) {
+            return Err(error::forbidden(CREATE, TARGET_GONE));
+        }
+        let outcomes = one.connector.create_all(drafts).await?;
+        let missing = |outcome: &Result<_>| outcome.as_ref().is_err_and(|failed| failed.kind == ErrorKind::NotFound);
+        if !outcomes.is_empty() && outcomes.iter().all(missing) {
+            // There is nothing else that could be missing.
+            self.lose(one);
+            return Err(error::forbidden(CREATE, TARGET_GONE));
+        }
+        Ok(outcomes.into_iter().map(|outcome| outcome.map(|written| named(one, written))).collect())
     }
 
     async fn update(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
         let mut gathered = Gathered::of(patches.len());
         for share in self.shared_out(patches, |patch| &patch.id, |patch, id| Patch { id, ..patch.clone() }) {
-            let named = |(written, patch): (Written, &Patch)| Written {
-                id: whole_id(share.one, &written.id),
-                shown: written.shown.map(|shown| with_place(shown, share.one, &patch.raw)),
-                ..written
-            };
-            let answers = share.one.connector.update(&share.items).await;
-            let named = |(outcome, patch): (Result<Written>, _)| outcome.map(|written| named((written, patch)));
-            let answers = answers.map(|some| some.into_iter().zip(&share.items).map(named).collect());
-            gathered.take(share.places, answers)?;
+            let answers = share.one.connector.update_all(&share.items).await;
+            let whole = |outcome: Result<_>| outcome.map(|written| named(share.one, written));
+            let answers = answers.map(|some| some.into_iter().map(whole).collect());
+            gathered.take(share.places, self.of_this_calendar(answers, share.items.len()))?;
         }
         Ok(gathered.0)
     }
@@ -377,7 +379,8 @@ impl Connector for GoogleCalendars {
     async fn delete(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
         let mut gathered = Gathered::of(deletions.len());
         for share in self.shared_out(deletions, |one| &one.id, |one, id| Deletion { id, ..one.clone() }) {
-            gathered.take(share.places, share.one.connector.delete(&share.items).await)?;
+            let answers = share.one.connector.delete(&share.items).await;
+            gathered.take(share.places, self.of_this_calendar(answers, share.items.len()))?;
         }
         Ok(gathered.0)
     }
@@ -404,7 +407,7 @@ impl Connector for GoogleCalendars {
             Role::Source(Access::Both) | Role::Target => true,
             Role::Source(Access::ReadOnly) => false,
         };
-        may_be && !self.gone.lock().expect("not poisoned").contains(&one.name)
+        may_be && !self.is_lost(one)
     }
 
     fn notifying(&self) -> Option<&dyn Connector> {

@@ -107,12 +107,20 @@ fn conference(item: &Item) -> String {
     uri.unwrap_or_else(|| item.text("hangoutLink")).to_owned()
 }
 
-/// The body of a new appointment.
-pub(crate) fn new_body(event: &Event, marker: &Marker) -> Map<String, Value> {
+/// The body that makes what is there say all of this, whatever it said; a deleted one is confirmed again.
+pub(crate) fn whole_body(event: &Event, marker: &Marker, now: &Item) -> Map<String, Value> {
     let mut all: Vec<Field> = field::ALL.to_vec();
     all.retain(|name| *name != field::CONFERENCE && *name != field::STATUS);
     let mut body = changes(event, &all, &Record::default());
-    mark(&mut body, marker, &Item::default());
+    body.insert("status".to_owned(), json!("confirmed"));
+    mark(&mut body, marker, now);
+    body
+}
+
+/// The body of a new appointment.
+pub(crate) fn new_body(event: &Event, marker: &Marker) -> Map<String, Value> {
+    let mut body = whole_body(event, marker, &Item::default());
+    body.remove("status");
     for time in ["start", "end"] {
         if let Some(Value::Object(time)) = body.get_mut(time) {
             time.retain(|_, value| !value.is_null());

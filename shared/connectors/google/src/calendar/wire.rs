@@ -6,14 +6,37 @@ use sha2::{Digest, Sha256};
 /// `extendedProperties.private` key of our marker: on this copy only, unseen by guests. At most 44 characters.
 pub(crate) const MARKER: &str = "tandem";
 
+/// `eventType` of an appointment proper. The others (`birthday`, `focusTime`, `fromGmail`, `outOfOffice`,
+/// `workingLocation`) are Google's own.
+pub(crate) const ORDINARY: &str = "default";
+
 /// A page of `events.list`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
 pub(crate) struct Events {
-    pub(crate) items: Vec<Item>,
+    items: Vec<Item>,
+    /// The calendar's.
+    time_zone: String,
     pub(crate) next_page_token: Option<String>,
     pub(crate) next_sync_token: Option<String>,
+}
+
+impl Events {
+    /// Its items. A series that names no zone repeats by the calendar's wall clock.
+    pub(crate) fn into_items(self) -> Vec<Item> {
+        let zone = Value::from(self.time_zone.as_str());
+        let mut items = self.items;
+        for item in items.iter_mut().filter(|item| item.is_repeating() && !self.time_zone.is_empty()) {
+            for name in ["start", "end"] {
+                let time = item.0.get_mut(name).and_then(Value::as_object_mut);
+                if let Some(time) = time.filter(|time| time.contains_key("dateTime")) {
+                    time.entry("timeZone").or_insert_with(|| zone.clone());
+                }
+            }
+        }
+        items
+    }
 }
 
 /// A page of `calendarList.list`.
@@ -66,8 +89,17 @@ impl Item {
     pub(crate) fn id(&self) -> &str {
         self.text("id")
     }
-    pub(crate) fn etag(&self) -> &str {
-        self.text("etag")
+    /// What a write may be conditioned on, where Google shows it (the reference promises it of nothing).
+    pub(crate) fn etag(&self) -> Option<&str> {
+        Some(self.text("etag")).filter(|etag| !etag.is_empty())
+    }
+    /// The etag, or else a mark of all that is shown.
+    pub(crate) fn version(&self) -> String {
+        let marked = || {
+            let text = serde_json::to_vec(&self.0).expect("what came as JSON goes as JSON");
+            format!("{UNTAGGED}{}", short_hex(&Sha256::digest(text)[..16]))
+        };
+        self.etag().map_or_else(marked, str::to_owned)
     }
     pub(crate) fn is_cancelled(&self) -> bool {
         self.text("status") == "cancelled"
@@ -88,9 +120,9 @@ impl Item {
     pub(crate) fn is_repeating(&self) -> bool {
         !self.list("recurrence").is_empty()
     }
-    /// Only appointments proper may be changed by others; `default` where nothing is said.
+    /// Only appointments proper may be changed by others: [`ORDINARY`] where nothing is said.
     pub(crate) fn event_type(&self) -> &str {
-        Some(self.text("eventType")).filter(|kind| !kind.is_empty()).unwrap_or("default")
+        Some(self.text("eventType")).filter(|kind| !kind.is_empty()).unwrap_or(ORDINARY)
     }
     pub(crate) fn marker(&self) -> Option<&str> {
         self.0.get("extendedProperties")?.get("private")?.get(MARKER)?.as_str()
@@ -113,20 +145,20 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The master's etag; for a series, then a mark of all of its exceptions.
+    /// The master's version; for a series, then a mark of all of its exceptions.
     pub(crate) fn version(&self) -> String {
-        let etag = self.master.etag();
+        let version = self.master.version();
         if !self.master.is_repeating() {
-            return etag.to_owned();
+            return version;
         }
-        let mut etags: Vec<&str> = self.exceptions.iter().map(Item::etag).collect();
-        etags.sort_unstable();
+        let mut versions: Vec<String> = self.exceptions.iter().map(Item::version).collect();
+        versions.sort_unstable();
         let mut hash = Sha256::new();
-        for etag in etags {
-            hash.update(etag.as_bytes());
+        for version in versions {
+            hash.update(version.as_bytes());
             hash.update([0]);
         }
-        format!("{etag}{SERIES}{}", short_hex(&hash.finalize()[..8]))
+        format!("{version}{SERIES}{}", short_hex(&hash.finalize()[..8]))
     }
 
     /// Takes what Google answered to a write of one of its exceptions.
@@ -141,9 +173,13 @@ impl Record {
 /// Between the master's etag and the mark of the exceptions; no etag has one.
 const SERIES: char = '~';
 
-/// The master's etag of a version.
-pub(crate) fn etag_of(version: &str) -> &str {
-    version.rsplit_once(SERIES).map_or(version, |(etag, _)| etag)
+/// At the beginning of the version of an item without an etag; an etag is quoted.
+const UNTAGGED: char = '#';
+
+/// The master's etag of a version, where it has one.
+pub(crate) fn etag_of(version: &str) -> Option<&str> {
+    let own = version.rsplit_once(SERIES).map_or(version, |(own, _)| own);
+    Some(own).filter(|own| !own.starts_with(UNTAGGED))
 }
 
 /// Whether the version is of a series.

@@ -1,7 +1,7 @@
 //! Creating, changing and deleting, fifty calls a request, one result a record.
 use super::assemble::{fetched, item_of};
-use super::wire::{Events, Item, Record, etag_of, is_series};
-use super::{GoogleCalendar, WRITE_BATCH, map};
+use super::wire::{Item, Record, etag_of, is_series};
+use super::{GoogleCalendar, Notify, WRITE_BATCH, map};
 use crate::api::batch::Part;
 use crate::api::{self, calendar};
 use crate::error;
@@ -18,6 +18,8 @@ const INSERT: &str = "events.insert";
 const PATCH: &str = "events.patch";
 const DELETE: &str = "events.delete";
 const INSTANCES: &str = "events.instances";
+/// The longest time of a reminder (`reminders.overrides[].minutes`: "between 0 and 40320").
+const MOST_MINUTES: u32 = 40_320;
 
 /// A record on its way: what it shall say, and what Google shows of it so far.
 struct Work {
@@ -25,6 +27,8 @@ struct Work {
     record: Record,
     /// Exceptions that are still to be written.
     todo: Vec<Moment>,
+    /// Whom they tell.
+    notify: Notify,
 }
 
 /// `Ok`: goes on. `Err`: that is its result.
@@ -32,12 +36,13 @@ type Slot = Result<Work>;
 
 impl GoogleCalendar {
     /// An id of ours makes the creation repeatable: what is there already is brought to what the draft says, a deleted
-    /// one too (its id stays taken, so it is confirmed again).
-    pub(super) async fn create_all(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
+    /// one too (its id stays taken, so it is confirmed again). Each with its iCalUID.
+    pub(super) async fn create_all(&self, drafts: &[Draft]) -> Result<Outcomes<(Written, String)>> {
         if drafts.len() > WRITE_BATCH {
             return Err(error::refused(INSERT, "too many appointments at once"));
         }
-        let mut slots: Vec<Slot> = drafts.iter().map(|draft| work(INSERT, &draft.fields, Record::default())).collect();
+        let new = |draft: &Draft| work(INSERT, &draft.fields, Record::default(), self.notify);
+        let mut slots: Vec<Slot> = drafts.iter().map(new).collect();
         let insert = |(slot, draft): (&Slot, &Draft)| {
             let body = map::new_body(&slot.as_ref().ok()?.event, &draft.marker);
             Some(calendar::insert(self.calendar.as_str(), body, self.notify))
@@ -70,11 +75,16 @@ impl GoogleCalendar {
                 slots[*at] = Err(there.err().unwrap_or_else(|| error::not_tried(INSERT)));
                 continue;
             };
-            let mut body = map::new_body(&work.event, &drafts[*at].marker);
-            body.remove("id");
-            body.insert("status".to_owned(), json!("confirmed"));
-            map::mark(&mut body, &drafts[*at].marker, item);
-            parts.push((*at, calendar::patch(self.calendar.as_str(), id, Some(item.etag()), body, self.notify)));
+            // What is there was made by a create whose answer was lost, and its guests were told then.
+            if !item.is_cancelled() {
+                work.notify = Notify::Nobody;
+            }
+            if says(item, &work.event) && item.marker() == Some(drafts[*at].marker.as_str()) {
+                work.record.master = item.clone();
+                continue;
+            }
+            let body = map::whole_body(&work.event, &drafts[*at].marker, item);
+            parts.push((*at, calendar::patch(self.calendar.as_str(), id, item.etag(), body, work.notify)));
         }
         let (places, parts): (Vec<usize>, Vec<Part>) = parts.into_iter().unzip();
         for (at, answer) in places.into_iter().zip(self.send_all(PATCH, &parts).await) {
@@ -82,14 +92,14 @@ impl GoogleCalendar {
         }
     }
 
-    pub(super) async fn update_all(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
+    pub(super) async fn update_all(&self, patches: &[Patch]) -> Result<Outcomes<(Written, String)>> {
         if patches.len() > WRITE_BATCH {
             return Err(error::refused(PATCH, "too many appointments at once"));
         }
-        let mut slots: Vec<Slot> = patches.iter().map(start).collect();
+        let mut slots: Vec<Slot> = patches.iter().map(|patch| start(patch, self.notify)).collect();
         let bodies: Vec<Option<Map<String, Value>>> = slots.iter().zip(patches).map(body_of).collect();
         let part = |(body, patch): (&Option<Map<String, Value>>, &Patch)| {
-            let etag = Some(etag_of(patch.expect.as_str()));
+            let etag = etag_of(patch.expect.as_str());
             Some(calendar::patch(self.calendar.as_str(), patch.id.as_str(), etag, body.clone()?, self.notify))
         };
         let answers = self.step(PATCH, bodies.iter().zip(patches).map(part)).await;
@@ -120,12 +130,14 @@ impl GoogleCalendar {
         }
     }
 
-    /// A series is deleted only if its exceptions, too, are as they were read: Google checks the master alone.
+    /// A series is deleted only if its exceptions, too, are as they were read: Google checks the master alone, and nothing
+    /// where it shows no etag.
     pub(super) async fn delete_all(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
         if deletions.len() > WRITE_BATCH {
             return Err(error::refused(DELETE, "too many appointments at once"));
         }
-        let series: Vec<&Deletion> = deletions.iter().filter(|d| is_series(d.expect.as_str())).collect();
+        let unproved = |version: &str| is_series(version) || etag_of(version).is_none();
+        let series: Vec<&Deletion> = deletions.iter().filter(|d| unproved(d.expect.as_str())).collect();
         let mut edited: Vec<&RemoteId> = Vec::new();
         for chunk in series.chunks(crate::api::batch::MOST) {
             let ids: Vec<RemoteId> = chunk.iter().map(|deletion| deletion.id.clone()).collect();
@@ -169,17 +181,20 @@ impl GoogleCalendar {
             wanted.extend(work.todo.iter().map(|original| (at, *original, held(&work.record, original).cloned())));
         }
         let unknown: Vec<usize> = (0..wanted.len()).filter(|n| wanted[*n].2.is_none()).collect();
-        let lookups: Vec<Part> = unknown
-            .iter()
-            .filter_map(|n| {
-                let (at, original, _) = &wanted[*n];
-                let id = slots[*at].as_ref().ok()?.record.master.id().to_owned();
-                Some(calendar::instance(self.calendar.as_str(), &id, &original.to_string()))
-            })
-            .collect();
-        for (n, answer) in unknown.into_iter().zip(self.send_all(INSTANCES, &lookups).await) {
-            let found: Result<Events> = answer.and_then(|answer| api::parse(INSTANCES, &answer));
-            match found.map(|events| events.items.into_iter().next()) {
+        let whose = |n: &usize| {
+            let (at, original, _) = &wanted[*n];
+            let series = slots[*at].as_ref().map(|work| work.record.master.id()).unwrap_or_default();
+            (series.to_owned(), *original)
+        };
+        let sought: Vec<(String, Moment)> = unknown.iter().map(whose).collect();
+        let lookup = |n: usize, page: Option<&str>| {
+            let (series, original) = &sought[n];
+            calendar::instance(self.calendar.as_str(), series, &original.to_string(), page)
+        };
+        let answers = self.listed(INSTANCES, sought.len(), lookup).await;
+        for ((n, answer), (_, original)) in unknown.into_iter().zip(answers).zip(&sought) {
+            let is_it = |item: &Item| map::original(item).is_ok_and(|at| at == *original);
+            match answer.map(|items| items.unwrap_or_default().into_iter().find(is_it)) {
                 Ok(Some(instance)) => wanted[n].2 = Some(instance),
                 Ok(None) => slots[wanted[n].0] = Err(error::refused(INSTANCES, "the series has no such occurrence")),
                 Err(failed) => slots[wanted[n].0] = Err(failed),
@@ -189,12 +204,19 @@ impl GoogleCalendar {
         for (at, original, item) in wanted {
             let (Ok(work), Some(item)) = (&slots[at], item) else { continue };
             let known = held(&work.record, &original);
-            let body = match work.event.occurrence(&original) {
-                Some(one) => map::exception(&in_series(one, &work.event), &original, known, &work.record),
-                None => Map::from_iter([("status".to_owned(), json!("cancelled"))]),
+            let is_given = recurrence::among(&work.event, &[original]).is_ok_and(|given| !given.is_empty());
+            let (body, etag) = match work.event.occurrence(&original).filter(|_| is_given) {
+                Some(one) => {
+                    let body = map::exception(&in_series(one, &work.event), &original, known, &work.record);
+                    (body, known.and_then(Item::etag))
+                }
+                None => {
+                    let body = Map::from_iter([("status".to_owned(), json!("cancelled"))]);
+                    // Google may have cancelled what fell out of the rule when that was written just now.
+                    (body, known.and_then(Item::etag).filter(|_| is_given))
+                }
             };
-            let etag = known.map(Item::etag);
-            parts.push((at, calendar::patch(self.calendar.as_str(), item.id(), etag, body, self.notify)));
+            parts.push((at, calendar::patch(self.calendar.as_str(), item.id(), etag, body, work.notify)));
         }
         let (places, parts): (Vec<usize>, Vec<Part>) = parts.into_iter().unzip();
         for (at, answer) in places.into_iter().zip(self.send_all(PATCH, &parts).await) {
@@ -216,19 +238,38 @@ fn in_series(mut one: Event, series: &Event) -> Event {
     one
 }
 
-fn work(operation: &'static str, fields: &tandem_core::record::Fields, record: Record) -> Slot {
+fn work(operation: &'static str, fields: &tandem_core::record::Fields, record: Record, notify: Notify) -> Slot {
     let event = Event::from_fields(fields).map_err(|wrong| error::refused(operation, &wrong.to_string()))?;
-    Ok(Work { event, record, todo: Vec::new() })
+    if event.reminder_minutes.is_some_and(|minutes| minutes > MOST_MINUTES) {
+        return Err(error::refused(operation, "reminder_minutes is more than Google's four weeks (40,320)"));
+    }
+    if !event.attendees.iter().all(|guest| has_address(&guest.email)) {
+        return Err(error::refused(operation, "attendees has a guest whose address is none"));
+    }
+    Ok(Work { event, record, todo: Vec::new(), notify })
 }
 
-fn start(patch: &Patch) -> Slot {
+fn has_address(email: &str) -> bool {
+    let local_and_domain = email.trim().split_once('@');
+    local_and_domain.is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') && !domain.contains('@'))
+}
+
+/// Whether it says so already, but for occurrences that are changed by themselves.
+fn says(item: &Item, event: &Event) -> bool {
+    let mut wanted = event.clone();
+    wanted.exceptions.retain(|_, deviation| *deviation == Deviation::Cancelled);
+    let record = Record { master: item.clone(), exceptions: Vec::new() };
+    !item.is_cancelled() && map::event(&record).is_ok_and(|there| there.to_fields() == wanted.to_fields())
+}
+
+fn start(patch: &Patch, notify: Notify) -> Slot {
     let record: Record = serde_json::from_value(patch.raw.clone())
         .map_err(|_| error::refused(PATCH, "this reading of the appointment is of another release"))?;
     if record.master.lacks_guests() && patch.changed.contains(&field::ATTENDEES) {
         return Err(error::refused(PATCH, "it has more guests than Google shows, so they cannot be changed"));
     }
     let before = map::event(&record).map_err(|wrong| error::refused(PATCH, &wrong.to_string()))?;
-    let mut work = work(PATCH, &patch.fields, record)?;
+    let mut work = work(PATCH, &patch.fields, record, notify)?;
     if patch.changed.contains(&field::EXCEPTIONS) {
         work.todo = differing_exceptions(&before, &work.event, &work.record);
     }
@@ -272,7 +313,7 @@ fn differing_exceptions(before: &Event, after: &Event, record: &Record) -> Vec<M
     let mut all: Vec<Moment> = before.exceptions.keys().chain(after.exceptions.keys()).copied().collect();
     all.sort();
     all.dedup();
-    // What the rule gives no occurrence any more falls away by itself; written, it would be there again.
+    // What the rule gives no occurrence any more must not be written as one; where it stays, it is left behind.
     let given = recurrence::among(after, &all).unwrap_or_default();
     all.retain(|original| {
         let (was, is) = (before.exceptions.get(original), after.exceptions.get(original));
@@ -292,7 +333,8 @@ fn left_behind(work: &Work) -> Vec<Moment> {
     let differs = |(original, item): &&(Moment, &Item)| {
         let wanted = work.event.exceptions.get(original);
         let said = map::alone(item).ok().and_then(|one| work.event.deviation(original, &one));
-        given.contains(original) && said.as_ref() != wanted && !work.todo.contains(original)
+        // One that the rule does not give any more must not stay behind.
+        (!given.contains(original) || said.as_ref() != wanted) && !work.todo.contains(original)
     };
     known.iter().filter(differs).map(|(original, _)| *original).collect()
 }
@@ -312,12 +354,14 @@ fn settle(slot: &mut Slot, written: Result<Item>) {
     }
 }
 
-fn finish(slots: Vec<Slot>) -> Result<Outcomes<Written>> {
+/// What was written, each with its iCalUID.
+fn finish(slots: Vec<Slot>) -> Result<Outcomes<(Written, String)>> {
     let written = |work: Work| {
         let version = Version::new(work.record.version());
         let id = RemoteId::new(work.record.master.id());
+        let uid = work.record.master.text("iCalUID").to_owned();
         let shown = fetched(work.record).ok().map(|fetched| fetched.fields);
-        Written { id, version, shown }
+        (Written { id, version, shown }, uid)
     };
     whole(slots.into_iter().map(|slot| slot.map(written)).collect())
 }
@@ -325,12 +369,12 @@ fn finish(slots: Vec<Slot>) -> Result<Outcomes<Written>> {
 /// A batch whose every item failed for a reason of the account's failed as a whole.
 fn whole<T>(mut outcomes: Outcomes<T>) -> Result<Outcomes<T>> {
     let of_the_account = |kind: ErrorKind| match kind {
-        ErrorKind::AuthRevoked | ErrorKind::Throttled { .. } => true,
+        // What is refused for one appointment's sake (the user is its guest) is permanent.
+        ErrorKind::AuthRevoked | ErrorKind::Throttled { .. } | ErrorKind::Forbidden => true,
         ErrorKind::Retryable
         | ErrorKind::CursorExpired
         | ErrorKind::Conflict
         | ErrorKind::NotFound
-        | ErrorKind::Forbidden
         | ErrorKind::Permanent => false,
     };
     let all_fail = outcomes.iter().all(|one| one.as_ref().is_err_and(|e| of_the_account(e.kind)));

@@ -235,6 +235,7 @@ pub(super) fn control(state: &mut State, account: &str, what: &str, body: &Value
         "calendar" => events::insert_calendar(state, account, &request("POST", body["calendar"].clone())),
         "share" => state.calendars.share(&calendar, &text("with"), &text("role")),
         "unshare" => state.calendars.share(&calendar, &text("with"), ""),
+        "unlist" => state.calendars.unlist(account, &calendar),
         "events" => Ok(json!({"items": held(state, account, &calendar)})),
         "mails" => Ok(json!(state.calendars.mails())),
         "notifications" => Ok(json!({"waiting": state.calendars.notifications()})),

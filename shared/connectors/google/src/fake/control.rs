@@ -247,7 +247,7 @@ impl FakeGoogle {
     }
 
     /// What the user does in the calendar app: an order of the control plane under `calendar/` (`insert`, `patch`,
-    /// `delete`, `invite`, `calendar`, `share`, `unshare`).
+    /// `delete`, `invite`, `calendar`, `share`, `unshare`, `unlist`).
     ///
     /// # Panics
     /// Where Google's own app could not do it.

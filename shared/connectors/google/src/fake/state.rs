@@ -37,8 +37,34 @@ pub struct Settings {
     pub batch_refusal: BatchRefusal,
     /// Whether the consent page approves by itself.
     pub auto_approve: Approval,
+    /// How much Calendar's listings show.
+    pub event_lists: EventLists,
+    /// What becomes of exceptions that a changed rule does not give any more.
+    pub fallen: Fallen,
     /// Life of an access token in seconds.
     pub token_seconds: i64,
+}
+
+/// What becomes of exceptions that a changed rule does not give any more. The reference leaves it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallen {
+    /// They are cancelled, as is widely seen.
+    Cancelled,
+    /// They stay.
+    Kept,
+}
+
+/// How much Calendar's listings of events and occurrences show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventLists {
+    /// As much as is asked for.
+    Full,
+    /// As little as the reference allows: "may be less than this value, or none at all, even if there are more". The first
+    /// page is empty and each other one holds one event; a search by iCalUID leaves out the cancelled exceptions, of which
+    /// only id, series and original start are promised.
+    Sparse,
 }
 
 /// A switch with a name.
@@ -74,6 +100,8 @@ impl Default for Settings {
             expired_as_failed_precondition: Approval::Yes,
             batch_refusal: BatchRefusal::Whole,
             auto_approve: Approval::Yes,
+            event_lists: EventLists::Full,
+            fallen: Fallen::Cancelled,
             token_seconds: 3_599,
         }
     }

@@ -15,7 +15,7 @@ pub(crate) const DELETE: Operation = of("events.delete", "ZohoCRM.modules.events
 
 /// What an appointment is made of at Zoho.
 pub(crate) const FIELDS: &str = "Event_Title,Start_DateTime,End_DateTime,All_day,Venue,Description,Participants,\
-                                 Recurring_Activity,Remind_At,Created_Time,Modified_Time";
+                                 Recurring_Activity,Remind_At,Owner,Created_Time,Modified_Time";
 
 /// In which order a listing comes.
 #[derive(Clone, Copy)]

@@ -135,7 +135,7 @@ impl ZohoEvents {
             position.meet(record.id(), record.modified());
         }
         let opened = self.open().await?;
-        let changes = answer.data.into_iter().map(|record| Self::change(record, &opened.time_zone)).collect();
+        let changes = answer.data.into_iter().map(|record| Self::change(record, &opened)).collect();
         let next = match records::page_after(self.page_size, &position.at(), &answer.info)? {
             Some(at) => {
                 position.turned = Some((began, now));
@@ -168,7 +168,7 @@ impl ZohoEvents {
         if !news.is_empty() {
             // The zone is asked for only where there is something to read.
             let opened = self.open().await?;
-            changes = news.into_iter().map(|record| Self::change(record, &opened.time_zone)).collect();
+            changes = news.into_iter().map(|record| Self::change(record, &opened)).collect();
         }
         if let Some(at) = records::page_after(self.page_size, &position.at(), &answer.info)? {
             position.turned = Some((began, now));

@@ -63,6 +63,13 @@ fn span(record: &Record, all_day: bool) -> Result<Span, Invalid> {
     Span::new(time(&field::START, "Start_DateTime")?, time(&field::END, "End_DateTime")?)
 }
 
+/// Whether it is this user's: as its owner, or as one who takes part. One without an owner is everybody's.
+pub(super) fn is_of(record: &Record, user: &str) -> bool {
+    let owner = record.0.get("Owner").and_then(|owner| owner["id"].as_str()).unwrap_or_default();
+    let takes_part = |one: &Value| one["type"] == "user" && one["participant"] == user;
+    owner.is_empty() || owner == user || participants(record).iter().any(takes_part)
+}
+
 fn participants(record: &Record) -> Vec<Value> {
     record.0.get("Participants").and_then(Value::as_array).cloned().unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use crate::wire::{Record, Records, Treated};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 use tandem_core::event::{Event, field};
-use tandem_core::record::{Field, Fields, Marker, RemoteId, Version};
+use tandem_core::record::{Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_ports::connector::{Deletion, Draft, Fetched, Outcomes, Patch, Written};
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 
@@ -239,8 +239,11 @@ impl ZohoEvents {
                 |record: &Record| record.created_at().is_none_or(|created| now - created.as_second() <= LOOK_BACK);
             let all_recent = answer.data.iter().all(recent);
             for record in answer.data.into_iter().filter(recent) {
-                // One that cannot be read is none of ours.
-                let Ok(read) = fetched(record, &opened.time_zone) else { continue };
+                // One that cannot be read is none of ours, nor is a colleague's.
+                let Ok(read) = fetched(record, &opened) else { continue };
+                if read.scope == Scope::Outside {
+                    continue;
+                }
                 let said = telling(&read.fields);
                 // Each draft takes one record, each record one draft.
                 let Some(which) = waiting.iter().position(|(_, wanted)| *wanted == said) else { continue };

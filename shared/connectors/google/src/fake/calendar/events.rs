@@ -3,7 +3,7 @@ use super::guests;
 use super::shape::{self, given};
 use super::world::{Event, World};
 use super::{Answered, Refused, Request};
-use crate::fake::state::State;
+use crate::fake::state::{EventLists, Fallen, State};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_core::event::Moment;
@@ -139,7 +139,12 @@ pub(super) fn insert(state: &mut State, account: &str, calendar: &str, request: 
         }
     }
     let id = wanted.map_or_else(|| format!("g{}", state.next()), str::to_owned);
-    let uid = body.get("iCalUID").and_then(Value::as_str).map_or_else(|| format!("{id}@google.com"), str::to_owned);
+    // Of which form it is, the reference does not say.
+    let made = match state.settings.event_lists {
+        EventLists::Full => format!("{id}@google.com"),
+        EventLists::Sparse => format!("u{}@google.com", state.next()),
+    };
+    let uid = body.get("iCalUID").and_then(Value::as_str).map_or(made, str::to_owned);
     let shown =
         put(state, account, calendar, fresh(id.clone(), uid, account, data), Some((request, Mail::Invitation)))?;
     guests::carry(state, World::name(account, calendar), &id, &BTreeSet::new());
@@ -226,7 +231,7 @@ pub(super) fn change(state: &mut State, account: &str, calendar: &str, id: &str,
     after.sequence += u64::from(retimed);
     let shown = put(state, account, calendar, after, Some((request, Mail::Update)))?;
     guests::carry(state, World::name(account, calendar), id, &guests::of(&before));
-    if retimed {
+    if retimed && state.settings.fallen == Fallen::Cancelled {
         drop_fallen(state, account, calendar, id)?;
     }
     Ok(shown)

@@ -1,7 +1,7 @@
 //! `events.list` with pages and sync tokens, and `events.instances`.
 use super::world::{Calendar, Event, Token, World};
 use super::{Answered, Refused, Request, events, shape};
-use crate::fake::state::State;
+use crate::fake::state::{EventLists, State};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_core::event::Moment;
@@ -52,7 +52,17 @@ pub(super) fn list(state: &mut State, account: &str, calendar: &str, request: &R
         }
         (None, None) => full(state, &name, request)?,
     };
+    let size = room(state, request, size);
     page(state, account, calendar, token, size)
+}
+
+/// How much of what is there a page shows.
+fn room(state: &State, request: &Request<'_>, size: usize) -> usize {
+    match (state.settings.event_lists, request.one("pageToken")) {
+        (EventLists::Full, _) => size,
+        (EventLists::Sparse, None) => 0,
+        (EventLists::Sparse, Some(_)) => 1,
+    }
 }
 
 fn page(state: &mut State, account: &str, calendar: &str, mut token: Token, size: usize) -> Answered {
@@ -112,8 +122,10 @@ fn delta(state: &State, calendar: &str, since: &Token) -> Token {
 fn full(state: &State, calendar: &str, request: &Request<'_>) -> Result<Token, Refused> {
     let held = &state.calendars.calendars[calendar];
     let deleted = request.is("showDeleted");
+    let sparse = state.settings.event_lists == EventLists::Sparse && request.one("iCalUID").is_some();
+    let left_out = |event: &Event| sparse && event.is_cancelled() && event.series.is_some();
     let mut listed = Vec::new();
-    for event in held.events.values() {
+    for event in held.events.values().filter(|event| !left_out(event)) {
         if (deleted || event.is_listed(&held.events)) && fits(event, held, request)? {
             listed.push(event);
         }
@@ -242,6 +254,8 @@ pub(super) fn instances(state: &mut State, account: &str, calendar: &str, id: &s
     let held = state.calendars.readable(account, calendar)?;
     let master = held.events.get(id).filter(|event| !event.is_cancelled()).ok_or_else(Refused::missing)?;
     let size = request.one("maxResults").and_then(|n| n.parse().ok()).unwrap_or(250_usize).clamp(1, 2500);
+    let size = room(state, request, size);
+    let start: usize = request.one("pageToken").and_then(|page| page.strip_prefix("at-")?.parse().ok()).unwrap_or(0);
     let window = window(request)?;
     let zone = shape::zone_of(&master.data, &held.time_zone);
     let original = match request.one("originalStart") {
@@ -255,9 +269,13 @@ pub(super) fn instances(state: &mut State, account: &str, calendar: &str, id: &s
             one.into_iter().filter(|event| request.is("showDeleted") || !event.is_cancelled()).collect()
         }
     };
-    let shown = found.iter().take(size).map(|event| shape::shown(event, account, &held.time_zone));
-    Ok(json!({
+    let shown = found.iter().skip(start).take(size).map(|event| shape::shown(event, account, &held.time_zone));
+    let mut answer = json!({
         "kind": "calendar#events", "summary": held.summary, "timeZone": held.time_zone,
         "accessRole": held.roles[account], "items": shown.collect::<Vec<Value>>(),
-    }))
+    });
+    if start + size < found.len() {
+        answer["nextPageToken"] = json!(format!("at-{}", start + size));
+    }
+    Ok(answer)
 }

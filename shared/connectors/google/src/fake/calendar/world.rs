@@ -3,7 +3,7 @@ use super::watch::{Channel, Notification};
 use super::{Answered, Mails, Refused, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Most page and sync tokens kept.
 const TOKENS: usize = 4_000;
@@ -54,6 +54,9 @@ pub(super) struct Calendar {
     /// Account → `owner`, `writer`, `reader`, `freeBusyReader`.
     pub(super) roles: BTreeMap<String, String>,
     pub(super) events: BTreeMap<String, Event>,
+    /// Accounts that may see it and do not have it in their list.
+    #[serde(default)]
+    pub(super) unlisted: BTreeSet<String>,
     /// Deleted calendars stay as nothing.
     #[serde(default)]
     pub(super) primary_of: Option<String>,
@@ -91,6 +94,7 @@ impl World {
             time_zone: "Europe/Brussels".to_owned(),
             roles: BTreeMap::from([(account.to_owned(), "owner".to_owned())]),
             events: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             primary_of: Some(account.to_owned()),
         });
     }
@@ -146,6 +150,9 @@ impl World {
 
     pub(super) fn calendar_entry(&self, account: &str, id: &str) -> Answered {
         let calendar = self.of(account, id)?;
+        if calendar.unlisted.contains(account) {
+            return Err(Refused::missing());
+        }
         let mut entry = json!({
             "kind": "calendar#calendarListEntry", "etag": "\"1\"", "id": Self::name(account, id),
             "summary": calendar.summary, "timeZone": calendar.time_zone, "accessRole": calendar.roles[account],
@@ -164,6 +171,14 @@ impl World {
             "kind": "calendar#calendar", "etag": "\"1\"", "id": Self::name(account, id),
             "summary": calendar.summary, "timeZone": calendar.time_zone,
         }))
+    }
+
+    /// The user takes it out of the own list, and may go on reading it.
+    pub(super) fn unlist(&mut self, account: &str, id: &str) -> Answered {
+        self.of(account, id)?;
+        let calendar = self.calendars.get_mut(Self::name(account, id)).expect("just seen");
+        calendar.unlisted.insert(account.to_owned());
+        Ok(json!({}))
     }
 
     /// An empty role takes the calendar away.
