@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_a_sender_wrote_into_a_comment_or_a_quotation_is_no_verdict() {
-        let header = r#"mx.example; spf=pass (x; dmarc=pass \) (y; dmarc=pass)) smtp.mailfrom="a; dmarc=pass"; dmarc=fail"#;
+        let header =
+            r#"mx.example; spf=pass (x; dmarc=pass \) (y; dmarc=pass)) smtp.mailfrom="a; dmarc=pass"; dmarc=fail"#;
         assert_eq!(without_asides(header), "mx.example; spf=pass   smtp.mailfrom=; dmarc=fail".replace("   ", "  "));
         let raw = format!("Authentication-Results: {header}\r\nFrom: a@x.example\r\n\r\n");
         let message = mail_parser::MessageParser::default().parse(raw.as_bytes()).unwrap();

@@ -66,7 +66,9 @@ fn nested_parts_give_one_text_one_html_and_the_attachments_under_harmless_names(
 fn long_names_keep_their_ending_and_attachments_beyond_the_most_are_said_to_be_left_out() {
     let part = |name: &str| format!("--b\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\nx\r\n");
     let message = |parts: String| {
-        format!("From: a@x.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n")
+        format!(
+            "From: a@x.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n"
+        )
     };
     let long = format!("{}.pdf", "\u{e9}".repeat(300));
     let body = read(message(part(&long)).as_bytes());

@@ -198,7 +198,10 @@ pub mod cases {
         let side = h.side();
         let first = root(&*side).await;
         assert_eq!(root(&*side).await, first);
-        assert_eq!(side.ensure_root(Some(&first.id), &NewRoot { name: "Other", ..new_root() }).await.expect("known"), first);
+        assert_eq!(
+            side.ensure_root(Some(&first.id), &NewRoot { name: "Other", ..new_root() }).await.expect("known"),
+            first
+        );
         let stranger = RemoteId::new("no-such-root");
         let refused = side.ensure_root(Some(&stranger), &new_root()).await.expect_err("unknown");
         assert_eq!(refused.kind, ErrorKind::NotFound);

@@ -7,8 +7,8 @@ use tandem_core::record::{RemoteId, Version};
 use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::Result;
 use tandem_ports::files::{
-    ChildrenPage, Entry, EntryRef, FileCapabilities, FileChange, FilePage, FileSide, FolderRef, NewFolder, NewRoot, Relocation,
-    Removal, SessionStatus, Stored, Upload, UploadSession,
+    ChildrenPage, Entry, EntryRef, FileCapabilities, FileChange, FilePage, FileSide, FolderRef, NewFolder, NewRoot,
+    Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
 };
 
 /// A side whose root is one of its records.

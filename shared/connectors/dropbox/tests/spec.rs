@@ -18,8 +18,8 @@ use tandem_ports::files::{
 };
 use tandem_ports::infra::{HttpTransport, TransportError};
 use tandem_ports::oauth::Revocation;
-use tandem_testkit::files_conformance::new_root;
 use tandem_testkit::clock::ManualClock;
+use tandem_testkit::files_conformance::new_root;
 
 const ACCOUNT: &str = "jan@example.com";
 

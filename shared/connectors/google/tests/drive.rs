@@ -9,7 +9,8 @@ use tandem_google::fake::{FakePeople, Fault};
 use tandem_google::{GoogleConfig, GoogleDrive};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
-    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, NewRoot, SessionStatus, Target, Upload,
+    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, NewRoot, SessionStatus, Target,
+    Upload,
 };
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::files_conformance::{FilesHarness, WireFault, new_root};

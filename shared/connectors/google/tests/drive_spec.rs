@@ -19,8 +19,8 @@ use tandem_ports::files::{
     Target, Upload,
 };
 use tandem_ports::infra::{Clock, HttpTransport};
-use tandem_testkit::files_conformance::new_root;
 use tandem_testkit::clock::ManualClock;
+use tandem_testkit::files_conformance::new_root;
 
 const ACCOUNT: &str = "jan@example.com";
 

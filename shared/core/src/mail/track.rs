@@ -107,10 +107,9 @@ pub fn screen(rules: &MailRules, owner: &Owner, envelope: &Envelope) -> Screened
     if [Place::Draft, Place::Chat].iter().any(|place| envelope.places.contains(place)) {
         return Screened::NotAsked;
     }
-    for (place, code, message) in [
-        (Place::Spam, "spam", "The mailbox takes it for spam."),
-        (Place::Trash, "trash", "It is in the bin."),
-    ] {
+    for (place, code, message) in
+        [(Place::Spam, "spam", "The mailbox takes it for spam."), (Place::Trash, "trash", "It is in the bin.")]
+    {
         if envelope.places.contains(&place) {
             return exclude(code, message);
         }

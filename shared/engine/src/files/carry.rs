@@ -32,7 +32,10 @@ impl Files<'_> {
                 run.progress.total = run.progress.total.max(run.progress.done + ready.len() as u64);
             }
             self.keep(progress).await?;
-            self.planned = ready.iter().filter_map(|step| Some((step.row.clone(), self.tree().row(&step.row)?.versions()))).collect();
+            self.planned = ready
+                .iter()
+                .filter_map(|step| Some((step.row.clone(), self.tree().row(&step.row)?.versions())))
+                .collect();
             let done = self.carry(&ready, progress).await;
             if let Err(stop) = done {
                 self.save().await?;

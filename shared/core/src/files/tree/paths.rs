@@ -105,7 +105,8 @@ impl Tree {
         let is_before = |parent: Option<&RemoteId>| parent == Some(&before);
         let mut within: Vec<RowKey> = self.children(side, Some(&before)).map(|row| row.key.clone()).collect();
         if row.base.is_some() {
-            let agreed = |row: &&FileRow| row.base.as_ref().is_some_and(|base| is_before(base.side(side).parent.as_ref()));
+            let agreed =
+                |row: &&FileRow| row.base.as_ref().is_some_and(|base| is_before(base.side(side).parent.as_ref()));
             within.extend(self.rows.values().filter(agreed).map(|row| row.key.clone()));
         }
         for key in within {
