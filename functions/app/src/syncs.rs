@@ -21,6 +21,7 @@ use tandem_core::schedule::next_slot;
 use tandem_core::schema::judge_map as judge_map_of;
 use tandem_engine::{Budget, Preview, PushView};
 use tandem_ports::infra::Kind;
+use tandem_ports::oauth::Holders;
 use tandem_store::channel::PushState;
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::sync::{Sync, SyncState};
@@ -126,10 +127,12 @@ pub(crate) async fn create(
     let mapped = settings.contains_key("field_map");
     let enabled = fields.flag("enabled")?.unwrap_or(true);
     let twin = |sync: &Sync| sync.profile == profile.id && sync.crm == crm.id && sync.remote == remote.id;
-    if state.store.syncs_of(&id_of(&user)).await?.iter().any(twin) {
+    let others = state.store.syncs_of(&id_of(&user)).await?;
+    if others.iter().any(twin) {
         let message = "These two connections are already kept in step by this profile.";
         return Err(ApiError::conflict("already_there", message));
     }
+    may_share(&state, profile, (&crm, &remote), &others).await?;
     let now = state.clock.now();
     let sync = Sync {
         id: SyncId::new(uuid::Uuid::new_v4().to_string()),
@@ -155,6 +158,31 @@ pub(crate) async fn create(
     state.store.create_sync(&sync).await?;
     let caution = caution(&state, &sync).await?.map(str::to_owned);
     Ok((StatusCode::CREATED, Json(SyncView { caution, ..view(sync, None, None) })))
+}
+
+/// Where a remote account has one folder for us (a Dropbox app folder), the files of two CRM accounts would be mixed in it:
+/// their records have the same numbers.
+async fn may_share(
+    state: &AppState,
+    profile: &Profile,
+    (crm, remote): (&Connection, &Connection),
+    others: &[Sync],
+) -> Result<(), ApiError> {
+    let provider = state.connect.providers().find(|provider| provider.name == remote.provider);
+    let one_folder = provider.is_some_and(|provider| provider.endpoints.holders == Holders::One);
+    if profile.files.is_none() || !one_folder {
+        return Ok(());
+    }
+    for other in others.iter().filter(|other| other.kind == Kind::Files && other.remote == remote.id) {
+        let theirs = state.store.connection(&other.crm).await?;
+        let same = |theirs: &Connection| theirs.provider == crm.provider && theirs.account.id == crm.account.id;
+        if !theirs.as_ref().is_some_and(same) {
+            let message = "This account has one folder here, and the files of another CRM account are in it. Connect \
+                           another account, or remove that sync first.";
+            return Err(ApiError::conflict("account_taken", message));
+        }
+    }
+    Ok(())
 }
 
 fn kind_of(profile: &Profile) -> Kind {

@@ -25,6 +25,8 @@ const DEFAULT_AGE: i64 = 3600;
 const LONGEST_AGE: i64 = 86_400;
 /// A token with an unknown key makes us ask for the keys at most this often: forged ones shall cost Google nothing.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// The same after an answer that did not come or was none.
+const NO_ANSWER: SignedDuration = SignedDuration::from_secs(5);
 /// A token is a few hundred bytes; what is longer is not looked at.
 const MOST_BYTES: usize = 8 * 1024;
 
@@ -76,8 +78,8 @@ struct Keys {
     by_id: HashMap<String, Arc<PublicKey>>,
     /// Not used from then on.
     until: Option<Timestamp>,
-    /// When they were asked for, with or without an answer.
-    asked: Option<Timestamp>,
+    /// Not asked for before then.
+    ask_from: Option<Timestamp>,
 }
 
 /// Checks ID tokens. Keeps the keys between calls; share one in a process.
@@ -154,14 +156,19 @@ impl Oidc {
         let now = self.clock.now();
         let fresh = keys.until.is_some_and(|until| now < until);
         let known = keys.by_id.get(kid).filter(|_| fresh).cloned();
-        let asked_lately = keys.asked.is_some_and(|at| now < at + ASK_AGAIN);
-        if known.is_some() || (fresh && asked_lately) {
-            return Ok(known);
+        let asked_lately = keys.ask_from.is_some_and(|from| now < from);
+        match (known, asked_lately) {
+            (Some(known), _) => return Ok(Some(known)),
+            (None, true) if fresh => return Ok(None),
+            // Google was asked and has not answered: a forged token must not make us ask for each.
+            (None, true) => return Err(OidcError::Unavailable("Google's keys could not be read just now".into())),
+            (None, false) => {}
         }
+        keys.ask_from = Some(now + NO_ANSWER);
         let answer = self.fetch().await?;
-        keys.asked = Some(now);
-        keys.until = Some(now + SignedDuration::from_secs(age(&answer)));
         keys.by_id = read_keys(&answer)?;
+        keys.until = Some(now + SignedDuration::from_secs(age(&answer)));
+        keys.ask_from = Some(now + ASK_AGAIN);
         Ok(keys.by_id.get(kid).cloned())
     }
 
@@ -219,7 +226,7 @@ fn judge(said: Said, expected: Expected<'_>, now: Timestamp) -> Result<Claims, O
 fn age(answer: &Response<Bytes>) -> i64 {
     let said = answer.headers().get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let age = said.split(',').find_map(|word| word.trim().strip_prefix("max-age=")?.parse::<i64>().ok());
-    age.unwrap_or(DEFAULT_AGE).clamp(0, LONGEST_AGE)
+    age.unwrap_or(DEFAULT_AGE).clamp(ASK_AGAIN.as_secs(), LONGEST_AGE)
 }
 
 /// The RSA keys of a JSON Web Key Set (RFC 7517, 7518 section 6.3.1).

@@ -16,6 +16,11 @@ const KEPT_HTML: usize = 60_000;
 /// The most attachments that are kept.
 const MOST_ATTACHMENTS: usize = 50;
 
+/// Bytes of a file name that every place for files takes (255), with room for the number that a second one gets.
+const NAME: usize = 200;
+/// What is longer, with its point, is no ending of a file's name.
+const LONGEST_ENDING: usize = 20;
+
 /// Reads a message from its bytes. Whatever they are there is an answer.
 pub fn read(raw: &[u8]) -> Body {
     if u64::try_from(raw.len()).unwrap_or(u64::MAX) > LARGEST {
@@ -53,6 +58,9 @@ pub fn read(raw: &[u8]) -> Body {
         left_out.insert(LeftOut::TheRest);
     }
     let html = cleaned.filter(|html| html.len() <= KEPT_HTML && !html.trim().is_empty());
+    if message.attachment_count() > MOST_ATTACHMENTS {
+        left_out.insert(LeftOut::Attachments);
+    }
     Body { html, text, attachments: attachments(&message), left_out }
 }
 
@@ -96,5 +104,15 @@ fn file_name(raw: &str) -> String {
     let last = raw.rsplit(['/', '\\', ':']).next().unwrap_or_default();
     let turns = |c: char| ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
     let plain: String = last.chars().filter(|c| !c.is_control() && !turns(*c)).collect();
-    normalise::text(&plain).trim_matches(['.', ' ']).chars().take(200).collect()
+    shortened(normalise::text(&plain).trim_matches(['.', ' ']))
+}
+
+/// At most [`NAME`] bytes, of which the ending is kept: a program is chosen by it.
+fn shortened(name: &str) -> String {
+    if name.len() <= NAME {
+        return name.to_owned();
+    }
+    let ending = name.rfind('.').map_or("", |at| &name[at..]);
+    let ending = if ending.len() > LONGEST_ENDING { "" } else { ending };
+    format!("{}{ending}", &name[..name.floor_char_boundary(NAME - ending.len())])
 }

@@ -107,7 +107,8 @@ fn mailboxes(parsed: Option<&Parsed<'_>>) -> Vec<Mailbox> {
 fn authentic(message: &Message<'_>, trusted: &str) -> Authentic {
     let ours = message.headers().iter().filter(|header| header.name().eq_ignore_ascii_case("Authentication-Results"));
     for text in ours.filter_map(text_of) {
-        let (server, results) = text.split_once(';').unwrap_or((text, ""));
+        let text = without_asides(text);
+        let (server, results) = text.split_once(';').unwrap_or((&text, ""));
         if trusted.is_empty() || server.split_whitespace().next() != Some(trusted) {
             continue;
         }
@@ -121,6 +122,29 @@ fn authentic(message: &Message<'_>, trusted: &str) -> Authentic {
     Authentic::Unknown
 }
 
+/// A structured header without its comments and quoted texts, in which anything may stand, also `;` and what a sender wrote
+/// (RFC 8601 2.2, RFC 5322 3.2).
+fn without_asides(text: &str) -> String {
+    let (mut plain, mut depth, mut quoted) = (String::with_capacity(text.len()), 0_u32, false);
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' if quoted || depth > 0 => {
+                rest.next();
+            }
+            '"' if depth == 0 => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if depth > 0 && !quoted => {
+                depth -= 1;
+                plain.push(' ');
+            }
+            c if depth == 0 && !quoted => plain.push(c),
+            _ => {}
+        }
+    }
+    plain
+}
+
 fn text_of<'m>(header: &'m Header<'_>) -> Option<&'m str> {
     match header.value() {
         HeaderValue::Text(text) => Some(text),
@@ -130,5 +154,20 @@ fn text_of<'m>(header: &'m Header<'_>) -> Option<&'m str> {
         | HeaderValue::ContentType(_)
         | HeaderValue::Received(_)
         | HeaderValue::Empty => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sender_wrote_into_a_comment_or_a_quotation_is_no_verdict() {
+        let header =
+            r#"mx.example; spf=pass (x; dmarc=pass \) (y; dmarc=pass)) smtp.mailfrom="a; dmarc=pass"; dmarc=fail"#;
+        assert_eq!(without_asides(header), "mx.example; spf=pass   smtp.mailfrom=; dmarc=fail".replace("   ", "  "));
+        let raw = format!("Authentication-Results: {header}\r\nFrom: a@x.example\r\n\r\n");
+        let message = mail_parser::MessageParser::default().parse(raw.as_bytes()).unwrap();
+        assert_eq!(authentic(&message, "mx.example"), Authentic::No);
     }
 }

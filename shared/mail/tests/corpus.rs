@@ -63,6 +63,24 @@ fn nested_parts_give_one_text_one_html_and_the_attachments_under_harmless_names(
 }
 
 #[test]
+fn long_names_keep_their_ending_and_attachments_beyond_the_most_are_said_to_be_left_out() {
+    let part = |name: &str| format!("--b\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\nx\r\n");
+    let message = |parts: String| {
+        format!(
+            "From: a@x.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n"
+        )
+    };
+    let long = format!("{}.pdf", "\u{e9}".repeat(300));
+    let body = read(message(part(&long)).as_bytes());
+    let name = &body.attachments[0].name;
+    assert!(name.ends_with("\u{e9}.pdf") && name.len() <= 255, "{name}");
+    assert!(!body.left_out.contains(&LeftOut::Attachments));
+    let many = read(message((0..60).map(|n| part(&format!("{n}.txt"))).collect()).as_bytes());
+    assert_eq!(many.attachments.len(), 50);
+    assert!(many.left_out.contains(&LeftOut::Attachments));
+}
+
+#[test]
 fn a_wrong_character_set_costs_letters_and_not_the_message() {
     let (_, body) = opened("wrong-charset");
     assert!(body.text.starts_with("caf"), "{}", body.text);

@@ -53,7 +53,7 @@ impl fmt::Debug for Entry {
 #[derive(Clone, Debug)]
 pub enum FileChange {
     /// There: new, changed, moved, or (in a listing) just there. An entry outside the root may be reported, too: whose
-    /// parent nobody knows is outside. For a feed that tells paths, a parent is reported before what is in it.
+    /// parent nobody knows is outside. A feed that tells paths may report a folder after what is in it.
     Upsert(Box<Entry>),
     /// Proved gone, or out of our sight: deleted, in the trash, moved out of the root, the access lost.
     /// With all that was below it.
@@ -96,7 +96,7 @@ pub enum FileNext {
 /// How a side shows everything there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// [`FileSide::changes`] from `None` lists the whole tree, parents before children.
+    /// [`FileSide::changes`] from `None` lists the whole tree, in any order.
     Feed,
     /// [`FileSide::changes`] from `None` only answers where the delta begins (and, on a CRM side, the records); the tree
     /// is read by [`FileSide::children`], folder by folder. A folder that moves in is read the same way.
@@ -175,6 +175,15 @@ impl fmt::Debug for FolderRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FolderRef").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// The root of a sync at the remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRoot {
+    /// How it is called when it is made.
+    pub name: &'static str,
+    /// Names the CRM account whose files are in it: the records of two CRMs have the same numbers, and never share a root.
+    pub mark: Marker,
 }
 
 /// An existing entry as the object of a call.
@@ -360,9 +369,9 @@ pub trait FileSide: Send + Sync {
     fn capabilities(&self) -> FileCapabilities;
 
     /// Makes sure that the root exists and can be read. With the id known: that one, and `NotFound` when it is gone (a second
-    /// root is never made for one that somebody removed). Without: one that we made before (by our mark), else a new one
-    /// called `name`. A side whose root is given (a Dropbox app folder, a CRM) answers that.
-    async fn ensure_root(&self, known: Option<&RemoteId>, name: &str) -> Result<FolderRef>;
+    /// root is never made for one that somebody removed). Without: one that we made before (by its mark), else a new one.
+    /// A side whose root is given (a Dropbox app folder, a CRM) answers that.
+    async fn ensure_root(&self, known: Option<&RemoteId>, root: &NewRoot) -> Result<FolderRef>;
 
     /// Reads one page of changes; [`Listing`] says what `None` means. Nothing new is one request.
     async fn changes(&self, from: Option<&Cursor>) -> Result<FilePage>;

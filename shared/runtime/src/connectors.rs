@@ -83,7 +83,10 @@ impl Connectors for OpenConnectors {
             "builtin" => self.builtin_files(ask).await,
             "google" => Ok(Arc::new(GoogleDrive::new(self.transport(ask)?, self.ports.config.google.clone()))),
             "teamleader" => self.teamleader_files(ask),
-            "dropbox" => Ok(Arc::new(DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone()))),
+            "dropbox" => {
+                let side = DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone());
+                Ok(Arc::new(side.with_clock(Arc::clone(&self.ports.clock))))
+            }
             other => Err(refused(format!("This release has no files of `{other}`."))),
         }
     }

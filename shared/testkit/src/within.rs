@@ -7,8 +7,8 @@ use tandem_core::record::{RemoteId, Version};
 use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::Result;
 use tandem_ports::files::{
-    ChildrenPage, Entry, EntryRef, FileCapabilities, FileChange, FilePage, FileSide, FolderRef, NewFolder, Relocation,
-    Removal, SessionStatus, Stored, Upload, UploadSession,
+    ChildrenPage, Entry, EntryRef, FileCapabilities, FileChange, FilePage, FileSide, FolderRef, NewFolder, NewRoot,
+    Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
 };
 
 /// A side whose root is one of its records.
@@ -27,8 +27,8 @@ impl<S: FileSide> FileSide for Within<S> {
     fn capabilities(&self) -> FileCapabilities {
         self.side.capabilities()
     }
-    async fn ensure_root(&self, known: Option<&RemoteId>, name: &str) -> Result<FolderRef> {
-        self.side.ensure_root(known.filter(|known| **known != self.record), name).await?;
+    async fn ensure_root(&self, known: Option<&RemoteId>, root: &NewRoot) -> Result<FolderRef> {
+        self.side.ensure_root(known.filter(|known| **known != self.record), root).await?;
         Ok(FolderRef { id: self.record.clone(), path: String::new() })
     }
     async fn changes(&self, from: Option<&Cursor>) -> Result<FilePage> {

@@ -72,6 +72,22 @@ async fn m02_an_unknown_sender_is_proposed_and_added_once_when_a_person_confirms
 }
 
 #[tokio::test]
+async fn what_waits_for_a_word_and_is_deleted_in_the_mailbox_waits_no_more() {
+    let story = begins(json!({})).await;
+    story.run().await;
+    let raw = mail("1@x", "Piet Jans <piet@new.example>", GOOGLE, "Hello");
+    let id = story.google.mail_arrives(GOOGLE, &raw, &["INBOX", "Tandem/Track"]);
+    story.run().await;
+    assert_eq!(story.records("held").await.len(), 1);
+    assert!(story.google.mail_deleted(GOOGLE, &id));
+    story.engine.confirm(&story.sync().await).await.unwrap();
+    story.settle().await;
+    assert!(story.records("held").await.is_empty());
+    assert_eq!(story.records("excluded").await[0].reason.as_ref().unwrap().code, "gone");
+    assert!(records(&story, Kind::Email).await.is_empty());
+}
+
+#[tokio::test]
 async fn an_unknown_sender_is_created_or_ignored_by_setting() {
     for (setting, contacts, code) in [("create", 1, None), ("ignore", 0, Some("unknown_sender_ignored"))] {
         let story = begins(json!({ "unknown_sender": setting })).await;

@@ -1,10 +1,12 @@
-//! Random trees on both sides, perturbed on both sides, with crashes and lost answers: it ends, both sides have the same, and
-//! nothing that nobody deleted is lost. A failure names its seed.
+//! Random trees on both sides, perturbed on both sides before runs and within them, with crashes, lost answers and refusals: it
+//! ends, both sides have the same, and nothing that nobody deleted is lost. A failure names its seed.
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 use simulation::files::FilesWorld;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use tandem_ports::error::ErrorKind;
 use tandem_testkit::fault::Fault;
 use tandem_testkit::files::{Content, MemoryFiles, NodeKind, State, like_drive, like_dropbox};
 
@@ -12,9 +14,21 @@ use tandem_testkit::files::{Content, MemoryFiles, NodeKind, State, like_drive, l
 const NAMES: [&str; 8] = ["a", "A", "b.txt", "B.txt", "caf\u{e9}", "cafe\u{301}", "x?y", "con"];
 const SEEDS: u64 = 500;
 
+/// Refusals that mean no mistake of ours: each is to be got over.
+const REFUSALS: [(&str, ErrorKind); 6] = [
+    ("children", ErrorKind::Throttled { retry_after: None }),
+    ("changes", ErrorKind::Throttled { retry_after: None }),
+    ("get", ErrorKind::Throttled { retry_after: None }),
+    ("put", ErrorKind::Throttled { retry_after: None }),
+    ("remove", ErrorKind::Throttled { retry_after: None }),
+    ("relocate", ErrorKind::Conflict),
+];
+
 struct Person {
     dice: StdRng,
     written: u64,
+    /// What no person has deleted or written over: it must be there in the end.
+    must: BTreeSet<String>,
 }
 
 impl Person {
@@ -39,12 +53,21 @@ impl Person {
         let least = if remote { 2 } else { 1 };
         let holds = |kind: &NodeKind| matches!(kind, NodeKind::Folder | NodeKind::Record { .. });
         let folders = state.nodes.iter().filter(|(id, node)| holds(&node.kind) && depth(id) >= least);
-        let things = state.nodes.keys().filter(|id| depth(id) > least);
+        // A record's folder at the remote is not a person's to change; a record has a new name now and then.
+        let things = state.nodes.keys().filter(|id| depth(id) > if remote { least } else { 0 });
         (folders.map(|(id, _)| id.clone()).collect(), things.cloned().collect())
     }
 
-    /// One thing that a person does.
+    /// One thing that a person does, with what becomes of the bytes that must stay.
     fn act(&mut self, state: &mut State, remote: bool) {
+        let before = bytes_of(state);
+        self.act_at(state, remote);
+        let after = bytes_of(state);
+        self.must.retain(|bytes| after.contains(bytes) || !before.contains(bytes));
+        self.must.extend(after.difference(&before).cloned());
+    }
+
+    fn act_at(&mut self, state: &mut State, remote: bool) {
         let (folders, things) = Self::places(state, remote);
         let (name, what) = (self.name(), self.dice.random_range(0..10));
         let (Some(folder), thing) = (self.pick(&folders), self.pick(&things)) else { return };
@@ -59,6 +82,7 @@ impl Person {
             }
             (3, _) if state.named(Some(&folder), name).is_none() => drop(state.folder(Some(&folder), name)),
             (3 | 4, Some(thing)) => drop(state.rename(&thing, name)),
+            (5..=7, Some(thing)) if matches!(state.nodes[&thing].kind, NodeKind::Record { .. }) => {}
             (5 | 6, Some(thing)) => {
                 let own = state.nodes[&thing].name.clone();
                 state.relocate(&thing, Some(&folder), &own);
@@ -72,17 +96,22 @@ impl Person {
     }
 }
 
-/// The bytes of all files within records.
+/// The bytes of all files.
+fn all_bytes(state: &State) -> impl Iterator<Item = String> {
+    state.nodes.values().filter_map(|node| {
+        let NodeKind::File(Content::Bytes(bytes)) = &node.kind else { return None };
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    })
+}
+
+fn bytes_of(state: &State) -> BTreeSet<String> {
+    all_bytes(state).collect()
+}
+
+/// The bytes of all files of a side, in order, each as often as it is there.
 fn contents(side: &MemoryFiles) -> Vec<String> {
     side.as_person(|state| {
-        let mut all: Vec<String> = state
-            .nodes
-            .values()
-            .filter_map(|node| {
-                let NodeKind::File(Content::Bytes(bytes)) = &node.kind else { return None };
-                Some(String::from_utf8_lossy(bytes).into_owned())
-            })
-            .collect();
+        let mut all: Vec<String> = all_bytes(state).collect();
         all.sort();
         all
     })
@@ -92,8 +121,33 @@ fn folders(side: &MemoryFiles, without: usize) -> usize {
     side.as_person(|state| state.nodes.values().filter(|node| matches!(node.kind, NodeKind::Folder)).count()) - without
 }
 
+/// Crashes, lost answers and refusals to come, and people who work while a run is under way.
+fn trouble(world: &FilesWorld, person: &Arc<Mutex<Person>>) {
+    let mut now = person.lock().unwrap();
+    let dice = &mut now.dice;
+    for _ in 0..dice.random_range(0..3) {
+        let fault = [Fault::CrashBefore, Fault::CrashAfter, Fault::Fail, Fault::LoseAnswer][dice.random_range(0..4)];
+        world.faults.ahead(dice.random_range(1..120), fault);
+    }
+    for _ in 0..dice.random_range(0..3) {
+        let (call, kind) = REFUSALS[dice.random_range(0..REFUSALS.len())];
+        let side = if dice.random() { &world.crm } else { &world.remote };
+        side.refuse(call, dice.random_range(0..4), kind);
+    }
+    for _ in 0..dice.random_range(0..4) {
+        let remote = dice.random();
+        let side = if remote { &world.remote } else { &world.crm };
+        let person = Arc::clone(person);
+        side.meanwhile(dice.random_range(0..40), move |state| person.lock().unwrap().act(state, remote));
+    }
+    if dice.random_ratio(1, 5) {
+        world.at_remote(|remote| remote.expire = true);
+    }
+}
+
 async fn one(seed: u64) {
-    let mut person = Person { dice: StdRng::seed_from_u64(seed), written: 0 };
+    let person = Person { dice: StdRng::seed_from_u64(seed), written: 0, must: BTreeSet::new() };
+    let person = Arc::new(Mutex::new(person));
     let remote = if seed.is_multiple_of(2) { like_dropbox() } else { like_drive() };
     let settings = json!({"on_remote_delete": "propagate", "max_delete_percent": 100});
     let world = FilesWorld::new(remote, settings).await;
@@ -101,39 +155,31 @@ async fn one(seed: u64) {
         crm.record("companies", "1", "Acme");
         crm.record("contacts", "2", "Ann");
     });
-    for _ in 0..person.dice.random_range(1..12) {
-        world.in_crm(|crm| person.act(crm, false));
+    let some = |least, most| person.lock().unwrap().dice.random_range(least..most);
+    for _ in 0..some(1, 12) {
+        world.in_crm(|crm| person.lock().unwrap().act(crm, false));
     }
     world.run().await;
     for round in 0..2 {
-        let before: BTreeSet<String> = contents(&world.crm).into_iter().collect();
-        for _ in 0..person.dice.random_range(1..10) {
+        for _ in 0..some(1, 10) {
+            let mut person = person.lock().unwrap();
             if person.dice.random() {
                 world.in_crm(|crm| person.act(crm, false));
             } else {
                 world.at_remote(|remote| person.act(remote, true));
             }
         }
-        let (here, there): (BTreeSet<_>, BTreeSet<_>) =
-            (contents(&world.crm).into_iter().collect(), contents(&world.remote).into_iter().collect());
-        // What is new stays, and so does what is old and on both sides.
-        let fresh = here.union(&there).filter(|bytes| !before.contains(*bytes));
-        let must: BTreeSet<String> = fresh.chain(here.intersection(&there)).cloned().collect();
-        for _ in 0..person.dice.random_range(0..3) {
-            let fault =
-                [Fault::CrashBefore, Fault::CrashAfter, Fault::Fail, Fault::LoseAnswer][person.dice.random_range(0..4)];
-            world.faults.ahead(person.dice.random_range(1..120), fault);
-        }
-        if person.dice.random_ratio(1, 5) {
-            world.at_remote(|remote| remote.expire = true);
-        }
+        trouble(&world, &person);
         world.run().await;
         world.faults.clear();
-        world.run().await;
-        world.run().await;
+        world.crm.await_nothing();
+        world.remote.await_nothing();
+        for _ in 0..3 {
+            world.run().await;
+        }
         let (crm, remote) = (contents(&world.crm), contents(&world.remote));
         assert_eq!(crm, remote, "seed {seed}, round {round}:\n{:#?}\n{:#?}", world.crm_paths(), world.remote_paths());
-        for bytes in &must {
+        for bytes in &person.lock().unwrap().must {
             assert!(crm.contains(bytes), "seed {seed}, round {round}: `{bytes}` is lost: {crm:?}");
         }
         let modules = world.at_remote(|remote| remote.nodes.values().filter(|node| node.parent.is_none()).count());

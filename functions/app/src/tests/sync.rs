@@ -36,6 +36,28 @@ async fn a_sync_is_made_with_its_profiles_defaults_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn the_files_of_two_crm_accounts_never_share_the_one_folder_of_a_dropbox() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let crm = world.call(&an, "POST", "/v1/connections", json!({"provider": "builtin"})).await.text("id");
+    let user = world.state.store.connection(&ConnectionId::new(&crm)).await.unwrap().unwrap().user;
+    for (id, provider) in [("other-crm", "teamleader"), ("folder", "dropbox")] {
+        let connection = Connection {
+            account: Account { id: format!("{id}-account"), ..Account::default() },
+            state: ConnectionState::Connected,
+            ..Connection::new(ConnectionId::new(id), user.clone(), provider, world.clock.now())
+        };
+        world.state.store.create_connection(&connection).await.unwrap();
+    }
+    let make = |crm: &str| json!({"profile": "teamleader-dropbox", "crm": crm, "remote": "folder"});
+    let made = world.call(&an, "POST", "/v1/syncs", make(&crm)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!(world.call(&an, "POST", "/v1/syncs", make("other-crm")).await.error(), (409, "account_taken", ""));
+    world.call(&an, "DELETE", &format!("/v1/syncs/{}", made.text("id")), Value::Null).await;
+    assert_eq!(world.call(&an, "POST", "/v1/syncs", make("other-crm")).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn s4_4_a_dropbox_account_that_may_be_professional_works_and_the_vendors_limits_warn_of_it() {
     let world = World::new();
     let an = world.user("an@example.test").await;

@@ -383,7 +383,8 @@ fn text_of<'a>(input: &'a Map<String, Value>, name: &str) -> Result<&'a str, Crm
 
 /// A name that can be part of a path.
 pub(crate) fn checked_name(field: &str, name: &str) -> Result<String, CrmError> {
-    let bad = name.is_empty() || matches!(name, "." | "..") || name.contains(|c: char| c == '/' || c.is_control());
+    let bad =
+        name.is_empty() || matches!(name, "." | "..") || name.contains(|c: char| c == '/' || c.is_ascii_control());
     if bad || name.len() > 255 {
         return Err(CrmError::invalid(field, "a name has 1 to 255 bytes and no slash"));
     }

@@ -20,9 +20,9 @@ use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::files::{
     CHUNK, ChildrenPage, Entry, EntryRef, FileCapabilities, FileNext, FilePage, FileSide, FolderRef, Listing, Name,
-    Names, NewFolder, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
+    Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
 };
-use tandem_ports::infra::HttpTransport;
+use tandem_ports::infra::{Clock, HttpTransport};
 
 /// "2^41 - 2^22 or 2,199,019,061,248 bytes" (`UploadSessionLookupError.too_large`).
 const MAX_BYTES: u64 = (1 << 41) - (1 << 22);
@@ -63,6 +63,7 @@ pub struct DropboxFiles {
     transport: Arc<dyn HttpTransport>,
     config: DropboxConfig,
     sessions: Sessions,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// Our cursor.
@@ -75,7 +76,13 @@ struct Position {
 impl DropboxFiles {
     /// `transport` adds the account's access token, which must be one of an app with an app folder.
     pub fn new(transport: Arc<dyn HttpTransport>, config: DropboxConfig) -> Self {
-        Self { transport, config, sessions: Sessions::Concurrent }
+        Self { transport, config, sessions: Sessions::Concurrent, clock: None }
+    }
+
+    /// Waits between the questions about a batch that Dropbox works on by itself. Without a clock it asks at once again.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     /// Sends large files in this way.
@@ -149,7 +156,7 @@ impl FileSide for DropboxFiles {
     }
 
     /// The app folder is given; Dropbox makes it with the connection.
-    async fn ensure_root(&self, known: Option<&RemoteId>, _name: &str) -> Result<FolderRef> {
+    async fn ensure_root(&self, known: Option<&RemoteId>, _root: &NewRoot) -> Result<FolderRef> {
         if known.is_some_and(|known| known.as_str() != ROOT) {
             return Err(error::gone("files/list_folder"));
         }

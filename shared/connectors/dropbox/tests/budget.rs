@@ -11,10 +11,10 @@ use tandem_dropbox::fake::{FakeDropbox, Fault, UserFile};
 use tandem_dropbox::{DropboxConfig, DropboxFiles, Sessions};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
-    Attempt, CHUNK, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, Relocation, SessionStatus, Target,
-    Upload,
+    Attempt, CHUNK, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, NewFolder, Relocation, SessionStatus,
+    Target, Upload,
 };
-use tandem_ports::infra::{HttpTransport, TransportError};
+use tandem_ports::infra::{Clock, HttpTransport, TransportError};
 use tandem_testkit::clock::ManualClock;
 
 const ACCOUNT: &str = "jan@example.com";
@@ -249,4 +249,30 @@ async fn two_gigabytes_in_concurrent_pieces_send_again_what_was_not_answered_and
     // Dropbox does not say which pieces of a concurrent session arrived.
     let twice = sent - LARGE;
     assert!(twice <= 2 * CHUNK + LARGE % CHUNK + 4096, "{twice} bytes were sent twice");
+}
+
+#[tokio::test]
+async fn a_batch_that_dropbox_works_on_by_itself_is_asked_for_with_growing_pauses_and_not_for_ever() {
+    let clock = Arc::new(ManualClock::default());
+    let fake = FakeDropbox::new(clock.clone()).shared();
+    let wire = Arc::new(Slow { inner: fake.authorised(ACCOUNT), calls: Gauge::default(), bytes: Gauge::default() });
+    let side = DropboxFiles::new(Arc::clone(&wire) as Arc<_>, DropboxConfig::default()).with_clock(clock.clone());
+    let folders = |from: usize| -> Vec<NewFolder> {
+        let folder = |n: usize| NewFolder {
+            id: None,
+            parent: root(),
+            name: Name(format!("folder {n}")),
+            marker: Marker::new("row"),
+            attempt: Attempt::First,
+        };
+        (from..from + 51).map(folder).collect()
+    };
+    fake.set(|settings| settings.batch_checks = 6);
+    let before = clock.now();
+    assert_eq!(side.create_folders(&folders(0)).await.expect("made").len(), 51);
+    assert!(clock.now().duration_since(before).as_secs() >= 5);
+    fake.set(|settings| settings.batch_checks = 1_000);
+    let refused = side.create_folders(&folders(100)).await.expect_err("it takes too long");
+    assert_eq!(refused.kind, ErrorKind::Retryable);
+    assert!(clock.now().duration_since(before).as_secs() < 60);
 }

@@ -19,6 +19,7 @@ use tandem_ports::files::{
 use tandem_ports::infra::{HttpTransport, TransportError};
 use tandem_ports::oauth::Revocation;
 use tandem_testkit::clock::ManualClock;
+use tandem_testkit::files_conformance::new_root;
 
 const ACCOUNT: &str = "jan@example.com";
 
@@ -255,7 +256,7 @@ async fn everything_asked() -> Vec<Exchange> {
     let recorder = Arc::new(Recorder { inner: fake.authorised(ACCOUNT), seen: Mutex::default() });
     let config = DropboxConfig::default();
     let side = DropboxFiles::new(Arc::clone(&recorder) as Arc<_>, config.clone());
-    side.ensure_root(None, "Tandem").await.expect("there");
+    side.ensure_root(None, &new_root()).await.expect("there");
     let FileNext::CaughtUp(cursor) = side.changes(None).await.expect("a page").next else { panic!("nothing there") };
     folders(&side).await;
     files(&fake, &side).await;

@@ -10,7 +10,7 @@ pub use push::DrivePush;
 
 use crate::config::GoogleConfig;
 use crate::error::{self, PROVIDER};
-use api::{ChangeList, FileList, StartToken, Wire};
+use api::{ChangeList, StartToken, Wire};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Response;
@@ -24,7 +24,7 @@ use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::files::{
     ChildrenPage, Entry, EntryRef, FileCapabilities, FileNext, FilePage, FileSide, FolderRef, Listing, Names,
-    NewFolder, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
+    NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
 };
 use tandem_ports::infra::HttpTransport;
 
@@ -54,16 +54,21 @@ pub struct GoogleDrive {
 struct Position {
     form: u8,
     page: String,
+    /// Folders that were gone when the listing began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    without: Vec<String>,
 }
 
 impl Position {
     fn cursor(page: String) -> Cursor {
-        let position = Position { form: FORM, page };
-        Cursor(serde_json::to_string(&position).expect("numbers and strings are JSON"))
+        Position { form: FORM, page, without: Vec::new() }.into_cursor()
     }
-    fn read(operation: &'static str, cursor: &Cursor) -> Result<String> {
+    fn into_cursor(self) -> Cursor {
+        Cursor(serde_json::to_string(&self).expect("numbers and strings are JSON"))
+    }
+    fn read(operation: &'static str, cursor: &Cursor) -> Result<Position> {
         let position = serde_json::from_str::<Position>(&cursor.0).ok().filter(|position| position.form == FORM);
-        Ok(position.ok_or_else(|| error::cursor_of_another_release(operation))?.page)
+        position.ok_or_else(|| error::cursor_of_another_release(operation))
     }
 }
 
@@ -131,8 +136,8 @@ impl FileSide for GoogleDrive {
         }
     }
 
-    async fn ensure_root(&self, known: Option<&RemoteId>, name: &str) -> Result<FolderRef> {
-        self.find_or_make_root(known, name).await
+    async fn ensure_root(&self, known: Option<&RemoteId>, root: &NewRoot) -> Result<FolderRef> {
+        self.find_or_make_root(known, root).await
     }
 
     async fn changes(&self, from: Option<&Cursor>) -> Result<FilePage> {
@@ -142,7 +147,7 @@ impl FileSide for GoogleDrive {
             let next = FileNext::CaughtUp(Position::cursor(start.start_page_token));
             return Ok(FilePage { changes: Vec::new(), next });
         };
-        let page = Position::read(OPERATION, cursor)?;
+        let page = Position::read(OPERATION, cursor)?.page;
         let list: Result<ChangeList> = self.call(api::changes(self.origin(), &page)?).await;
         let list = list.map_err(error::token_refused)?;
         let changes = list.changes.iter().filter_map(map::change).collect();
@@ -155,15 +160,7 @@ impl FileSide for GoogleDrive {
     }
 
     async fn children(&self, folders: &[FolderRef], from: Option<&Cursor>) -> Result<ChildrenPage> {
-        const OPERATION: &str = "drive.files.list";
-        if folders.is_empty() {
-            return Ok(ChildrenPage { entries: Vec::new(), unreadable: Vec::new(), next: None });
-        }
-        let page = from.map(|cursor| Position::read(OPERATION, cursor)).transpose()?;
-        let ids: Vec<&str> = folders.iter().map(|folder| folder.id.as_str()).collect();
-        let list: FileList = self.call(api::children(self.origin(), &ids, page.as_deref())?).await?;
-        let entries = list.files.iter().filter_map(map::entry).collect();
-        Ok(ChildrenPage { entries, unreadable: Vec::new(), next: list.next_page_token.map(Position::cursor) })
+        self.list_children(folders, from).await
     }
 
     async fn get(&self, entries: &[EntryRef]) -> Result<Vec<Option<Entry>>> {

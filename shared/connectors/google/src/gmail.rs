@@ -226,9 +226,7 @@ impl MailSource for GoogleMail {
         let call = api::batch_heads(self.origin(), &names, headers)?;
         let operation = call.operation;
         let response = self.answer(call).await?;
-        if !response.status().is_success() {
-            return Err(error::of_mail(error::classify(operation, &response)));
-        }
+        let answers = calls::batch::answers(operation, &response, ids.len()).map_err(error::of_mail)?;
         let read = |answer: Option<Response<Bytes>>| {
             let answer = answer.ok_or_else(|| error::no_answer(operation))?;
             if answer.status() == http::StatusCode::NOT_FOUND {
@@ -237,7 +235,7 @@ impl MailSource for GoogleMail {
             let message: Value = calls::parse(operation, &answer).map_err(error::of_mail)?;
             Ok(Some(head_of(&message)))
         };
-        Ok(api::batch_answers(&response, ids.len()).into_iter().map(read).collect())
+        Ok(answers.into_iter().map(read).collect())
     }
 
     async fn raw(&self, id: &RemoteId) -> Result<Option<Vec<u8>>> {

@@ -9,10 +9,11 @@ use tandem_google::fake::{FakePeople, Fault};
 use tandem_google::{GoogleConfig, GoogleDrive};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
-    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, SessionStatus, Target, Upload,
+    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, NewRoot, SessionStatus, Target,
+    Upload,
 };
 use tandem_testkit::clock::ManualClock;
-use tandem_testkit::files_conformance::{FilesHarness, WireFault};
+use tandem_testkit::files_conformance::{FilesHarness, WireFault, new_root};
 
 const ACCOUNT: &str = "jan@example.com";
 
@@ -77,7 +78,7 @@ mod suite {
 }
 
 async fn root(side: &dyn FileSide) -> FolderRef {
-    side.ensure_root(None, "Tandem").await.expect("the root is made")
+    side.ensure_root(None, &new_root()).await.expect("the root is made")
 }
 
 async fn children(side: &dyn FileSide) -> Vec<Entry> {
@@ -115,6 +116,51 @@ async fn native_documents_shortcuts_and_rights_are_told() {
 }
 
 #[tokio::test]
+async fn who_may_only_read_a_file_gets_its_bytes_though_not_its_revisions() {
+    let h = harness();
+    root(&*h.side).await;
+    let saves = |text: &str| {
+        let file = json!({"path": "Tandem/theirs.txt", "readOnly": true, "text": text});
+        h.fake.drive_does("files", &json!({"account": ACCOUNT, "files": [file]}));
+    };
+    saves("their words");
+    let entry = children(&*h.side).await.pop().expect("it is there");
+    let EntryKind::File { content, .. } = &entry.kind else { panic!("a file") };
+    let parent = root(&*h.side).await;
+    let there = EntryRef { id: entry.id.clone(), parent, name: Name(entry.name.clone()) };
+    assert_eq!(h.side.read(&there, content, 6..11).await.expect("bytes"), "words");
+    saves("other words");
+    assert_eq!(h.side.read(&there, content, 6..11).await.expect_err("others").kind, ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_for_good_has_no_children_and_the_others_have_theirs() {
+    let h = harness();
+    root(&*h.side).await;
+    for n in 0..5 {
+        h.user_saves(&format!("stays/{n}.txt"), b"1");
+    }
+    h.user_makes_folder("goes");
+    let folders: Vec<FolderRef> = children(&*h.side)
+        .await
+        .iter()
+        .map(|entry| FolderRef { id: entry.id.clone(), path: entry.name.clone() })
+        .collect();
+    assert_eq!(folders.len(), 2);
+    h.fake.drive_does("delete", &json!({"account": ACCOUNT, "path": "Tandem/goes"}));
+    let (mut found, mut from) = (0, None);
+    loop {
+        let page = h.side.children(&folders, from.as_ref()).await.expect("children");
+        found += page.entries.len();
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, 5);
+}
+
+#[tokio::test]
 async fn what_is_put_into_the_trash_is_gone_from_the_feed() {
     let h = harness();
     root(&*h.side).await;
@@ -124,6 +170,16 @@ async fn what_is_put_into_the_trash_is_gone_from_the_feed() {
     h.user_deletes("a.txt");
     let told = h.side.changes(Some(&cursor)).await.unwrap().changes;
     assert!(matches!(told.as_slice(), [FileChange::Gone { .. }]));
+}
+
+#[tokio::test]
+async fn the_files_of_two_crms_in_one_drive_are_in_two_roots() {
+    let h = harness();
+    let first = root(&*h.side).await;
+    let other = NewRoot { mark: Marker::new("crm-account-2"), ..new_root() };
+    let second = h.side.ensure_root(None, &other).await.expect("the root is made");
+    assert_ne!(first.id, second.id);
+    assert_eq!((root(&*h.side).await, h.side.ensure_root(None, &other).await.expect("found")), (first, second));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use tandem_ports::files::{
 };
 use tandem_ports::infra::{Clock, HttpTransport};
 use tandem_testkit::clock::ManualClock;
+use tandem_testkit::files_conformance::new_root;
 
 const ACCOUNT: &str = "jan@example.com";
 
@@ -83,8 +84,8 @@ async fn everything_asked() -> Vec<Exchange> {
     let recorder = Recorder::of(fake.authorised(ACCOUNT));
     let config = GoogleConfig::default();
     let side = GoogleDrive::new(Arc::clone(&recorder) as Arc<_>, config.clone());
-    let root = side.ensure_root(None, "Tandem").await.expect("made");
-    side.ensure_root(Some(&root.id), "Tandem").await.expect("known");
+    let root = side.ensure_root(None, &new_root()).await.expect("made");
+    side.ensure_root(Some(&root.id), &new_root()).await.expect("known");
     let FileNext::CaughtUp(cursor) = side.changes(None).await.expect("a page").next else { panic!("no more") };
     let folder = NewFolder {
         id: side.reserve(1).await.expect("an id").pop(),

@@ -24,7 +24,7 @@ use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::Result;
 use tandem_ports::files::{
     CHUNK, ChildrenPage, Entry, EntryRef, FileCapabilities, FileChange, FilePage, FileSide, FolderOrFile, FolderRef,
-    Listing, Names, NewFolder, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
+    Listing, Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
 };
 use tandem_ports::infra::{Clock, HttpTransport};
 use uploads::Open;
@@ -279,7 +279,7 @@ impl FileSide for TeamleaderFiles {
     }
 
     /// The account is the root; its user says that it is there.
-    async fn ensure_root(&self, known: Option<&RemoteId>, _name: &str) -> Result<FolderRef> {
+    async fn ensure_root(&self, known: Option<&RemoteId>, _root: &NewRoot) -> Result<FolderRef> {
         if known.is_some_and(|known| known.as_str() != ROOT) {
             return Err(error::gone("users.me"));
         }

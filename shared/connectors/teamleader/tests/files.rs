@@ -105,7 +105,7 @@ async fn whatever_we_ask_is_in_teamleaders_own_list_and_addresses_get_no_token()
         assert_eq!(round(&side).await.len(), told);
     }
     let side = world.open(Records::All, api.clone(), bare.clone());
-    side.ensure_root(None, "Teamleader").await.expect("there");
+    side.ensure_root(None, &tandem_testkit::files_conformance::new_root()).await.expect("there");
     side.choices().await.expect("listed");
     let gone = RemoteId::new("product:00000000-0000-4000-a000-000000000009");
     side.records(&[world.record().id, gone]).await.expect("asked");

@@ -120,7 +120,7 @@ pub enum Place {
     /// At this path, where the side tells paths and not parents.
     At {
         /// The path below the root as the side compares it (Dropbox `path_lower`), names joined by `/`, without a leading one.
-        /// Its last name belongs to the entry, the ones before it are folders that the side has reported before.
+        /// Its last name belongs to the entry, the ones before it are folders, which the side reports before it or after.
         key: String,
     },
 }

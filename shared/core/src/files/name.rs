@@ -80,7 +80,8 @@ pub fn encode(name: &str, rules: NameRules) -> String {
     shorten(&safe)
 }
 
-/// The name that [`encode`] was given.
+/// The name that [`encode`] was given. A look-alike that a person typed at the remote (`？`) cannot be told from one that
+/// stands for a character: it reads as that character (`?`) on the other side, and is shown as it was typed where it was.
 pub fn decode(shown: &str) -> String {
     let mut name = String::with_capacity(shown.len());
     let mut chars = shown.chars().peekable();

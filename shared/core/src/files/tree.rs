@@ -1,10 +1,13 @@
 //! The three trees of a sync (CRM, remote, base) as one set of rows, and what observations do to them.
+mod paths;
+
 use super::entry::{Access, EntryKind, Place};
 use super::name;
 use super::row::{Copy, FileRow, Role};
 use super::settings::Language;
 use crate::plan::Reason;
 use crate::record::{Marker, RemoteId, RowKey, Side, Version};
+use paths::UNTOLD;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// An entry as it was observed; the port's own form of it leads here.
@@ -34,7 +37,8 @@ const ALWAYS: u64 = i64::MAX as u64;
 #[derive(Default)]
 struct Index {
     ids: HashMap<RemoteId, RowKey>,
-    children: HashMap<Option<RemoteId>, BTreeSet<RowKey>>,
+    /// What is in a folder, by its name as the side compares it, where the side tells paths.
+    children: HashMap<Option<RemoteId>, BTreeSet<(Option<String>, RowKey)>>,
 }
 
 /// All rows of a sync, with what is needed to find them.
@@ -88,7 +92,8 @@ impl Tree {
                 index.ids.entry(id).or_insert_with(|| row.key.clone());
             }
             if let Some(copy) = row.copy(side) {
-                index.children.entry(copy.parent.clone()).or_default().insert(row.key.clone());
+                let child = (copy.folded.clone(), row.key.clone());
+                index.children.entry(copy.parent.clone()).or_default().insert(child);
             }
         }
     }
@@ -107,7 +112,7 @@ impl Tree {
             if let Some(copy) = row.copy(side)
                 && let Some(siblings) = index.children.get_mut(&copy.parent)
             {
-                siblings.remove(&row.key);
+                siblings.remove(&(copy.folded.clone(), row.key.clone()));
             }
         }
     }
@@ -131,7 +136,7 @@ impl Tree {
     /// What is in a folder on a side; `None`: in the root.
     pub fn children(&self, side: Side, folder: Option<&RemoteId>) -> impl Iterator<Item = &FileRow> {
         let keys = self.of(side).children.get(&folder.cloned());
-        keys.into_iter().flatten().filter_map(|key| self.rows.get(key))
+        keys.into_iter().flatten().filter_map(|(_, key)| self.rows.get(key))
     }
     /// The row of the folder that a row's copy is in; `None` at the top.
     pub fn parent(&self, side: Side, row: &FileRow) -> Option<&FileRow> {
@@ -217,9 +222,9 @@ impl Tree {
             self.gone(side, &seen.id);
             return None;
         };
-        let known = self.known(side, seen);
+        let mut known = self.known(side, seen);
         if let Some(folded) = &folded {
-            self.displace(side, parent.as_ref(), folded, known.as_ref());
+            known = self.displace(side, (parent.as_ref(), folded), known, seen);
         }
         let role = if matches!(seen.kind, EntryKind::Record { .. }) { Role::Record } else { Role::Item };
         let key = known.unwrap_or_else(|| {
@@ -259,7 +264,11 @@ impl Tree {
     /// Takes in what a write of ours made, as the copy of this row. A row that the feed made of it meanwhile is one with it.
     pub fn adopt(&mut self, key: &RowKey, side: Side, seen: &Seen, generation: u64) {
         let fallback = self.rows.get(key).and_then(|row| row.copy(side)).and_then(|copy| copy.parent.clone());
-        let (parent, folded) = self.place(side, seen).unwrap_or((fallback, None));
+        // What is above it may have moved meanwhile: the feed tells where to.
+        let (parent, folded) = match &seen.place {
+            Place::At { key } if self.parent_at(side, key).is_none() => (fallback, None),
+            Place::At { .. } | Place::In { .. } => self.place(side, seen).unwrap_or((fallback, None)),
+        };
         if let Some(other) = self.by_id(side, &seen.id).map(|row| row.key.clone()).filter(|other| other != key) {
             self.change(&other, |row| *row.slot(side) = None);
             if self.rows.get(&other).is_some_and(|row| row.copy(side.other()).is_none()) {
@@ -306,9 +315,15 @@ impl Tree {
                 Some((Some(parent.clone()), None))
             }
             Place::At { key } => {
-                let (folder, own) = key.rsplit_once('/').map_or(("", key.as_str()), |(folder, own)| (folder, own));
-                let parent = if folder.is_empty() { None } else { Some(self.at(side, folder)?.id(side)?.clone()) };
-                Some((parent, Some(own.to_owned())))
+                let mut parts: Vec<&str> = key.split('/').collect();
+                let own = parts.pop().map(str::to_owned);
+                let mut parent: Option<RemoteId> = None;
+                for part in parts {
+                    let there = self.called(side, parent.as_ref(), part).and_then(|row| row.copy(side));
+                    let there = there.filter(|copy| copy.is_folder()).map(|copy| copy.id.clone());
+                    parent = Some(there.unwrap_or_else(|| self.untold(side, parent, part)));
+                }
+                Some((parent, own))
             }
         }
     }
@@ -338,26 +353,6 @@ impl Tree {
             self.change(&key, |row| row.left = Some(copy));
         }
         id
-    }
-
-    /// The row at a path, as the side compares paths.
-    fn at(&self, side: Side, key: &str) -> Option<&FileRow> {
-        let mut found: Option<&FileRow> = None;
-        for part in key.split('/') {
-            let folder = found.and_then(|row| row.copy(side)).map(|copy| &copy.id);
-            let called = |row: &&FileRow| row.copy(side).and_then(|copy| copy.folded.as_deref()) == Some(part);
-            found = Some(self.children(side, folder).find(called)?);
-        }
-        found
-    }
-
-    /// Where a path is taken by another entry, that one is not there any more.
-    fn displace(&mut self, side: Side, parent: Option<&RemoteId>, folded: &str, by: Option<&RowKey>) {
-        let called = |row: &&FileRow| row.copy(side).and_then(|copy| copy.folded.as_deref()) == Some(folded);
-        let other = self.children(side, parent).find(called).map(|row| row.key.clone());
-        if let Some(other) = other.filter(|other| by != Some(other)) {
-            self.take_away(side, &other);
-        }
     }
 
     /// An entry is gone, with all that was in it.
@@ -541,7 +536,7 @@ fn keep_hashes(copy: &mut Copy, before: Option<&Copy>) {
 /// Whether a new sight of the entry on this side takes back why it was let go.
 fn taken_back(code: &str, side: Side) -> bool {
     match side {
-        Side::Left => ["not_selected", "deleted_in_crm"].contains(&code),
-        Side::Right => ["deleted_remotely", "moved_out"].contains(&code),
+        Side::Left => ["not_selected", "deleted_in_crm", UNTOLD].contains(&code),
+        Side::Right => ["deleted_remotely", "moved_out", UNTOLD].contains(&code),
     }
 }

@@ -166,6 +166,8 @@ pub enum LeftOut {
     Pictures,
     /// Scripts, styles, forms, frames.
     Active,
+    /// Attachments beyond as many as are kept.
+    Attachments,
     /// The end of a text longer than is kept.
     TheRest,
     /// All of it: the message is too large to be read.

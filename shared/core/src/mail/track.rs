@@ -103,12 +103,13 @@ pub fn screen(rules: &MailRules, owner: &Owner, envelope: &Envelope) -> Screened
     if !asked {
         return Screened::NotAsked;
     }
-    for (place, code, message) in [
-        (Place::Draft, "draft", "It is a draft; it is looked at when it is sent."),
-        (Place::Chat, "chat", "It is a chat and not a message."),
-        (Place::Spam, "spam", "The mailbox takes it for spam."),
-        (Place::Trash, "trash", "It is in the bin."),
-    ] {
+    // Neither is a message (yet); a draft comes by again when it is sent.
+    if [Place::Draft, Place::Chat].iter().any(|place| envelope.places.contains(place)) {
+        return Screened::NotAsked;
+    }
+    for (place, code, message) in
+        [(Place::Spam, "spam", "The mailbox takes it for spam."), (Place::Trash, "trash", "It is in the bin.")]
+    {
         if envelope.places.contains(&place) {
             return exclude(code, message);
         }

@@ -7,7 +7,7 @@ use tandem_core::files::plan::{Act, Plan, Step, Target, World, base_of, plan};
 use tandem_core::files::row::Making;
 use tandem_core::guard;
 use tandem_core::plan::{Reason, Why};
-use tandem_core::record::{Marker, RemoteId, RowKey, Side};
+use tandem_core::record::{Marker, RemoteId, RowKey, Side, Version};
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::{Attempt, EntryRef, FolderOrFile, FolderRef, Name, NewFolder, Relocation, Removal};
 
@@ -32,6 +32,10 @@ impl Files<'_> {
                 run.progress.total = run.progress.total.max(run.progress.done + ready.len() as u64);
             }
             self.keep(progress).await?;
+            self.planned = ready
+                .iter()
+                .filter_map(|step| Some((step.row.clone(), self.tree().row(&step.row)?.versions())))
+                .collect();
             let done = self.carry(&ready, progress).await;
             if let Err(stop) = done {
                 self.save().await?;
@@ -170,6 +174,17 @@ impl Files<'_> {
         Err(Stop::Held { deletes: deletes.0, allowed: deletes.1 })
     }
 
+    /// Whether a side's copy of a row is still the one that the plan was made of. Feeds are also read while a plan is carried
+    /// out: what a step finds by then may be what it must not touch, and the next plan says what to do about it.
+    pub fn as_planned(&self, key: &RowKey, side: Side) -> bool {
+        let of = |versions: &(Option<Version>, Option<Version>)| match side {
+            Side::Left => versions.0.clone(),
+            Side::Right => versions.1.clone(),
+        };
+        let now = self.tree().row(key).map(|row| of(&row.versions()));
+        now.is_some() && now == self.planned.get(key).map(of)
+    }
+
     /// What is ready, sort by sort: places first, then bytes, removals last.
     async fn carry(&mut self, ready: &[Step], progress: &mut Progress<'_>) -> Result<(), Stop> {
         for step in ready {
@@ -256,6 +271,9 @@ impl Files<'_> {
         else {
             return Ok(false);
         };
+        if !self.as_planned(&step.row, Side::Left) || !self.as_planned(&step.row, Side::Right) {
+            return Ok(false);
+        }
         let relocation = Relocation { entry, expect, parent, name: Name(name.to_owned()) };
         match self.side(on).relocate(&relocation).await {
             Ok(entry) => {
@@ -352,7 +370,7 @@ impl Files<'_> {
         let outcomes = self.side(side).create_folders(&folders).await.map_err(|error| stop_for(side, &error))?;
         let generation = progress.checkpoint.side(side).generation;
         let now = self.engine.clock.now();
-        let mut deeds = Vec::new();
+        let (mut deeds, mut refusals) = (Vec::new(), Vec::new());
         for ((step, target), outcome) in steps.into_iter().zip(outcomes) {
             match outcome {
                 Ok(entry) => {
@@ -365,11 +383,25 @@ impl Files<'_> {
                     let after = Some(target.name.clone());
                     deeds.push((step.row.clone(), Deed { side, action: "create", before: None, after, why: step.why }));
                 }
-                Err(error) => self.refused(&step.row, side, &error, progress).await?,
+                Err(error) => refusals.push((step.row.clone(), error)),
             }
         }
         self.log(deeds, progress).await?;
+        self.refused_all(side, refusals, progress).await?;
         self.keep(progress).await
+    }
+
+    /// The refusals of a batch, once everything that was done is noted: one that stops the session must not hide that.
+    pub async fn refused_all(
+        &mut self,
+        side: Side,
+        refusals: Vec<(RowKey, ConnectorError)>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), Stop> {
+        for (key, error) in refusals {
+            self.refused(&key, side, &error, progress).await?;
+        }
+        Ok(())
     }
 
     /// What a refusal of one item means: a conflict is read again and planned again, the rest is the row's own trouble, or
@@ -436,6 +468,9 @@ impl Files<'_> {
         let mut steps = Vec::new();
         for step in some {
             let Some(row) = self.tree().row(&step.row).filter(|row| row.copy(other).is_none()) else { continue };
+            if !self.as_planned(&step.row, side) {
+                continue;
+            }
             let Some(copy) = row.copy(side) else { continue };
             let (expect, folder) = (copy.version.clone(), copy.is_folder());
             let before = copy.name.clone();
@@ -448,7 +483,7 @@ impl Files<'_> {
             return Ok(());
         }
         let outcomes = self.side(side).remove(&removals).await.map_err(|error| stop_for(side, &error))?;
-        let mut deeds = Vec::new();
+        let (mut deeds, mut refusals) = (Vec::new(), Vec::new());
         for ((step, before), outcome) in steps.into_iter().zip(outcomes) {
             match outcome {
                 Ok(()) => {
@@ -457,7 +492,7 @@ impl Files<'_> {
                         Deed { side, action: "delete", before: Some(before), after: None, why: step.why },
                     ));
                 }
-                Err(error) => self.refused(&step.row, side, &error, progress).await?,
+                Err(error) => refusals.push((step.row.clone(), error)),
             }
         }
         let gone: Vec<RowKey> = deeds.iter().map(|(key, _)| key.clone()).collect();
@@ -465,6 +500,7 @@ impl Files<'_> {
         for key in gone {
             self.tree_mut().forget(&key);
         }
+        self.refused_all(side, refusals, progress).await?;
         self.keep(progress).await
     }
 

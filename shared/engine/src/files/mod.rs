@@ -13,16 +13,17 @@ mod view;
 
 use crate::session::{Progress, Stop, stop_for};
 use crate::{Engine, Opening};
+use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tandem_core::files::name::NameRules;
 use tandem_core::files::plan::{FilePolicy, NameMatch, Relocates, SideRules};
-use tandem_core::files::settings::{FileRules, FileSettings};
+use tandem_core::files::settings::FileSettings;
 use tandem_core::files::tree::{Seen, Tree};
 use tandem_core::profile::{Profile, Settings};
-use tandem_core::record::{RemoteId, RowKey, Side};
+use tandem_core::record::{Marker, RemoteId, RowKey, Side, Version};
 use tandem_ports::error::ConnectorError;
-use tandem_ports::files::{Entry, FileCapabilities, FileSide, FolderRef, Names};
+use tandem_ports::files::{Entry, FileCapabilities, FileSide, FolderRef, Names, NewRoot};
 use tandem_store::connection::Connection;
 use tandem_store::file::file_state;
 use tandem_store::link::RowState;
@@ -34,7 +35,6 @@ pub(crate) struct Files<'a> {
     pub sync: &'a Sync,
     pub policy: FilePolicy,
     pub settings: &'a FileSettings,
-    pub rules: &'a FileRules,
     left: Arc<dyn FileSide>,
     right: Arc<dyn FileSide>,
     pub left_rules: SideRules,
@@ -43,12 +43,16 @@ pub(crate) struct Files<'a> {
     tree: Option<Tree>,
     /// How the rows are listed in the store, where not in sync.
     listed: HashMap<RowKey, RowState>,
+    /// The copies that the plan under way was made of.
+    planned: HashMap<RowKey, (Option<Version>, Option<Version>)>,
     /// Records that the feed of a polled side told in this job.
     told: HashSet<RemoteId>,
     /// Conflicts met by a row in this job.
     met: HashMap<RowKey, u32>,
     /// Rows whose plan does not come to rest: left alone in this job.
     unsettled: HashSet<RowKey>,
+    /// The root that this sync has at the remote.
+    root: NewRoot,
     /// Whether both roots were looked at in this job, before anything is removed.
     roots_checked: bool,
     /// Nothing is written anywhere (preview).
@@ -149,14 +153,15 @@ impl<'a> Files<'a> {
                 max_delete_percent: settings.max_delete_percent,
             },
             settings: own,
-            rules,
             left,
             right,
             tree: None,
             listed: HashMap::new(),
+            planned: HashMap::new(),
             told: HashSet::new(),
             met: HashMap::new(),
             unsettled: HashSet::new(),
+            root: NewRoot { name: rules.root, mark: root_mark(crm) },
             roots_checked: false,
             dry: false,
         })
@@ -209,7 +214,7 @@ impl<'a> Files<'a> {
             if known.is_some() {
                 continue;
             }
-            let root = self.side(side).ensure_root(None, self.rules.root).await;
+            let root = self.side(side).ensure_root(None, &self.root).await;
             let root = root.map_err(|error| stop_for(side, &error))?.id;
             let files = &mut progress.checkpoint.files;
             *(if side == Side::Left { &mut files.left_root } else { &mut files.right_root }) = Some(root);
@@ -228,7 +233,7 @@ impl<'a> Files<'a> {
         }
         let files = &progress.checkpoint.files;
         for (side, root) in [(Side::Left, &files.left_root), (Side::Right, &files.right_root)] {
-            let found = self.side(side).ensure_root(root.as_ref(), self.rules.root).await;
+            let found = self.side(side).ensure_root(root.as_ref(), &self.root).await;
             if let Err(error) = found {
                 self.roots_checked = false;
                 return Err(root_stop(side, &error));
@@ -242,6 +247,12 @@ impl<'a> Files<'a> {
         let tree = self.tree();
         FolderRef { id: id.unwrap_or_else(|| tree.root(side)).clone(), path: tree.path(side, id) }
     }
+}
+
+/// Tells a CRM account apart from others without saying which it is.
+fn root_mark(crm: &Connection) -> Marker {
+    let digest = Sha256::digest(format!("{}\n{}", crm.provider, crm.account.id));
+    Marker::new(hex::encode(&digest[..16]))
 }
 
 fn root_stop(side: Side, error: &ConnectorError) -> Stop {

@@ -96,13 +96,16 @@ impl Files<'_> {
         self.tree().row(one.key())?.copy(one.from())
     }
 
-    /// The upload of a file; `None` when its place is not there any more.
+    /// The upload of a file; `None` when its place is not there any more, or a copy is not the one that was planned with.
     pub fn upload(
         &self,
         one: &Sending,
         (id, attempt): (Option<tandem_core::record::RemoteId>, Attempt),
         (size, hashes): (u64, Hashes),
     ) -> Option<Upload> {
+        if !self.as_planned(one.key(), one.from()) || !self.as_planned(one.key(), one.to) {
+            return None;
+        }
         let row = self.tree().row(one.key())?;
         let source = row.copy(one.from())?;
         let (target, name) = match &one.new {
@@ -160,12 +163,14 @@ impl Files<'_> {
         }
         let outcomes = self.side(to).put(&files).await.map_err(|error| stop_for(to, &error))?;
         drop(files);
+        let mut refusals = Vec::new();
         for ((one, whole), outcome) in sent.into_iter().zip(outcomes) {
             match outcome {
                 Ok(stored) => self.stored(&one, stored, &whole, progress).await?,
-                Err(error) => self.refused(one.key(), to, &error, progress).await?,
+                Err(error) => refusals.push((one.key().clone(), error)),
             }
         }
+        self.refused_all(to, refusals, progress).await?;
         self.keep(progress).await
     }
 

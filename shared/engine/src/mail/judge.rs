@@ -97,10 +97,13 @@ impl Round<'_, '_> {
         let mut batch = Batch::default();
         let heads = self.ports.source.heads(ids, &HEADERS).await.map_err(|error| mailbox_stop(&error))?;
         let mut looks: Vec<(MailHead, Envelope, Look)> = Vec::new();
-        for head in heads {
+        for (id, head) in ids.iter().zip(heads) {
             let head = match head {
                 Ok(Some(head)) => head,
-                Ok(None) => continue,
+                Ok(None) => {
+                    self.note_gone(&mut batch, rows, id);
+                    continue;
+                }
                 // What was served counts; the rest is asked for when the mailbox has time.
                 Err(error) => {
                     batch.stop.get_or_insert_with(|| mailbox_stop(&error));
@@ -160,7 +163,7 @@ impl Round<'_, '_> {
         match self.file(&envelope, &id, filing, known).await {
             Ok(Some((email, how))) => self.filed(batch, rows, &id, &envelope, (email, how)),
             // Deleted between its head and its body.
-            Ok(None) => {}
+            Ok(None) => self.note_gone(batch, rows, &id),
             Err((side, error)) => self.refused(batch, rows, &id, side, &error),
         }
     }
@@ -275,6 +278,14 @@ impl Round<'_, '_> {
         self.progress.checkpoint.retry_failing |= row.attempts < TRIES;
         self.count(|counts| counts.failing += 1);
         batch.rows.push(RowChange { before: rows.get(id).cloned(), after: Some(row) });
+    }
+
+    /// A message that waits for something, and is no longer in the mailbox, waits no more.
+    fn note_gone(&mut self, batch: &mut Batch, rows: &HashMap<RemoteId, Row>, id: &RemoteId) {
+        if rows.get(id).is_some_and(|row| matches!(row.state, RowState::Held | RowState::Failing)) {
+            let reason = Reason::new("gone", "It was deleted from the mailbox.");
+            self.note(batch, rows, id, RowState::Excluded, reason);
+        }
     }
 
     fn note(

@@ -12,7 +12,7 @@ use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::files::{
     Attempt, CHUNK, ChildrenPage, Entry, EntryRef, FileCapabilities, FileNext, FilePage, FileSide, FolderRef, Listing,
-    Names, NewFolder, Relocation, Removal, SessionStatus, Stored, Target, Upload, UploadSession,
+    Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Target, Upload, UploadSession,
 };
 
 /// Files above this are kept as their hashes only.
@@ -115,7 +115,7 @@ impl FileSide for MemoryFiles {
         self.character.can
     }
 
-    async fn ensure_root(&self, known: Option<&RemoteId>, _name: &str) -> Result<FolderRef> {
+    async fn ensure_root(&self, known: Option<&RemoteId>, _root: &NewRoot) -> Result<FolderRef> {
         let verdict = self.enter("ensure_root")?;
         if known.is_some() && self.as_person(|state| state.root_gone) {
             return Err(self.error("ensure_root", ErrorKind::NotFound, "the root is gone"));
@@ -391,12 +391,12 @@ impl FileSide for MemoryFiles {
     }
 }
 
-/// What a listing by the feed shows: all, parents first, or the records alone.
+/// What a listing by the feed shows: all, folders after what is in them, or the records alone.
 fn listed(state: &State) -> Vec<String> {
     if state.character.can.listing != Listing::Feed || state.character.tells == Tells::Parents {
         let record = |kind: &NodeKind| matches!(kind, NodeKind::Record { .. });
         return state.nodes.iter().filter(|(_, node)| record(&node.kind)).map(|(id, _)| id.clone()).collect();
     }
     let tops = state.nodes.iter().filter(|(_, node)| node.parent.is_none()).map(|(id, _)| id.clone());
-    tops.collect::<Vec<_>>().iter().flat_map(|id| state.below(id)).collect()
+    tops.collect::<Vec<_>>().iter().flat_map(|id| state.below(id).into_iter().rev()).collect()
 }

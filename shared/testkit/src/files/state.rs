@@ -343,7 +343,8 @@ impl State {
             Tells::Parents => self.log.push(Event::Changed(id.to_owned())),
             Tells::Paths => {
                 self.log.push(Event::GoneAt(before));
-                self.log.extend(below.into_iter().map(Event::Changed));
+                // Dropbox does not promise a folder before what is in it.
+                self.log.extend(below.into_iter().rev().map(Event::Changed));
             }
         }
         true

@@ -24,7 +24,7 @@ use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::files::{
     CHUNK, ChildrenPage, Entry, EntryRef, FileCapabilities, FileChange, FileNext, FilePage, FileSide, FolderRef,
-    Listing, Names, NewFolder, Relocation, Removal, SessionStatus, Stored, Target, Upload, UploadSession,
+    Listing, Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Target, Upload, UploadSession,
 };
 use tandem_ports::infra::Clock;
 use tandem_ports::table::Table;
@@ -264,7 +264,7 @@ impl FileSide for BuiltinFiles {
         }
     }
 
-    async fn ensure_root(&self, known: Option<&RemoteId>, _name: &str) -> Result<FolderRef> {
+    async fn ensure_root(&self, known: Option<&RemoteId>, _root: &NewRoot) -> Result<FolderRef> {
         if known.is_some_and(|known| known.as_str() != ROOT) {
             return Err(classify("files.root", CrmError::NotFound));
         }

@@ -16,7 +16,7 @@ use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{EntryRef, FileSide};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::fault::{Fault, Faults};
-use tandem_testkit::files_conformance::{FilesHarness, WireFault};
+use tandem_testkit::files_conformance::{FilesHarness, WireFault, new_root};
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::within::Within;
 
@@ -167,7 +167,7 @@ async fn a_table_or_store_that_does_not_answer_is_asked_again() {
     }
     h.user_saves("a.txt", b"a");
     let id = RemoteId::new(h.at("a.txt").unwrap());
-    let parent = h.side.ensure_root(None, "").await.unwrap();
+    let parent = h.side.ensure_root(None, &new_root()).await.unwrap();
     let entry = EntryRef { id, parent, name: tandem_ports::files::Name("a.txt".into()) };
     let there = h.side.get(std::slice::from_ref(&entry)).await.unwrap().remove(0).unwrap();
     let tandem_core::files::entry::EntryKind::File { content, .. } = there.kind else { panic!("a file") };

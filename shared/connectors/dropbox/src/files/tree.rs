@@ -10,14 +10,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::ops::Range;
+use std::time::Duration;
 use tandem_core::files::entry::{EntryKind, Place};
 use tandem_core::record::Version;
 use tandem_ports::connector::Outcomes;
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::files::{CHUNK, Entry, EntryRef, FolderOrFile, NewFolder, Relocation, Removal};
 
-/// How often a launched batch is asked for. The engine comes back for one that takes longer.
-const CHECKS: usize = 40;
+/// How often a launched batch is asked for: about half a minute. The engine comes back for one that takes longer.
+const CHECKS: usize = 18;
+/// The pause before the first question; each next one is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 type Item<T> = crate::wire::Entry<Made<T>>;
 
@@ -41,9 +45,7 @@ impl DropboxFiles {
         if !response.status().is_success() {
             return Err(error::classify(OPERATION, &response));
         }
-        let said = response.headers().get("dropbox-api-result").and_then(|value| value.to_str().ok());
-        let said: Option<FileMetadata> = said.and_then(|text| serde_json::from_str(text).ok());
-        let said = said.ok_or_else(|| error::unreadable(OPERATION))?;
+        let said = said_of(response.headers()).ok_or_else(|| error::unreadable(OPERATION))?;
         if said.rev != content.as_str() {
             return Err(error::changed_meanwhile(OPERATION));
         }
@@ -103,6 +105,7 @@ impl DropboxFiles {
     ) -> Result<Vec<T>> {
         let mut job = None;
         let mut state = launch;
+        let mut pause = FIRST_PAUSE;
         for _ in 0..CHECKS {
             match state {
                 Launch::Complete { entries } => return Ok(entries),
@@ -114,6 +117,10 @@ impl DropboxFiles {
                 Launch::Other => return Err(error::unreadable(operation)),
             }
             let job = job.as_ref().ok_or_else(|| error::unreadable(operation))?;
+            if let Some(clock) = &self.clock {
+                clock.sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
             state = self.call(tree::check(operation, &self.config.api_url, route, job)?).await?;
         }
         Err(error::still_working(operation))
@@ -215,6 +222,11 @@ impl DropboxFiles {
     }
 }
 
+/// What a download is of: JSON in a header, whose names may be any UTF-8.
+fn said_of(headers: &http::HeaderMap) -> Option<FileMetadata> {
+    serde_json::from_slice(headers.get("dropbox-api-result")?.as_bytes()).ok()
+}
+
 /// Whether a refusal of a call about one entry is about that entry and not about the account.
 pub(super) fn is_of_item(kind: ErrorKind) -> bool {
     match kind {
@@ -234,5 +246,19 @@ fn is_at(entry: &Entry, path: &str) -> bool {
     match &entry.place {
         Place::At { key } => *key == path.trim_start_matches('/').to_lowercase(),
         Place::In { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_of_a_file_with_any_name_says_what_it_is_of() {
+        let json = r#"{"name":"café.txt","id":"id:a","rev":"016","size":3,"client_modified":"2026-01-05T08:00:00Z",
+            "server_modified":"2026-01-05T08:00:00Z","path_lower":"/café.txt","path_display":"/café.txt"}"#;
+        let value = http::HeaderValue::from_bytes(json.replace('\n', " ").as_bytes()).expect("any bytes but controls");
+        let headers = http::HeaderMap::from_iter([(http::HeaderName::from_static("dropbox-api-result"), value)]);
+        assert_eq!(said_of(&headers).expect("it is JSON").rev, "016");
     }
 }

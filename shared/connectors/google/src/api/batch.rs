@@ -193,6 +193,15 @@ mod tests {
     }
 
     #[test]
+    fn answers_without_ids_are_in_the_order_of_their_calls() {
+        let part = |status: u16| {
+            format!("--batch_x\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\n\r\n{{}}\r\n")
+        };
+        let found = answers("test", &answer(&(part(200) + &part(404) + "--batch_x--")), 2).unwrap();
+        assert_eq!(found.iter().map(|r| r.as_ref().unwrap().status().as_u16()).collect::<Vec<_>>(), [200, 404]);
+    }
+
+    #[test]
     fn what_is_no_batch_answer_is_an_error() {
         let plain = Response::builder().body(Bytes::from_static(b"{}")).unwrap();
         assert!(answers("test", &plain, 1).is_err());

@@ -1,8 +1,8 @@
 //! `users.*` of the Gmail API.
+use super::batch::{self, Part};
 use super::{Call, finish, get, post};
 use crate::error;
-use bytes::Bytes;
-use http::{Method, Response};
+use http::Method;
 use serde_json::{Value, json};
 use tandem_ports::error::Result;
 
@@ -12,8 +12,6 @@ pub(crate) const BATCH: usize = 50;
 const HISTORY: &str = "500";
 /// Messages in one page of a listing: two batches, so that a page is soon durable.
 const LISTED: &str = "100";
-/// Separates the parts of our batches. No part holds it: parts are request lines of ours.
-const BOUNDARY: &str = "tandem_batch";
 
 /// Ids go into paths: Gmail's are hexadecimal, labels have words and underscores.
 fn checked<'a>(operation: &'static str, id: &'a str) -> Result<&'a str> {
@@ -63,56 +61,15 @@ pub(crate) fn batch_heads(origin: &str, ids: &[&str], headers: &[&str]) -> Resul
     if ids.len() > BATCH {
         return Err(error::refused(OPERATION, "too many messages at once"));
     }
-    let mut body = String::new();
-    for (number, id) in ids.iter().enumerate() {
+    let part = |id: &&str| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("format", "metadata");
         query.extend_pairs(headers.iter().map(|name| ("metadataHeaders", name)));
         let (id, query) = (checked(OPERATION, id)?, query.finish());
-        body += &format!(
-            "--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-ID: <{number}>\r\n\r\n\
-             GET /gmail/v1/users/me/messages/{id}?{query} HTTP/1.1\r\n\r\n\r\n"
-        );
-    }
-    body += &format!("--{BOUNDARY}--\r\n");
-    let request = http::Request::builder()
-        .method(Method::POST)
-        .uri(format!("{origin}/batch"))
-        .header("content-type", format!("multipart/mixed; boundary={BOUNDARY}"))
-        .body(Bytes::from(body))
-        .map_err(|_| error::refused(OPERATION, "this is no address Google could have"))?;
-    Ok(Call { operation: OPERATION, request })
-}
-
-/// The answers of a batch by the number of their request. Google answers in any order.
-pub(crate) fn batch_answers(response: &Response<Bytes>, count: usize) -> Vec<Option<Response<Bytes>>> {
-    let mut answers: Vec<Option<Response<Bytes>>> = (0..count).map(|_| None).collect();
-    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let boundary = kind.split("boundary=").nth(1).map(|rest| rest.split(';').next().unwrap_or(rest).trim_matches('"'));
-    let Some(boundary) = boundary.filter(|boundary| !boundary.is_empty()) else { return answers };
-    let text = String::from_utf8_lossy(response.body()).replace("\r\n", "\n");
-    for part in text.split(&format!("--{boundary}")).skip(1) {
-        let Some((number, answer)) = part_of(part) else { continue };
-        if let Some(place) = answers.get_mut(number) {
-            *place = Some(answer);
-        }
-    }
-    answers
-}
-
-/// `Content-ID: <response-7>`, blank line, an HTTP answer.
-fn part_of(part: &str) -> Option<(usize, Response<Bytes>)> {
-    let (head, inner) = part.split_once("\n\n")?;
-    let id = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-id:").map(str::to_owned))?;
-    let number = id.trim().trim_matches(['<', '>']).strip_prefix("response-")?.parse().ok()?;
-    let (head, body) = inner.split_once("\n\n").unwrap_or((inner, ""));
-    let mut lines = head.lines();
-    let status: u16 = lines.next()?.split_whitespace().nth(1)?.parse().ok()?;
-    let mut builder = Response::builder().status(status);
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        builder = builder.header(name.trim(), value.trim());
-    }
-    Some((number, builder.body(Bytes::from(body.trim().to_owned())).ok()?))
+        Ok(Part::get(format!("/gmail/v1/users/me/messages/{id}?{query}")))
+    };
+    let parts: Vec<Part> = ids.iter().map(part).collect::<Result<_>>()?;
+    batch::together(OPERATION, origin, "/batch", &parts)
 }
 
 /// `users.labels.list`: 1 unit.

@@ -16,7 +16,7 @@ pub(super) const FOLDER: &str = "application/vnd.google-apps.folder";
 pub(super) const SHORTCUT: &str = "application/vnd.google-apps.shortcut";
 /// What is asked for of a file. Without a mask Google tells id, name and type alone.
 pub(super) const FIELDS: &str = "id,name,mimeType,parents,trashed,size,sha256Checksum,headRevisionId,modifiedTime,\
-    appProperties,capabilities(canEdit,canAddChildren)";
+    appProperties,capabilities(canEdit,canAddChildren,canReadRevisions)";
 /// Items of a page; larger ones are not given.
 const PAGE: &str = "1000";
 
@@ -46,6 +46,7 @@ pub(super) struct Wire {
 pub(super) struct Rights {
     pub(super) can_edit: Option<bool>,
     pub(super) can_add_children: Option<bool>,
+    pub(super) can_read_revisions: Option<bool>,
 }
 
 fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u64>, D::Error> {
@@ -208,8 +209,19 @@ pub(super) fn download(origin: &str, id: &str, revision: &str, range: &Range<u64
     const OPERATION: &str = "drive.revisions.get";
     let (id, revision) = (checked(OPERATION, id)?, checked(OPERATION, revision)?);
     let path = address(origin, &format!("/drive/v3/files/{id}/revisions/{revision}"), &[("alt", "media")]);
-    let bytes = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-    call(OPERATION, Method::GET, path, &[("range", bytes)], Bytes::new())
+    call(OPERATION, Method::GET, path, &[("range", bytes_of(range))], Bytes::new())
+}
+
+fn bytes_of(range: &Range<u64>) -> String {
+    format!("bytes={}-{}", range.start, range.end.saturating_sub(1))
+}
+
+/// Bytes of a file as it is now.
+pub(super) fn media(origin: &str, id: &str, range: &Range<u64>) -> Result<Call> {
+    const OPERATION: &str = "drive.files.get";
+    let path = format!("/drive/v3/files/{}", checked(OPERATION, id)?);
+    let path = address(origin, &path, &[("alt", "media"), ("supportsAllDrives", "true")]);
+    call(OPERATION, Method::GET, path, &[("range", bytes_of(range))], Bytes::new())
 }
 
 /// What a revision is, without its bytes.

@@ -12,10 +12,11 @@ const TO_PDF: [&str; 4] = ["document", "spreadsheet", "presentation", "drawing"]
 
 /// Names the bytes: changes when they are replaced, and not with the name.
 pub(super) fn content(file: &Wire) -> Version {
-    match (&file.head_revision_id, &file.modified_time) {
-        (Some(revision), _) => Version::new(revision),
-        (None, Some(at)) => Version::new(at.as_millisecond().to_string()),
-        (None, None) => Version::new("0"),
+    match (&file.head_revision_id, &file.sha256_checksum, &file.modified_time) {
+        (Some(revision), _, _) => Version::new(revision),
+        (None, Some(hash), _) => Version::new(hash),
+        (None, None, Some(at)) => Version::new(at.as_millisecond().to_string()),
+        (None, None, None) => Version::new("0"),
     }
 }
 
@@ -73,9 +74,10 @@ pub(super) fn entry(file: &Wire) -> Option<Entry> {
     })
 }
 
-/// A line of the feed. `removed` is deleted or the access lost; trashing is a change of the file.
+/// A line of the feed. `removed` is deleted or the access lost; trashing is a change of the file. Changes of shared drives
+/// themselves are none of ours; a line that does not say what it is about is about a file.
 pub(super) fn change(change: &ChangeWire) -> Option<FileChange> {
-    if change.change_type != "file" {
+    if change.change_type == "drive" || change.file_id.is_empty() {
         return None;
     }
     let gone = FileChange::Gone { id: RemoteId::new(&change.file_id) };
@@ -135,6 +137,7 @@ mod tests {
         assert!(gone(of(with(json!({"id": "f1", "parents": ["p"], "trashed": true})))));
         assert!(gone(of(with(json!({"id": "f1"})))));
         assert!(of(json!({"changeType": "drive", "driveId": "d"})).is_none());
+        assert!(gone(of(json!({"fileId": "f1", "removed": true}))));
         assert!(matches!(of(with(json!({"id": "f1", "parents": ["p"]}))), Some(FileChange::Upsert(_))));
     }
 }

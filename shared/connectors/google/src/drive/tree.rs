@@ -1,18 +1,20 @@
 //! Folders, moves, removals, and the reading of bytes.
 use super::api::{self, FOLDER, FileList, Ids, MARKER_KEY, ROOT_KEY, Wire};
-use super::{GoogleDrive, PARALLEL, map};
+use super::{FORM, GoogleDrive, PARALLEL, Position, map};
 use crate::error;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use std::ops::Range;
 use tandem_core::record::{RemoteId, Version};
-use tandem_ports::connector::Outcomes;
+use tandem_ports::connector::{Cursor, Outcomes};
 use tandem_ports::error::{ErrorKind, Result};
-use tandem_ports::files::{Attempt, CHUNK, Entry, EntryRef, FolderOrFile, FolderRef, NewFolder, Relocation, Removal};
+use tandem_ports::files::{
+    Attempt, CHUNK, ChildrenPage, Entry, EntryRef, FolderOrFile, FolderRef, NewFolder, NewRoot, Relocation, Removal,
+};
 
 impl GoogleDrive {
-    pub(super) async fn find_or_make_root(&self, known: Option<&RemoteId>, name: &str) -> Result<FolderRef> {
+    pub(super) async fn find_or_make_root(&self, known: Option<&RemoteId>, new: &NewRoot) -> Result<FolderRef> {
         const OPERATION: &str = "drive.files.create";
         let root = |id: &str| FolderRef { id: RemoteId::new(id), path: String::new() };
         if let Some(id) = known {
@@ -20,14 +22,53 @@ impl GoogleDrive {
             return found.map(|file| root(&file.id)).ok_or_else(|| error::gone(OPERATION));
         }
         // The oldest, should two have been made at once: both sides of such a race come to the same one.
-        let query = api::with_property(ROOT_KEY, "1");
+        let query = api::with_property(ROOT_KEY, new.mark.as_str());
         let found: FileList = self.call(api::list(self.origin(), &query, "createdTime", None)?).await?;
         if let Some(file) = found.files.iter().find(|file| file.mime_type == FOLDER) {
             return Ok(root(&file.id));
         }
-        let metadata = json!({"name": name, "mimeType": FOLDER, "appProperties": {ROOT_KEY: "1"}});
+        let metadata = json!({"name": new.name, "mimeType": FOLDER, "appProperties": {ROOT_KEY: new.mark.as_str()}});
         let made: Wire = self.call(api::create(self.origin(), &metadata)?).await?;
         Ok(root(&made.id))
+    }
+
+    /// Drive refuses a question about a folder that is gone for good, and all others that are asked about with it.
+    pub(super) async fn list_children(&self, folders: &[FolderRef], from: Option<&Cursor>) -> Result<ChildrenPage> {
+        const OPERATION: &str = "drive.files.list";
+        let position = from.map(|cursor| Position::read(OPERATION, cursor)).transpose()?;
+        let (mut without, mut page) = position.map_or((Vec::new(), None), |at| (at.without, Some(at.page)));
+        let mut looked = false;
+        loop {
+            let there = |id: &&str| !without.iter().any(|gone| gone == id);
+            let ids: Vec<&str> = folders.iter().map(|folder| folder.id.as_str()).filter(there).collect();
+            if ids.is_empty() {
+                return Ok(ChildrenPage { entries: Vec::new(), unreadable: Vec::new(), next: None });
+            }
+            let list: Result<FileList> = self.call(api::children(self.origin(), &ids, page.as_deref())?).await;
+            match list {
+                Ok(list) => {
+                    let entries = list.files.iter().filter_map(map::entry).collect();
+                    let next = list.next_page_token.map(|page| Position { form: FORM, page, without }.into_cursor());
+                    return Ok(ChildrenPage { entries, unreadable: Vec::new(), next });
+                }
+                // Without them, from the beginning: a page token is of one question.
+                Err(failure) if failure.kind == ErrorKind::NotFound && !looked => {
+                    looked = true;
+                    without = self.gone_of(folders).await?;
+                    page = None;
+                }
+                Err(failure) if failure.kind == ErrorKind::NotFound => return Err(error::no_answer(OPERATION)),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Those folders that are gone.
+    async fn gone_of(&self, folders: &[FolderRef]) -> Result<Vec<String>> {
+        let looks: Vec<_> = folders.iter().map(|folder| self.look(&folder.id)).collect();
+        let found: Vec<Option<Wire>> = stream::iter(looks).buffered(PARALLEL).try_collect().await?;
+        let gone = folders.iter().zip(found).filter(|(_, file)| file.is_none());
+        Ok(gone.map(|(folder, _)| folder.id.as_str().to_owned()).collect())
     }
 
     pub(super) async fn get_all(&self, entries: &[EntryRef]) -> Result<Vec<Option<Entry>>> {
@@ -36,7 +77,9 @@ impl GoogleDrive {
         Ok(found.iter().map(|file| file.as_ref().and_then(map::entry)).collect())
     }
 
-    /// The revision's own bytes are read, so that pieces of two revisions never mix.
+    /// The revision's own bytes are read, so that pieces of two revisions never mix. Where there is none, or Google does not
+    /// show it (who may only read a file does not see its revisions), the file's own bytes are, which are the same ones
+    /// before and after.
     pub(super) async fn read_range(&self, entry: &EntryRef, content: &Version, range: Range<u64>) -> Result<Bytes> {
         const OPERATION: &str = "drive.revisions.get";
         if range.end.saturating_sub(range.start) > CHUNK {
@@ -49,11 +92,25 @@ impl GoogleDrive {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        self.revision(&entry.id, content, &range).await
+        if now.head_revision_id.is_some() && now.capabilities.can_read_revisions != Some(false) {
+            match self.revision(&entry.id, content, &range).await {
+                Err(failure) if matches!(failure.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => {}
+                read => return read,
+            }
+        }
+        let bytes = self.bytes(api::media(self.origin(), entry.id.as_str(), &range)?, &range).await?;
+        let after = self.look(&entry.id).await?.ok_or_else(|| error::gone(OPERATION))?;
+        if map::content(&after) != *content {
+            return Err(error::changed_meanwhile(OPERATION));
+        }
+        Ok(bytes)
     }
 
     pub(super) async fn revision(&self, id: &RemoteId, content: &Version, range: &Range<u64>) -> Result<Bytes> {
-        let call = api::download(self.origin(), id.as_str(), content.as_str(), range)?;
+        self.bytes(api::download(self.origin(), id.as_str(), content.as_str(), range)?, range).await
+    }
+
+    async fn bytes(&self, call: crate::api::Call, range: &Range<u64>) -> Result<Bytes> {
         let (operation, response) = self.send(call).await?;
         if !response.status().is_success() {
             return Err(error::classify(operation, &response));

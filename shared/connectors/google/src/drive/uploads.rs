@@ -128,7 +128,11 @@ impl GoogleDrive {
                     return Err(error::classify(operation, &response));
                 }
             }
-            Target::Replace { .. } => self.roll_back(upload).await?,
+            Target::Replace { .. } => match self.roll_back(upload).await {
+                // The bytes before cannot be read: what is wrong is that others arrived, not that the file is gone.
+                Err(failure) if matches!(failure.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => {}
+                done => done?,
+            },
         }
         Err(damaged(RESUME))
     }
@@ -184,15 +188,15 @@ impl GoogleDrive {
         }
     }
 
-    /// The address must be where the token may go.
+    /// The address must be where the token may go; it may be a relative one.
     async fn session_address(&self, call: crate::api::Call) -> Result<String> {
         let (operation, response) = self.send(call).await?;
         if !response.status().is_success() {
             return Err(error::classify(operation, &response));
         }
         let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-        let ours = location.filter(|location| location.starts_with(&format!("{}/", self.origin())));
-        ours.map(str::to_owned).ok_or_else(|| error::no_answer(operation))
+        let location = location.ok_or_else(|| error::no_answer(operation))?;
+        upload_address(operation, self.origin(), location)
     }
 
     pub(super) async fn append_to(
@@ -282,6 +286,16 @@ impl GoogleDrive {
     }
 }
 
+/// The whole address of an upload session, which our token goes to: only to the server that named it.
+fn upload_address(operation: &'static str, origin: &str, location: &str) -> Result<String> {
+    let own = url::Url::parse(origin).map_err(|_| error::refused(operation, "the address of Drive is none"))?;
+    let address = own.join(location).map_err(|_| error::no_answer(operation))?;
+    match address.origin() == own.origin() {
+        true => Ok(address.into()),
+        false => Err(error::refused(operation, "Google named another server to upload to, and nothing was sent there")),
+    }
+}
+
 /// Whether the file holds what should be written to it.
 fn stored_as(file: &Wire, upload: &Upload, whole: &Hashes) -> Option<Stored> {
     let same = file.size == Some(upload.size) && map::hashes(file).same(whole) == Some(true);
@@ -310,5 +324,22 @@ fn session_error(response: &Response<Bytes>) -> ConnectorError {
         | ErrorKind::AuthRevoked
         | ErrorKind::CursorExpired
         | ErrorKind::Forbidden => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_goes_to_the_server_that_named_it_and_nowhere_else() {
+        let own = "https://www.googleapis.com";
+        let whole = format!("{own}/upload/drive/v3/files?upload_id=x");
+        for location in [whole.as_str(), "/upload/drive/v3/files?upload_id=x"] {
+            assert_eq!(upload_address("op", own, location).unwrap(), whole);
+        }
+        for foreign in ["https://example.com/upload", "//example.com/upload", "http://www.googleapis.com/upload"] {
+            assert_eq!(upload_address("op", own, foreign).unwrap_err().kind, ErrorKind::Permanent);
+        }
     }
 }

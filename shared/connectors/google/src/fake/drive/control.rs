@@ -128,6 +128,12 @@ pub(in super::super) fn answer(state: &mut State, what: &str, body: &Value) -> R
             Ok(json!({"ids": ids}))
         }
         "move" => relocate(state, &account, &text("from"), &text("to")).map(|()| json!({})).map_err(|r| r.message),
+        // For good, past the trash.
+        "delete" => {
+            let found = at(state, &account, &text("path"));
+            found.iter().for_each(|id| files::forget(state, &account, id));
+            Ok(json!({"deleted": found.len()}))
+        }
         "trash" => Ok(json!({"trashed": trash(state, &account, &text("path"))})),
         "state" => Ok(listed(state, &account)),
         "settings" => {
@@ -149,7 +155,7 @@ pub(in super::super) fn answer(state: &mut State, what: &str, body: &Value) -> R
 }
 
 impl FakePeople {
-    /// What a person does in Drive: an order of the control plane (`files`, `move`, `trash`, `settings`, `lose-sessions`).
+    /// What a person does in Drive: an order of the control plane (`files`, `move`, `trash`, `delete`, `settings`, `lose-sessions`).
     ///
     /// # Panics
     /// Where it cannot be done.

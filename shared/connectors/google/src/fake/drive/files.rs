@@ -22,7 +22,7 @@ pub(super) fn shown(drive: &Drive, caller: &Caller, id: &str, file: &File) -> Va
         "trashed": drive.is_trashed(id), "explicitlyTrashed": file.trashed, "spaces": ["drive"],
         "version": file.version.to_string(), "createdTime": time(file.created_ms),
         "modifiedTime": time(file.modified_ms), "ownedByMe": write, "shared": !write,
-        "capabilities": {"canEdit": write, "canAddChildren": write && file.mime == FOLDER, "canDownload": true,
+        "capabilities": {"canEdit": write, "canAddChildren": write && file.mime == FOLDER, "canDownload": true, "canReadRevisions": write,
                          "canTrash": write, "canRename": write},
     });
     if let Some(parent) = &file.parent {
@@ -106,6 +106,10 @@ pub(super) fn list(state: &mut State, caller: &Caller, asked: &Asked) -> Answer 
     let wanted = asked.one("q").map(query::parse).transpose()?;
     let order = asked.one("orderBy").unwrap_or_default().to_owned();
     let drive = state.drive.drive(&caller.account);
+    let parents = wanted.as_ref().map(query::Query::parents).unwrap_or_default();
+    if parents.iter().any(|id| *id != "root" && !drive.files.contains_key(*id)) {
+        return Err(Refusal::missing(""));
+    }
     let holds = |(id, file): &(&String, &File)| {
         caller.sees(file) && wanted.as_ref().is_none_or(|query| query.holds(drive, caller, id, file))
     };
@@ -332,13 +336,18 @@ pub(super) fn move_to(
 /// For good, with all that is below.
 pub(super) fn delete(state: &mut State, caller: &Caller, id: &str) -> Result<(), Refusal> {
     let (id, _) = writable(state, caller, id)?;
+    forget(state, &caller.account, &id);
+    Ok(())
+}
+
+/// Deletes for good, with all that is within.
+pub(super) fn forget(state: &mut State, account: &str, id: &str) {
     state.next();
-    let drive = state.drive.drive(&caller.account);
-    for gone in drive.below(&id) {
+    let drive = state.drive.drive(account);
+    for gone in drive.below(id) {
         drive.files.remove(&gone);
         drive.changes.push(gone);
     }
-    Ok(())
 }
 
 fn media(state: &State, asked: &Asked, content: &super::Content, kind: &str) -> Result<Response<Bytes>, Refusal> {
@@ -389,6 +398,10 @@ pub(super) fn revision(
     revision: &str,
 ) -> Result<Response<Bytes>, Refusal> {
     let (_, file) = find(state, caller, id)?;
+    if file.read_only {
+        let message = "The user does not have sufficient permissions for this file.";
+        return Err(Refusal::new(403, "insufficientFilePermissions", message));
+    }
     let found = file.revisions.iter().find(|held| held.id == revision);
     let found = found.ok_or_else(|| Refusal::new(404, "notFound", "Revision not found"))?;
     if asked.one("alt") == Some("media") {

@@ -11,7 +11,7 @@ pub(super) struct Mask(BTreeMap<String, Mask>);
 const KNOWN: &str = "kind id name mimeType description starred trashed explicitlyTrashed trashedTime parents properties \
     appProperties spaces version webContentLink webViewLink iconLink createdTime modifiedTime modifiedByMe ownedByMe owners \
     shared capabilities canEdit canAddChildren canDownload canTrash canDelete canRename canCopy canListChildren \
-    viewersCanCopyContent copyRequiresWriterPermission writersCanShare permissions permissionIds originalFilename \
+    canReadRevisions viewersCanCopyContent copyRequiresWriterPermission writersCanShare permissions permissionIds originalFilename \
     fullFileExtension fileExtension md5Checksum sha1Checksum sha256Checksum size quotaBytesUsed headRevisionId \
     shortcutDetails targetId targetMimeType targetResourceKey resourceKey exportLinks sharedWithMeTime viewedByMeTime \
     driveId teamDriveId files nextPageToken incompleteSearch changes newStartPageToken changeType type removed fileId file \

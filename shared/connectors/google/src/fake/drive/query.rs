@@ -168,6 +168,21 @@ impl Compare {
 }
 
 impl Query {
+    /// The folders that are asked about.
+    pub(super) fn parents(&self) -> Vec<&str> {
+        match self {
+            Query::All(all) | Query::Any(all) => all.iter().flat_map(Query::parents).collect(),
+            Query::Not(query) => query.parents(),
+            Query::In(parent) => vec![parent],
+            Query::Name(..)
+            | Query::Mime(..)
+            | Query::Trashed(_)
+            | Query::App(..)
+            | Query::Property(..)
+            | Query::SharedWithMe => Vec::new(),
+        }
+    }
+
     pub(super) fn holds(&self, drive: &Drive, caller: &Caller, id: &str, file: &File) -> bool {
         let inner = |query: &Query| query.holds(drive, caller, id, file);
         match self {
