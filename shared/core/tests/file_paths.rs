@@ -13,7 +13,7 @@ fn seen(id: &str, key: &str, kind: EntryKind) -> Seen {
     Seen {
         id: RemoteId::new(id),
         place: Place::At { key: key.to_owned() },
-        name: key.rsplit('/').next().unwrap().to_uppercase(),
+        name: key.rsplit('/').next().expect("a path has a name").to_uppercase(),
         kind,
         version: Version::new("1"),
         modified_at: None,

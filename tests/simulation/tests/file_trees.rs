@@ -123,7 +123,7 @@ fn folders(side: &MemoryFiles, without: usize) -> usize {
 
 /// Crashes, lost answers and refusals to come, and people who work while a run is under way.
 fn trouble(world: &FilesWorld, person: &Arc<Mutex<Person>>) {
-    let mut now = person.lock().unwrap();
+    let mut now = person.lock().expect("not poisoned");
     let dice = &mut now.dice;
     for _ in 0..dice.random_range(0..3) {
         let fault = [Fault::CrashBefore, Fault::CrashAfter, Fault::Fail, Fault::LoseAnswer][dice.random_range(0..4)];
@@ -138,7 +138,7 @@ fn trouble(world: &FilesWorld, person: &Arc<Mutex<Person>>) {
         let remote = dice.random();
         let side = if remote { &world.remote } else { &world.crm };
         let person = Arc::clone(person);
-        side.meanwhile(dice.random_range(0..40), move |state| person.lock().unwrap().act(state, remote));
+        side.meanwhile(dice.random_range(0..40), move |state| person.lock().expect("not poisoned").act(state, remote));
     }
     if dice.random_ratio(1, 5) {
         world.at_remote(|remote| remote.expire = true);
@@ -155,14 +155,14 @@ async fn one(seed: u64) {
         crm.record("companies", "1", "Acme");
         crm.record("contacts", "2", "Ann");
     });
-    let some = |least, most| person.lock().unwrap().dice.random_range(least..most);
+    let some = |least, most| person.lock().expect("not poisoned").dice.random_range(least..most);
     for _ in 0..some(1, 12) {
-        world.in_crm(|crm| person.lock().unwrap().act(crm, false));
+        world.in_crm(|crm| person.lock().expect("not poisoned").act(crm, false));
     }
     world.run().await;
     for round in 0..2 {
         for _ in 0..some(1, 10) {
-            let mut person = person.lock().unwrap();
+            let mut person = person.lock().expect("not poisoned");
             if person.dice.random() {
                 world.in_crm(|crm| person.act(crm, false));
             } else {
@@ -179,7 +179,7 @@ async fn one(seed: u64) {
         }
         let (crm, remote) = (contents(&world.crm), contents(&world.remote));
         assert_eq!(crm, remote, "seed {seed}, round {round}:\n{:#?}\n{:#?}", world.crm_paths(), world.remote_paths());
-        for bytes in &person.lock().unwrap().must {
+        for bytes in &person.lock().expect("not poisoned").must {
             assert!(crm.contains(bytes), "seed {seed}, round {round}: `{bytes}` is lost: {crm:?}");
         }
         let modules = world.at_remote(|remote| remote.nodes.values().filter(|node| node.parent.is_none()).count());
