@@ -26,7 +26,7 @@ use tandem_http::{ApiOrigins, Authority, Connect, OAuthClient, OAuthProvider};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
 use tandem_ports::infra::{Clock, HttpTransport, JobQueue, Secrets, TransportError};
-use tandem_ports::oauth::{Identity, OAuthEndpoints};
+use tandem_ports::oauth::{Holders, Identity, OAuthEndpoints};
 use tandem_ports::table::Table;
 use tandem_store::Store;
 use tandem_testkit::clock::ManualClock;
@@ -103,6 +103,18 @@ fn sell() -> OAuthProvider {
     }
 }
 
+/// A provider whose accounts have one folder for us, which this installation has no client for.
+fn dropbox() -> OAuthProvider {
+    let config = GoogleConfig::at("http://dropbox.test");
+    OAuthProvider {
+        name: "dropbox".into(),
+        title: "Dropbox".into(),
+        endpoints: OAuthEndpoints { holders: Holders::One, ..endpoints(&config, &["files"]) },
+        client: None,
+        ..google(&config)
+    }
+}
+
 /// Google's fake, and a Sell that knows one token.
 struct Providers(Arc<FakePeople>);
 
@@ -161,7 +173,7 @@ impl World {
             Opened { table: table.clone(), clock: clock.clone(), authority: authority.clone(), zoho: zoho.clone() };
         let (jobs, connectors): (Arc<dyn JobQueue>, Arc<dyn Connectors>) = (queue.clone(), Arc::new(opened));
         let engine = Engine::new(store.clone(), jobs, clock.clone(), secrets, connectors, EngineConfig::default());
-        let connect = Connect::new(authority, vec![google(&GoogleConfig::at(GOOGLE)), sell()], PUBLIC_URL);
+        let connect = Connect::new(authority, vec![google(&GoogleConfig::at(GOOGLE)), sell(), dropbox()], PUBLIC_URL);
         let state = AppState::new(store, engine, connect, table, clock.clone(), PUBLIC_URL);
         Self { router: router(state.clone()), state, google: google_fake, zoho, queue, clock }
     }

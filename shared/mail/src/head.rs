@@ -136,7 +136,9 @@ fn without_asides(text: &str) -> String {
             '(' if !quoted => depth += 1,
             ')' if depth > 0 && !quoted => {
                 depth -= 1;
-                plain.push(' ');
+                if depth == 0 {
+                    plain.push(' ');
+                }
             }
             c if depth == 0 && !quoted => plain.push(c),
             _ => {}
@@ -165,7 +167,7 @@ mod tests {
     fn what_a_sender_wrote_into_a_comment_or_a_quotation_is_no_verdict() {
         let header =
             r#"mx.example; spf=pass (x; dmarc=pass \) (y; dmarc=pass)) smtp.mailfrom="a; dmarc=pass"; dmarc=fail"#;
-        assert_eq!(without_asides(header), "mx.example; spf=pass   smtp.mailfrom=; dmarc=fail".replace("   ", "  "));
+        assert_eq!(without_asides(header), "mx.example; spf=pass   smtp.mailfrom=; dmarc=fail");
         let raw = format!("Authentication-Results: {header}\r\nFrom: a@x.example\r\n\r\n");
         let message = mail_parser::MessageParser::default().parse(raw.as_bytes()).unwrap();
         assert_eq!(authentic(&message, "mx.example"), Authentic::No);
