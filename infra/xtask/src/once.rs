@@ -39,12 +39,13 @@ pub(crate) fn rest(api: &Api, syncs: &[DemoSync], stop: &Stop, say: &dyn Fn(&str
     Ok(rested)
 }
 
+/// The run to wait for; where the schedule begins it, that is the sync's first one. What it writes at a provider may be
+/// told to us and set off another, which is none of ours to wait for.
 fn known_run(api: &Api, sync: &DemoSync, run: &RefCell<Option<String>>) -> Result<Option<String>> {
     if run.borrow().is_none() {
-        let now = api.get(&format!("/v1/syncs/{}", sync.id))?;
-        let last = &now["last_run"];
-        let id = last["id"].as_str().or_else(|| last.as_str());
-        run.replace(id.map(str::to_owned));
+        let runs = api.get(&format!("/v1/syncs/{}/runs", sync.id))?;
+        let first = runs["items"].as_array().and_then(|newest_first| newest_first.last());
+        run.replace(first.and_then(|first| first["id"].as_str()).map(str::to_owned));
     }
     Ok(run.borrow().clone())
 }

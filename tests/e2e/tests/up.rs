@@ -28,14 +28,16 @@ fn written(run: &Value, side: &str) -> Written {
     ["created", "updated", "deleted", "paired"].map(|count| run["counts"][side][count].as_u64().expect("a count"))
 }
 
-/// The demo syncs as (profile, run), in the order in which they were made; every one of them is done.
-fn demo_syncs(setup: &Setup, more: &[&str], trigger: &str) -> Vec<(String, Value)> {
+/// The demo syncs as (profile, run), in the order in which they were made; every one of them is done, and was begun by one
+/// of these.
+fn demo_syncs(setup: &Setup, more: &[&str], triggers: &[&str]) -> Vec<(String, Value)> {
     let output = setup.run(more);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let result: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
     let syncs = result["syncs"].as_array().expect("a list of syncs");
     for run in syncs.iter().map(|sync| &sync["run"]) {
-        assert_eq!((run["state"].as_str(), run["trigger"].as_str()), (Some("done"), Some(trigger)), "{run}");
+        assert_eq!(run["state"], "done", "{run}");
+        assert!(run["trigger"].as_str().is_some_and(|trigger| triggers.contains(&trigger)), "{run}");
         assert_eq!((&run["counts"]["crm"]["failing"], &run["counts"]["remote"]["failing"]), (&json!(0), &json!(0)));
     }
     syncs.iter().map(|sync| (sync["profile"].as_str().expect("a profile").to_owned(), sync["run"].clone())).collect()
@@ -45,7 +47,7 @@ fn demo_syncs(setup: &Setup, more: &[&str], trigger: &str) -> Vec<(String, Value
 fn the_demo_world_comes_to_rest_and_keeps_its_state() {
     let setup = Setup::named("demo");
     // Nobody starts them: the rule does, through the fan-out, the queue and the worker.
-    let first = demo_syncs(&setup, &["--fresh", "--once", "--json"], "schedule");
+    let first = demo_syncs(&setup, &["--fresh", "--once", "--json"], &["schedule"]);
     assert_eq!(first.len(), DEMOS.len());
     for ((profile, run), (wanted, crm, remote)) in first.iter().zip(DEMOS) {
         assert_eq!((profile.as_str(), written(run, "crm")), (wanted, crm), "{run}");
@@ -55,7 +57,8 @@ fn the_demo_world_comes_to_rest_and_keeps_its_state() {
         }
     }
 
-    for (profile, run) in demo_syncs(&setup, &["--once", "--json"], "manual") {
+    // A start by hand joins the run that a provider's late notification has set off.
+    for (profile, run) in demo_syncs(&setup, &["--once", "--json"], &["manual", "push"]) {
         for side in ["crm", "remote"] {
             assert_eq!(written(&run, side), NOTHING, "{profile}: a second run without edits writes nothing: {run}");
         }
