@@ -157,7 +157,7 @@ export function showRecords(sync, state = '') {
   const names = sides(sync);
   const copy = (side) => (side ? side.title ?? side.id : '—');
   const convert = (record) => (record.reason?.code !== 'grey_block' ? [] : [' ',
-    button('Make it a meeting', () => api('POST', `/v1/syncs/${sync.id}/records/${encodeURIComponent(record.id)}/convert`),
+    button('Make it a meeting', () => api('POST', `/v1/syncs/${sync.id}/convert`, { record: record.id }),
       'quiet', 'It becomes a meeting.')]);
   const row = (record) => el('tr', {}, el('td', {}, copy(record.crm)), el('td', {}, copy(record.remote)),
     el('td', {}, badge(...(RECORD[record.state] ?? [record.state, 'warn']))),

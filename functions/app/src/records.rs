@@ -1,7 +1,7 @@
 //! One row a record: the answer to “why is this contact not there?”.
 use crate::answer::{ApiError, ErrorBody, List, cursor, inside};
 use crate::described;
-use crate::input::{Params, limit};
+use crate::input::{Fields, Params, limit};
 use crate::runs::Started;
 use crate::state::AppState;
 use crate::syncs;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tandem_builtin::users::User;
 use tandem_core::record::RowKey;
 use tandem_engine::{RecordQuery, RecordView, state_of};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 /// Which records.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -74,15 +74,28 @@ pub(crate) async fn retry(
     Ok(Started::answer(&state.engine.retry_failing(&sync).await?))
 }
 
+/// Which grey block becomes a meeting.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body in the API's description; it is read field by field")]
+pub(crate) struct BlockChoice {
+    /// `id` of the record in the list.
+    record: String,
+}
+
 /// Makes a meeting of a grey block, where the CRM keeps no blocks of its own: a run carries it there.
-#[utoipa::path(post, path = "/v1/syncs/{id}/records/{record}/convert", operation_id = "convert_record", tag = "records",
-    params(("id" = String, Path), ("record" = String, Path, description = "`id` of the record in the list.")),
-    responses((status = 202, body = Started), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+/// The record is named in the body: its id may hold a slash, which a gateway takes for a part of the path.
+#[utoipa::path(post, path = "/v1/syncs/{id}/convert", operation_id = "convert_record", tag = "records",
+    params(("id" = String, Path)), request_body = BlockChoice,
+    responses((status = 202, body = Started), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
 pub(crate) async fn convert(
     State(state): State<AppState>,
     Extension(user): Extension<User>,
-    Path((id, record)): Path<(String, String)>,
+    Path(id): Path<String>,
+    fields: Fields,
 ) -> Result<(StatusCode, Json<Started>), ApiError> {
     let sync = syncs::own(&state, &user, &id).await?;
-    Ok(Started::answer(&state.engine.convert_block(&sync, &RowKey::new(record)).await?))
+    fields.only(&["record"])?;
+    let record = RowKey::new(fields.text("record")?);
+    Ok(Started::answer(&state.engine.convert_block(&sync, &record).await?))
 }

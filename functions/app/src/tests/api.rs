@@ -55,7 +55,7 @@ async fn the_api_describes_every_route_of_itself() {
         ("/v1/syncs/{id}/records", &["get"]),
         ("/v1/syncs/{id}/confirm", &["post"]),
         ("/v1/syncs/{id}/retry", &["post"]),
-        ("/v1/syncs/{id}/records/{record}/convert", &["post"]),
+        ("/v1/syncs/{id}/convert", &["post"]),
         ("/v1/runs/{id}", &["get"]),
         ("/v1/runs/{id}/changes", &["get"]),
         ("/v1/runs/{id}/undo", &["post"]),

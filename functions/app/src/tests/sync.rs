@@ -225,14 +225,22 @@ async fn a_stranger_finds_nothing_of_mine() {
         ("GET", format!("/v1/syncs/{sync}/records")),
         ("POST", format!("/v1/syncs/{sync}/confirm")),
         ("POST", format!("/v1/syncs/{sync}/retry")),
-        ("POST", format!("/v1/syncs/{sync}/records/r%23x/convert")),
+        ("POST", format!("/v1/syncs/{sync}/convert")),
         ("GET", format!("/v1/runs/{run}")),
         ("GET", format!("/v1/runs/{run}/changes")),
         ("POST", format!("/v1/runs/{run}/undo")),
     ] {
-        let body = if method == "PATCH" { json!({"enabled": false}) } else { Value::Null };
+        let body = match (method, path.ends_with("/convert")) {
+            ("PATCH", _) => json!({"enabled": false}),
+            (_, true) => json!({"record": "remote:primary/x"}),
+            (_, false) => Value::Null,
+        };
         assert_eq!(world.call(&bo, method, &path, body).await.error(), (404, "not_found", ""), "{method} {path}");
     }
+    let convert = format!("/v1/syncs/{sync}/convert");
+    let block = json!({"record": "remote:primary/x"});
+    assert_eq!(world.call(&an, "POST", &convert, block).await.error(), (409, "no_block", ""));
+    assert_eq!(world.call(&an, "POST", &convert, json!({})).await.error(), (422, "invalid", "record"));
     for list in ["/v1/connections", "/v1/syncs"] {
         assert_eq!(world.get(&bo, list).await.body["items"], json!([]));
     }
