@@ -156,7 +156,7 @@ function syncCard(sync) {
     el('div', { class: 'row' },
       sync.state === 'held' ? button('Carry it out', accept, 'danger', 'Confirmed.') : null,
       startButton(sync),
-      button('What would happen?', () => showPreview(sync, startButton(sync))),
+      profileOf(sync)?.kind === 'mail' ? null : button('What would happen?', () => showPreview(sync, startButton(sync))),
       button('Settings', () => changeSync(sync)),
       button('Records', () => showRecords(sync)),
       profileOf(sync)?.kind === 'mail' && sync.last_run ? button('Unknown senders', () => showRecords(sync, 'held')) : null,

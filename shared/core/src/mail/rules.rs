@@ -126,8 +126,9 @@ impl MailRules {
         for name in SETTINGS {
             let Some(value) = given.get(name).filter(|value| !value.is_null()) else { continue };
             rules[name] = value.clone();
-            let readable = serde_json::from_value::<MailRules>(rules.clone()).is_ok();
-            if !readable {
+            // A list would be read as the labels in their order.
+            let listed = name == "labels" && value.is_array();
+            if listed || serde_json::from_value::<MailRules>(rules.clone()).is_err() {
                 return Err(Invalid::new(format!("settings.{name}"), format!("Must be {}.", expected(name))));
             }
         }
@@ -257,6 +258,7 @@ mod tests {
             (json!({"unknown_sender": 1}), "unknown_sender"),
             (json!({"attachments": "yes"}), "attachments"),
             (json!({"labels": {"tracks": "x"}}), "labels"),
+            (json!({"labels": ["a"]}), "labels"),
             (json!({"labels": {"track": "a", "task": "A "}}), "labels"),
             (json!({"block_list": ["nonsense"]}), "block_list"),
             (json!({"own_addresses": ["example.com"]}), "own_addresses"),
