@@ -262,20 +262,7 @@ impl Engine {
             },
             Err(Stop::Wait { after, account, message }) => {
                 checkpoint.attempt = attempt + 1;
-                let jitter = u8::try_from(now.as_millisecond() % 256).unwrap_or(0);
-                let after = after.unwrap_or_else(|| schedule::backoff(attempt, jitter)).max(Duration::from_secs(1));
-                if let Some(side) = account {
-                    // The account's other syncs need not ask to be told the same.
-                    self.store.rest_connection(connection_of(sync, side), now + after).await?;
-                }
-                Rest {
-                    run: RunState::Waiting,
-                    sync: SyncState::Waiting,
-                    error: error("waiting", &message),
-                    reason: Some(format!("{message} Goes on at {:.0}.", now + after)),
-                    due: now + after + Duration::from_secs(60),
-                    next: (after <= MAX_DELAY).then_some(after),
-                }
+                self.waiting(sync, attempt, (after, account), message).await?
             }
             Err(Stop::Held { deletes, allowed }) => {
                 let message = format!(
@@ -305,6 +292,31 @@ impl Engine {
                 rest
             }
             Err(Stop::Broken(error)) => return Err(error.into()),
+        })
+    }
+
+    /// How a sync waits that was told to, or that failed for the moment; `attempt` are its waits before. A throttled
+    /// account rests for its other syncs too, which need not ask to be told the same.
+    async fn waiting(
+        &self,
+        sync: &Sync,
+        attempt: u32,
+        (after, account): (Option<Duration>, Option<Side>),
+        message: String,
+    ) -> Result<Rest, EngineError> {
+        let now = self.clock.now();
+        let jitter = u8::try_from(now.as_millisecond() % 256).unwrap_or(0);
+        let after = after.unwrap_or_else(|| schedule::backoff(attempt, jitter)).max(Duration::from_secs(1));
+        if let Some(side) = account {
+            self.store.rest_connection(connection_of(sync, side), now + after).await?;
+        }
+        Ok(Rest {
+            run: RunState::Waiting,
+            sync: SyncState::Waiting,
+            error: Some(RunError { code: "waiting".to_owned(), message: message.clone() }),
+            reason: Some(format!("{message} Goes on at {:.0}.", now + after)),
+            due: now + after + Duration::from_secs(60),
+            next: (after <= MAX_DELAY).then_some(after),
         })
     }
 
