@@ -26,7 +26,7 @@ use tandem_sell::{SellAppointments, SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
-use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
+use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
@@ -189,7 +189,7 @@ impl OpenConnectors {
 
     fn teamleader(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         if let Some(calendar) = &ask.settings.calendar {
-            return self.teamleader_meetings(ask, calendar);
+            return self.teamleader_calendar(ask, calendar);
         }
         let options =
             tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
@@ -197,7 +197,7 @@ impl OpenConnectors {
         Ok(Arc::new(TeamleaderContacts::new(self.transport(ask)?, clock, config, options)))
     }
 
-    fn teamleader_meetings(
+    fn teamleader_calendar(
         &self,
         ask: Opening<'_>,
         calendar: &CalendarSettings,
@@ -205,13 +205,14 @@ impl OpenConnectors {
         let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
         // `<account>/<user>`: what one user's calendar has named, all know.
         let account = ask.connection.account.id.split('/').next().unwrap_or_default();
-        let options = MeetingOptions {
+        let options = CalendarOptions {
             past_days: calendar.window_past_days,
             future_days: calendar.window_future_days,
+            activities: calendar.activities.clone(),
             names: Arc::new(AppointmentNames::of(store, Arc::clone(&clock), "teamleader", account)),
         };
         let config = self.ports.config.teamleader.clone();
-        Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
+        Ok(Arc::new(TeamleaderCalendar::new(self.transport(ask)?, clock, config, options)))
     }
 
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {

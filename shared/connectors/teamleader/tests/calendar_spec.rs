@@ -11,7 +11,7 @@ use tandem_ports::connector::{Connector, Deletion, Draft, Next, Patch};
 use tandem_ports::error::Result;
 use tandem_ports::names::Names;
 use tandem_teamleader::fake::{Edit, FakeTeamleader};
-use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderMeetings};
+use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderConfig};
 use tandem_testkit::clock::ManualClock;
 
 const ACCOUNT: &str = "jan@example.com";
@@ -45,9 +45,9 @@ async fn whatever_we_ask_about_meetings_is_in_teamleaders_own_list() {
     let bo = fake.hire(ACCOUNT, "bo@acme.example");
     let recorder = Arc::new(Recorder { inner: fake.authorised(ACCOUNT), seen: Mutex::default() });
     let names = Arc::new(Nameless);
-    let options = MeetingOptions { past_days: 30, future_days: 365, names };
+    let options = CalendarOptions { past_days: 30, future_days: 365, names };
     let (transport, time) = (Arc::clone(&recorder) as Arc<_>, Arc::clone(&clock) as Arc<_>);
-    let focus = TeamleaderMeetings::new(transport, time, TeamleaderConfig::default(), options);
+    let focus = TeamleaderCalendar::new(transport, time, TeamleaderConfig::default(), options);
     let at = |text: &str| Moment::parse(text, &jiff::tz::TimeZone::UTC).expect("a time");
     let span = Span::new(at("2026-02-02T09:00:00Z"), at("2026-02-02T10:00:00Z")).expect("a span");
     let guest = |email: &str| Attendee { email: email.to_owned(), ..Attendee::default() };

@@ -1,9 +1,10 @@
 //! Who is at a meeting: Teamleader knows users and contacts, calendars know addresses.
-use super::TeamleaderMeetings;
-use super::map;
-use crate::api::meetings::{self as requests, reference};
+use super::TeamleaderCalendar;
+use super::{activity, map};
+use crate::api::calendar::{self as requests, reference};
 use crate::api::requests::Page;
 use crate::contacts::{MOST_PAGES, SIDE_PAGE, SMALLEST_PAGE};
+use crate::error;
 use crate::wire::{Data, text};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ const CONTACTS: usize = 100;
 pub(super) struct Met {
     /// `user:<id>`, `contact:<id>` → address; empty where somebody has none.
     addresses: BTreeMap<String, String>,
+    /// `contact:<id>`, `company:<id>` → name, of those whom calls are with.
+    names: BTreeMap<String, String>,
     /// Whether the users were read: one call shows all of them.
     users_read: bool,
 }
@@ -41,6 +44,8 @@ pub(super) struct People {
     me: Me,
     /// `user:<id>`, `contact:<id>` → address.
     addresses: BTreeMap<String, String>,
+    /// `contact:<id>`, `company:<id>` → name.
+    names: BTreeMap<String, String>,
 }
 
 /// As [`Patch::raw`](tandem_ports::connector::Patch::raw) carries them.
@@ -61,11 +66,16 @@ impl People {
     pub(super) fn of(me: &str, zone: &str, addresses: &[(&str, &str)]) -> People {
         let zone = TimeZone::get(zone).expect("a zone");
         let addresses = addresses.iter().map(|(who, address)| ((*who).to_owned(), (*address).to_owned())).collect();
-        People { me: Me { id: me.to_owned(), zone }, addresses }
+        People { me: Me { id: me.to_owned(), zone }, addresses, names: BTreeMap::new() }
     }
 
     pub(super) fn zone(&self) -> &TimeZone {
         &self.me.zone
+    }
+
+    /// The name of somebody whom a call is with.
+    pub(super) fn name(&self, kind: &str, id: &str) -> Option<&str> {
+        self.names.get(&key(kind, id)).map(String::as_str).filter(|name| !name.is_empty())
     }
 
     /// The contacts at a meeting and where they are reached, in the calendar of its first user. Colleagues have the meeting
@@ -97,23 +107,48 @@ impl Known {
     }
 }
 
-impl TeamleaderMeetings {
-    /// The contacts at these meetings: a call for each hundred not met before.
+impl TeamleaderCalendar {
+    /// The contacts at these meetings, and whom calls are with: a call for each hundred not met before.
     pub(super) async fn people(&self, meetings: &[&Map<String, Value>]) -> Result<People> {
         let me = self.me().await?;
-        let all = meetings.iter().flat_map(|meeting| map::guests(meeting));
-        let contacts: BTreeSet<&str> = all.filter(|(kind, _)| *kind == "contact").map(|(_, id)| id).collect();
-        let unknown: Vec<&str> = {
-            let met = self.met();
-            contacts.into_iter().filter(|id| !met.addresses.contains_key(&key("contact", id))).collect()
+        let called = |meeting: &&'_ Map<String, Value>| activity::participants(meeting);
+        let called: Vec<(&str, &str)> = meetings.iter().flat_map(called).collect();
+        let guests = meetings.iter().flat_map(|meeting| map::guests(meeting));
+        let all: Vec<(&str, &str)> = guests.chain(called.iter().copied()).collect();
+        let of = |wanted: &str| -> BTreeSet<&str> {
+            all.iter().filter(|(kind, _)| *kind == wanted).map(|(_, id)| *id).collect()
         };
-        for some in unknown.chunks(CONTACTS) {
-            let rows: Vec<Map<String, Value>> = self.list(requests::contacts_by_id(some)).await?;
-            let found = rows.iter().map(|row| (key("contact", text(row.get("id"))), main_address(row)));
-            self.met().addresses.extend(found);
+        let (contacts, companies) = (of("contact"), of("company"));
+        let (contacts, companies): (Vec<&str>, Vec<&str>) = {
+            let met = self.met();
+            let named = |id: &str| !called.contains(&("contact", id)) || met.names.contains_key(&key("contact", id));
+            let unknown = |id: &&str| !met.addresses.contains_key(&key("contact", id)) || !named(id);
+            let strange = |id: &&str| !met.names.contains_key(&key("company", id));
+            (contacts.into_iter().filter(unknown).collect(), companies.into_iter().filter(strange).collect())
+        };
+        for some in contacts.chunks(CONTACTS) {
+            let rows = self.list(requests::contacts_by_id(some)).await?;
+            let mut met = self.met();
+            for row in &rows {
+                let who = key("contact", text(row.get("id")));
+                let name = [text(row.get("first_name")), text(row.get("last_name"))].join(" ");
+                met.names.insert(who.clone(), normalise::text(&name));
+                met.addresses.insert(who, main_address(row));
+            }
         }
-        let addresses = self.met().addresses.clone();
-        Ok(People { me, addresses })
+        for some in companies.chunks(CONTACTS) {
+            let rows = match self.list(requests::companies_by_id(some)).await {
+                // Who may not see companies has calls with them all the same.
+                Err(refusal) if error::is_forbidden(&refusal) => Vec::new(),
+                rows => rows?,
+            };
+            let named = |row: &Map<String, Value>| {
+                (key("company", text(row.get("id"))), normalise::text(text(row.get("name"))))
+            };
+            self.met().names.extend(rows.iter().map(named));
+        }
+        let met = self.met();
+        Ok(People { me, addresses: met.addresses.clone(), names: met.names.clone() })
     }
 
     /// Notes the users of the account, once.

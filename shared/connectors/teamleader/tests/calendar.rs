@@ -10,7 +10,7 @@ use tandem_ports::connector::{Change, Connector, Cursor, Deletion, Draft, Fetche
 use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::names::Names;
 use tandem_teamleader::fake::{Edit, FakeTeamleader, Fault as Wire, Strictness};
-use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderMeetings};
+use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderConfig};
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::conformance::{Fault, Harness};
 
@@ -52,7 +52,7 @@ fn instant(text: &str) -> Moment {
 struct Agenda {
     clock: Arc<ManualClock>,
     fake: Arc<FakeTeamleader>,
-    connector: TeamleaderMeetings,
+    connector: TeamleaderCalendar,
 }
 
 impl Agenda {
@@ -60,10 +60,10 @@ impl Agenda {
         let clock = Arc::new(ManualClock::default());
         let fake = FakeTeamleader::new(Arc::clone(&clock) as Arc<_>).shared();
         fake.set(|settings| settings.strictness = Strictness::Refuse);
-        let options = MeetingOptions { past_days: 30, future_days: 365, names: Arc::new(Noted::default()) };
+        let options = CalendarOptions { past_days: 30, future_days: 365, names: Arc::new(Noted::default()) };
         let (transport, clocked) = (fake.authorised(ACCOUNT), Arc::clone(&clock) as Arc<_>);
         let connector =
-            TeamleaderMeetings::new(transport, clocked, TeamleaderConfig::default(), options).with_page_size(page_size);
+            TeamleaderCalendar::new(transport, clocked, TeamleaderConfig::default(), options).with_page_size(page_size);
         Agenda { clock, fake, connector }
     }
     fn contact(&self, name: &str, email: &str) -> String {
