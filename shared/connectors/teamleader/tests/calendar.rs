@@ -60,7 +60,8 @@ impl Agenda {
         let clock = Arc::new(ManualClock::default());
         let fake = FakeTeamleader::new(Arc::clone(&clock) as Arc<_>).shared();
         fake.set(|settings| settings.strictness = Strictness::Refuse);
-        let options = CalendarOptions { past_days: 30, future_days: 365, names: Arc::new(Noted::default()) };
+        let options =
+            CalendarOptions { past_days: 30, future_days: 365, names: Arc::new(Noted::default()), activities };
         let (transport, clocked) = (fake.authorised(ACCOUNT), Arc::clone(&clock) as Arc<_>);
         let connector =
             TeamleaderCalendar::new(transport, clocked, TeamleaderConfig::default(), options).with_page_size(page_size);

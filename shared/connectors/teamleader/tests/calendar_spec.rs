@@ -45,7 +45,7 @@ async fn whatever_we_ask_about_meetings_is_in_teamleaders_own_list() {
     let bo = fake.hire(ACCOUNT, "bo@acme.example");
     let recorder = Arc::new(Recorder { inner: fake.authorised(ACCOUNT), seen: Mutex::default() });
     let names = Arc::new(Nameless);
-    let options = CalendarOptions { past_days: 30, future_days: 365, names };
+    let options = CalendarOptions { past_days: 30, future_days: 365, names, activities };
     let (transport, time) = (Arc::clone(&recorder) as Arc<_>, Arc::clone(&clock) as Arc<_>);
     let focus = TeamleaderCalendar::new(transport, time, TeamleaderConfig::default(), options);
     let at = |text: &str| Moment::parse(text, &jiff::tz::TimeZone::UTC).expect("a time");

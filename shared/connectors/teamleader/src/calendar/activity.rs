@@ -19,7 +19,6 @@ const CALL: SignedDuration = SignedDuration::from_mins(30);
 pub(super) struct Row {
     /// Before the id of a record. Meetings have none: they were linked before the others were carried.
     prefix: &'static str,
-    pub(super) list: &'static str,
     pub(super) info: &'static str,
     pub(super) update: &'static str,
     pub(super) delete: &'static str,
@@ -33,7 +32,6 @@ pub(super) const fn row(activity: Activity) -> Row {
     match activity {
         Activity::Meetings => Row {
             prefix: "",
-            list: "meetings.list",
             info: "meetings.info",
             update: "meetings.update",
             delete: "meetings.delete",
@@ -42,7 +40,6 @@ pub(super) const fn row(activity: Activity) -> Row {
         },
         Activity::Calls => Row {
             prefix: "call:",
-            list: "calls.list",
             info: "calls.info",
             update: "calls.update",
             // Of specification 1.221; 1.112 has none.
@@ -52,7 +49,6 @@ pub(super) const fn row(activity: Activity) -> Row {
         },
         Activity::Tasks => Row {
             prefix: "task:",
-            list: "tasks.list",
             info: "tasks.info",
             update: "tasks.update",
             delete: "tasks.delete",
@@ -61,7 +57,6 @@ pub(super) const fn row(activity: Activity) -> Row {
         },
         Activity::Events => Row {
             prefix: "event:",
-            list: "events.list",
             info: "events.info",
             update: "events.update",
             delete: "events.cancel",

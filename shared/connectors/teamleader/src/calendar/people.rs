@@ -31,6 +31,20 @@ pub(super) struct Met {
     users_read: bool,
 }
 
+impl Met {
+    /// Contacts have a first and a last name, companies one.
+    fn note(&mut self, kind: &str, rows: &[Map<String, Value>]) {
+        for row in rows {
+            let who = key(kind, text(row.get("id")));
+            let name = ["first_name", "last_name", "name"].map(|part| text(row.get(part))).join(" ");
+            self.names.insert(who.clone(), normalise::text(&name));
+            if kind == "contact" {
+                self.addresses.insert(who, main_address(row));
+            }
+        }
+    }
+}
+
 /// The user who is connected.
 #[derive(Clone)]
 pub(super) struct Me {
@@ -111,41 +125,29 @@ impl TeamleaderCalendar {
     /// The contacts at these meetings, and whom calls are with: a call for each hundred not met before.
     pub(super) async fn people(&self, meetings: &[&Map<String, Value>]) -> Result<People> {
         let me = self.me().await?;
-        let called = |meeting: &&'_ Map<String, Value>| activity::participants(meeting);
-        let called: Vec<(&str, &str)> = meetings.iter().flat_map(called).collect();
-        let guests = meetings.iter().flat_map(|meeting| map::guests(meeting));
-        let all: Vec<(&str, &str)> = guests.chain(called.iter().copied()).collect();
-        let of = |wanted: &str| -> BTreeSet<&str> {
-            all.iter().filter(|(kind, _)| *kind == wanted).map(|(_, id)| *id).collect()
-        };
-        let (contacts, companies) = (of("contact"), of("company"));
-        let (contacts, companies): (Vec<&str>, Vec<&str>) = {
+        let (mut contacts, mut companies) = (BTreeSet::new(), BTreeSet::new());
+        {
             let met = self.met();
-            let named = |id: &str| !called.contains(&("contact", id)) || met.names.contains_key(&key("contact", id));
-            let unknown = |id: &&str| !met.addresses.contains_key(&key("contact", id)) || !named(id);
-            let strange = |id: &&str| !met.names.contains_key(&key("company", id));
-            (contacts.into_iter().filter(unknown).collect(), companies.into_iter().filter(strange).collect())
-        };
-        for some in contacts.chunks(CONTACTS) {
-            let rows = self.list(requests::contacts_by_id(some)).await?;
-            let mut met = self.met();
-            for row in &rows {
-                let who = key("contact", text(row.get("id")));
-                let name = [text(row.get("first_name")), text(row.get("last_name"))].join(" ");
-                met.names.insert(who.clone(), normalise::text(&name));
-                met.addresses.insert(who, main_address(row));
+            for meeting in meetings {
+                let guests = map::guests(meeting).filter(|(kind, _)| *kind == "contact").map(|(_, id)| id);
+                contacts.extend(guests.filter(|id| !met.addresses.contains_key(&key("contact", id))));
+                for (kind, id) in activity::participants(meeting) {
+                    let strangers = if kind == "company" { &mut companies } else { &mut contacts };
+                    strangers.extend((!met.names.contains_key(&key(kind, id))).then_some(id));
+                }
             }
         }
-        for some in companies.chunks(CONTACTS) {
-            let rows = match self.list(requests::companies_by_id(some)).await {
+        for some in Vec::from_iter(contacts).chunks(CONTACTS) {
+            let rows = self.list(requests::contacts_by_id(some)).await?;
+            self.met().note("contact", &rows);
+        }
+        for some in Vec::from_iter(companies).chunks(CONTACTS) {
+            match self.list(requests::companies_by_id(some)).await {
+                Ok(rows) => self.met().note("company", &rows),
                 // Who may not see companies has calls with them all the same.
-                Err(refusal) if error::is_forbidden(&refusal) => Vec::new(),
-                rows => rows?,
-            };
-            let named = |row: &Map<String, Value>| {
-                (key("company", text(row.get("id"))), normalise::text(text(row.get("name"))))
-            };
-            self.met().names.extend(rows.iter().map(named));
+                Err(refusal) if error::is_forbidden(&refusal) => {}
+                Err(refusal) => return Err(refusal),
+            }
         }
         let met = self.met();
         Ok(People { me, addresses: met.addresses.clone(), names: met.names.clone() })
