@@ -27,7 +27,7 @@ use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Outcomes, Patch, Written,
 };
-use tandem_ports::error::Result;
+use tandem_ports::error::{ConnectorError, Result};
 use tandem_ports::infra::{Clock, HttpTransport};
 use tandem_ports::names::Names;
 
@@ -151,11 +151,15 @@ impl TeamleaderCalendar {
         }
         match self.info(id, me).await {
             Ok(found) => Ok(found.map_or(Look::Gone, Look::There)),
-            Err(refusal) if !error::is_missing(&refusal) => Err(refusal),
-            Err(_) if !self.is_answered(activity).await? => Ok(Look::OutOfReach),
+            Err(refusal) if self.bars(&refusal) && !self.is_answered(activity).await? => Ok(Look::OutOfReach),
             Err(refusal) if error::is_gone(&refusal) => Ok(Look::Gone),
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Whether a refusal may be about an activity that is missing to the user, which stops none of the others.
+    fn bars(&self, refusal: &ConnectorError) -> bool {
+        self.options.activities.len() > 1 && error::is_missing(refusal)
     }
 
     /// Whether an activity can be read at all, asked once.
@@ -165,7 +169,7 @@ impl TeamleaderCalendar {
         }
         match self.page(activity, Page { size: 2, number: 1 }).await {
             Ok(_) => Ok(true),
-            Err(refusal) if error::is_missing(&refusal) => Ok(false),
+            Err(refusal) if self.bars(&refusal) => Ok(false),
             Err(refusal) => Err(refusal),
         }
     }

@@ -116,7 +116,7 @@ impl TeamleaderCalendar {
         let read = self.rows(activity, page).await;
         match &read {
             Ok(_) => drop(self.answers().insert(activity, true)),
-            Err(refusal) if error::is_missing(refusal) => drop(self.answers().insert(activity, false)),
+            Err(refusal) if self.bars(refusal) => drop(self.answers().insert(activity, false)),
             Err(_) => {}
         }
         read
@@ -158,7 +158,7 @@ impl TeamleaderCalendar {
                 position.barred.remove(&activity);
                 (rows.iter().map(seen).collect(), many >= smallest_full(size))
             }
-            Err(refusal) if error::is_missing(&refusal) => {
+            Err(refusal) if self.bars(&refusal) => {
                 position.barred.insert(activity);
                 if self.options.activities.iter().all(|one| position.barred.contains(one)) {
                     return Err(refusal);
@@ -210,7 +210,7 @@ impl TeamleaderCalendar {
             let mut rows = BTreeMap::new();
             match self.sweep(activity, &mut rows).await {
                 Ok(()) => swept.live.extend(rows),
-                Err(refusal) if !error::is_missing(&refusal) => return Err(refusal),
+                Err(refusal) if !self.bars(&refusal) => return Err(refusal),
                 Err(refusal) if swept.barred.len() + 1 == self.options.activities.len() => return Err(refusal),
                 Err(refusal) => {
                     self.answers().insert(activity, false);
