@@ -12,13 +12,13 @@ pub(crate) const UPDATE: &str = "meetings.update";
 pub(crate) const DELETE: &str = "meetings.delete";
 
 /// What a user has of an activity on these days, both inclusive. Calls are those of everybody, in an order that is
-/// documented nowhere.
+/// documented nowhere. Tasks can be sorted by `due_on`, or, by a later specification, by `name`: they come as they come.
 pub(crate) fn listed(activity: Activity, user: &str, (from, to): (Date, Date), page: Page) -> Call {
     let (first, last) = (from.to_string(), to.to_string());
     let (method, filter, sort) = match activity {
         Activity::Meetings => return of_user(user, (from, to), page),
         Activity::Calls => ("calls.list", json!({"scheduled_after": first, "scheduled_before": last}), None),
-        Activity::Tasks => ("tasks.list", json!({"user_id": user, "due_from": first, "due_by": last}), Some("due_on")),
+        Activity::Tasks => ("tasks.list", json!({"user_id": user, "due_from": first, "due_by": last}), None),
         Activity::Events => {
             let (after, before) = (format!("{first}T00:00:00+00:00"), format!("{last}T23:59:59+00:00"));
             let filter = json!({"user_id": user, "ends_after": after, "starts_before": before});
