@@ -1,64 +1,19 @@
 //! Files: by the API's ways and as one side of a sync.
-use crate::common::{World, object};
+use crate::common::object;
+use crate::uploads::desk;
 use bytes::Bytes;
 use serde_json::json;
-use std::sync::Arc;
-use tandem_builtin::files::{BuiltinFiles, FileOptions};
-use tandem_builtin::users::{NewUser, Role, User};
-use tandem_builtin::{CrmError, Files, Kind};
+use tandem_builtin::users::{NewUser, Role};
+use tandem_builtin::{CrmError, Kind};
 use tandem_core::files::entry::{Access, EntryKind};
 use tandem_core::files::hash::Digests;
 use tandem_core::files::settings::{RecordRef, Records};
 use tandem_core::record::{Marker, RemoteId, Version};
-use tandem_ports::blobs::{BlobKey, BlobStore};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
     Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Name, NewFolder,
     Relocation, Removal, SessionStatus, Target, Upload,
 };
-use tandem_testkit::blobs::MemoryBlobs;
-use tandem_testkit::memory::MemoryTable;
-
-struct Desk {
-    world: World,
-    blobs: Arc<MemoryBlobs>,
-    files: Files,
-    company: String,
-}
-
-async fn desk() -> Desk {
-    desk_in(World::new().await).await
-}
-
-async fn desk_in(world: World) -> Desk {
-    let blobs = Arc::new(MemoryBlobs::default());
-    let files = Files::new(world.crm.clone(), blobs.clone());
-    let company = world.crm.create(&world.admin, Kind::Company, &object(json!({"name": "Acme"}))).await.unwrap();
-    Desk { company: company.id, world, blobs, files }
-}
-
-impl Desk {
-    async fn side(&self, actor: &User, records: Records) -> BuiltinFiles {
-        let modules = ["contacts", "companies", "projects"].map(str::to_owned).to_vec();
-        let (table, clock) = (self.world.table.clone(), self.world.clock.clone());
-        let who = (actor.account.as_str(), actor.id.as_str());
-        BuiltinFiles::open(table, clock, self.blobs.clone(), who, FileOptions { modules, records }).await.unwrap()
-    }
-
-    /// Uploads by an address, as a browser does.
-    async fn upload(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<String, CrmError> {
-        let subject = json!({"type": "company", "id": self.company});
-        let input = object(json!({"subject": subject, "folder": folder, "name": name}));
-        let begun = self.files.begin(&self.world.admin, &input).await?;
-        self.arrive(&begun.address.url, bytes).await;
-        Ok(begun.id)
-    }
-
-    async fn arrive(&self, url: &str, bytes: &[u8]) {
-        let key = BlobKey(url.strip_prefix("memory://").unwrap().to_owned());
-        self.blobs.put(&key, Bytes::copy_from_slice(bytes)).await.unwrap();
-    }
-}
 
 fn folder(id: &str) -> FolderRef {
     FolderRef { id: RemoteId::new(id), path: String::new() }
@@ -109,23 +64,6 @@ async fn a_file_appears_once_its_bytes_are_there() {
     let shown = desk.files.show(&desk.world.admin, &begun.id).await.unwrap();
     assert_eq!((&shown["size"], &shown["version"]), (&json!(13), &json!(2)));
     assert_eq!(desk.blobs.keys().len(), 1, "the old bytes are gone");
-}
-
-#[tokio::test]
-async fn bytes_that_two_workers_find_at_once_are_kept() {
-    for late in 0..40 {
-        let desk = desk_in(World::on(MemoryTable::default().with_turns()).await).await;
-        let id = desk.upload("Plans", "plan.txt", b"plan").await.unwrap();
-        let settle = async |turns| {
-            for _ in 0..turns {
-                tokio::task::yield_now().await;
-            }
-            desk.files.settle(&desk.world.admin).await.unwrap();
-        };
-        futures::join!(settle(0), settle(late));
-        assert!(desk.files.show(&desk.world.admin, &id).await.is_ok(), "{late} turns apart");
-        assert_eq!(desk.blobs.keys().len(), 1, "{late} turns apart");
-    }
 }
 
 #[tokio::test]
