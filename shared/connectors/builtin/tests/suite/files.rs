@@ -1,14 +1,15 @@
 //! Files: by the API's ways and as one side of a sync.
 use crate::common::object;
-use crate::uploads::desk;
+use crate::uploads::{Desk, desk};
 use bytes::Bytes;
 use serde_json::json;
 use tandem_builtin::users::{NewUser, Role};
-use tandem_builtin::{CrmError, Kind};
+use tandem_builtin::{BuiltinCalendar, CrmError, Kind, Query};
 use tandem_core::files::entry::{Access, EntryKind};
 use tandem_core::files::hash::Digests;
 use tandem_core::files::settings::{RecordRef, Records};
 use tandem_core::record::{Marker, RemoteId, Version};
+use tandem_ports::connector::{Connector, Deletion};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
     Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Name, NewFolder,
@@ -103,6 +104,47 @@ async fn a_deleted_company_takes_its_files_along() {
     let live =
         changes.items.iter().filter(|item| matches!(item.kind, Kind::File | Kind::Folder) && item.record.is_some());
     assert_eq!(live.count(), 0);
+}
+
+/// Live files and folders of the account.
+async fn live(desk: &Desk) -> usize {
+    let changes = desk.world.crm.changes(&desk.world.admin, None).await.unwrap();
+    let inside = |item: &&tandem_builtin::ChangeItem| matches!(item.kind, Kind::File | Kind::Folder);
+    changes.items.iter().filter(inside).filter(|item| item.record.is_some()).count()
+}
+
+#[tokio::test]
+async fn a_record_that_a_sync_deletes_takes_its_files_along_as_one_that_a_person_deletes() {
+    let desk = desk().await;
+    let (world, admin) = (&desk.world, &desk.world.admin);
+    let meeting = json!({"title": "Kick-off", "start": "2026-03-02T09:00:00Z", "end": "2026-03-02T10:00:00Z",
+        "owner": admin.id});
+    let contacts: Box<dyn Connector> = Box::new(world.open(None).await);
+    let who = (admin.account.as_str(), admin.id.as_str());
+    let calendar = BuiltinCalendar::open(world.table.clone(), world.clock.clone(), who.0, who.1).await.unwrap();
+    let calendar: Box<dyn Connector> = Box::new(calendar);
+    let contact = json!({"last_name": "Peeters"});
+    for (side, kind, input) in [(contacts, Kind::Contact, contact), (calendar, Kind::Meeting, meeting)] {
+        let mut doomed = Vec::new();
+        for files in [0, 2, 30] {
+            let record = world.make(kind, input.clone()).await;
+            for n in 0..files {
+                desk.upload_to((kind.word(), &record.id), "Many/Deep", &format!("{n}.txt"), b"x").await.unwrap();
+            }
+            desk.files.list(admin, &record.id, None).await.unwrap();
+            let id = RemoteId::new(&record.id);
+            let known = side.get(std::slice::from_ref(&id)).await.unwrap().remove(0).expect("it is there");
+            doomed.push(Deletion { id, expect: known.version });
+        }
+        assert_eq!(live(&desk).await, 36, "two records with two folders each, and their files");
+        let stale: Vec<Deletion> =
+            doomed.iter().map(|one| Deletion { expect: Version::new("7"), ..one.clone() }).collect();
+        assert!(side.delete(&stale).await.unwrap().iter().all(Result::is_err));
+        assert_eq!(live(&desk).await, 36, "what stays keeps its files");
+        assert!(side.delete(&doomed).await.unwrap().iter().all(Result::is_ok));
+        assert_eq!(live(&desk).await, 0, "{kind:?}");
+        assert_eq!(desk.world.crm.list(admin, kind, &Query::default()).await.unwrap().items.len(), 0);
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,17 @@ impl Desk {
 
     /// Uploads by an address, as a browser does.
     pub async fn upload(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<String, CrmError> {
-        let subject = json!({"type": "company", "id": self.company});
+        self.upload_to(("company", &self.company), folder, name, bytes).await
+    }
+
+    pub async fn upload_to(
+        &self,
+        (kind, id): (&str, &str),
+        folder: &str,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<String, CrmError> {
+        let subject = json!({"type": kind, "id": id});
         let input = object(json!({"subject": subject, "folder": folder, "name": name}));
         let begun = self.files.begin(&self.world.admin, &input).await?;
         self.arrive(&begun.address.url, bytes).await;
