@@ -1,7 +1,7 @@
 //! Notifications about an account: webhooks that are registered by the API, one for each sync. They have no id, no secret
 //! and no signature, so the address itself is the secret, and what comes to it says only that there is something to read.
-use crate::api::requests;
 use crate::api::Api;
+use crate::api::requests;
 use crate::config::TeamleaderConfig;
 use crate::wire::Data;
 use async_trait::async_trait;
@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn a_notification_has_a_type() {
-        let told = br#"{"type":"contact.added","subject":{"type":"contact","id":"x"},"account":{"type":"account","id":"y"}}"#;
+        let told =
+            br#"{"type":"contact.added","subject":{"type":"contact","id":"x"},"account":{"type":"account","id":"y"}}"#;
         assert_eq!(event(told).as_deref(), Some("contact.added"));
         for wrong in ["", "{", "[]", "{}", "null", r#"{"type":7}"#, r#"{"type":""}"#, r#"{"subject":{}}"#] {
             assert_eq!(event(wrong.as_bytes()), None, "{wrong}");

@@ -104,13 +104,7 @@ fn asked(body: &Map<String, Value>) -> Result<Webhook, Refusal> {
 }
 
 /// Tells of a call that was carried out; `made` is the id of what it made.
-pub(super) fn tell_of(
-    state: &mut State,
-    account: &str,
-    method: &str,
-    body: &Map<String, Value>,
-    made: Option<&str>,
-) {
+pub(super) fn tell_of(state: &mut State, account: &str, method: &str, body: &Map<String, Value>, made: Option<&str>) {
     let Some((_, event)) = TOLD.iter().find(|(known, _)| *known == method) else { return };
     let id = made.or_else(|| body.get("id").and_then(Value::as_str)).unwrap_or_default();
     tell(state, account, event, id);
