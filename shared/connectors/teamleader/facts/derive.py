@@ -10,7 +10,7 @@ events.list events.update files.delete files.download files.info files.list file
 meetings.delete meetings.info meetings.list meetings.schedule meetings.update migrate.activityType products.info
 products.list projects-v2/projects.info projects-v2/projects.list projects.info projects.list tags.list
 tasks.complete tasks.create tasks.delete tasks.info tasks.list tasks.reopen tasks.schedule tasks.update
-users.list users.me workTypes.list""".split()
+users.list users.me webhooks.list webhooks.register webhooks.unregister workTypes.list""".split()
 # Supported by the update endpoints, and missing in the OpenAPI document.
 ADDED = {"contacts.update": {"custom_fields_update_strategy": {"enum": ["partial"]}}}
 

@@ -13,6 +13,7 @@ pub mod fake;
 mod files;
 mod mail;
 mod map;
+pub mod push;
 mod wire;
 
 pub use calendar::{CalendarOptions, TeamleaderCalendar};
@@ -20,3 +21,4 @@ pub use config::TeamleaderConfig;
 pub use contacts::{Options, TeamleaderContacts};
 pub use files::{FileOptions, TeamleaderFiles};
 pub use mail::TeamleaderMail;
+pub use push::TeamleaderPush;

@@ -3,7 +3,7 @@
 use super::files::UserFile;
 use super::state::{Fault, Right, Settings, State, Waiting};
 use super::{Asked, FakeTeamleader, Refusal, Reply};
-use super::{calls, companies, contacts, events, files, json_response, mail, meetings, tasks};
+use super::{calls, companies, contacts, events, files, json_response, mail, meetings, tasks, webhooks};
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
@@ -84,11 +84,11 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> Result<Value, Refusal> {
         ("DELETE", "contacts") => return Ok(json!({"deleted": user_deletes(state, account, &order.id)})),
         ("POST", "companies") => return Ok(json!({"id": company(state, account, &order.company)?})),
         ("PATCH", "companies") => {
-            companies::change(state, account, &order.id, &order.company)?;
-            state.next();
+            company_changes(state, account, &order.id, &order.company)?;
         }
         ("DELETE", "companies") => {
             companies::delete(state, account, &order.id);
+            webhooks::tell(state, account, "company.deleted", &order.id);
             state.next();
         }
         ("POST", "meetings") => return Ok(json!({"id": meetings::user_schedules(state, account, &order.meeting)?})),
@@ -136,34 +136,42 @@ fn user_plans(state: &mut State, account: &str, method: &str, order: &Order) -> 
     if method != "POST" {
         body.insert("id".to_owned(), json!(order.id));
     }
+    let method = match (order.kind.as_str(), method) {
+        ("call", "POST") => "calls.add",
+        ("call", "PATCH") => "calls.update",
+        ("call", "PUT") => "calls.complete",
+        ("call", "DELETE") => "calls.delete",
+        ("task", "POST") => "tasks.create",
+        ("task", "PATCH") => "tasks.update",
+        ("task", "PUT") => "tasks.complete",
+        ("task", "DELETE") => "tasks.delete",
+        ("event", "POST") => "events.create",
+        ("event", "PATCH") => "events.update",
+        ("event", "DELETE") => "events.cancel",
+        _ => return Err(Refusal::missing()),
+    };
+    if method == "tasks.create" {
+        let kind = mail::work_types(state, account)[0]["id"].clone();
+        body.entry("work_type_id").or_insert(kind);
+    }
     let user = state.account(account).user_id.clone();
     // No call wrote this.
     let counted = state.calls.last().map(|call| call.writes);
-    let answered = match (order.kind.as_str(), method) {
-        ("call", "POST") => calls::answer(state, account, "add", &body),
-        ("call", "PATCH") => calls::answer(state, account, "update", &body),
-        ("call", "PUT") => calls::answer(state, account, "complete", &body),
-        ("call", "DELETE") => calls::answer(state, account, "delete", &body),
-        ("task", "POST") => {
-            let kind = mail::work_types(state, account)[0]["id"].clone();
-            body.entry("work_type_id").or_insert(kind);
-            tasks::answer(state, account, "create", &body)
-        }
-        ("task", "PATCH") => tasks::answer(state, account, "update", &body),
-        ("task", "PUT") => tasks::answer(state, account, "complete", &body),
-        ("task", "DELETE") => tasks::answer(state, account, "delete", &body),
-        ("event", "POST") => events::answer(state, (account, &user), "create", &body),
-        ("event", "PATCH") => events::answer(state, (account, &user), "update", &body),
-        ("event", "DELETE") => events::answer(state, (account, &user), "cancel", &body),
-        _ => Err(Refusal::missing()),
+    let done = match method.split_once('.') {
+        Some(("calls", action)) => calls::answer(state, account, action, &body),
+        Some(("tasks", action)) => tasks::answer(state, account, action, &body),
+        Some((_, action)) => events::answer(state, (account, &user), action, &body),
+        None => Err(Refusal::missing()),
     };
     if let Some((call, writes)) = state.calls.last_mut().zip(counted) {
         call.writes = writes;
     }
-    match answered? {
-        Reply::Made(_, id) => Ok(json!({"id": id})),
-        Reply::Data(_) | Reply::Done => Ok(json!({})),
-    }
+    let id = match done? {
+        Reply::Made(_, id) => Some(id),
+        Reply::Data(_) | Reply::Done => None,
+    };
+    webhooks::tell_of(state, account, method, &body, id.as_deref());
+    Ok(json!({"id": id}))
 }
 
 fn make_account(state: &mut State, order: &Order) -> Value {
@@ -203,11 +211,21 @@ fn state_of(state: &State, account: &str) -> Value {
 
 fn user_creates(state: &mut State, account: &str, edit: Edit) -> Result<String, Refusal> {
     let id = contacts::create(state, account, &edit.fields)?;
-    user_edits(state, account, &id, Edit { fields: Map::new(), ..edit })?;
+    apply(state, account, &id, Edit { fields: Map::new(), ..edit })?;
+    webhooks::tell(state, account, "contact.added", &id);
     Ok(id)
 }
 
+/// An edit of the links alone is none of the contact.
 fn user_edits(state: &mut State, account: &str, id: &str, edit: Edit) -> Result<(), Refusal> {
+    let links_alone = edit.companies.is_some() && edit.fields.is_empty() && edit.status.is_none();
+    apply(state, account, id, edit)?;
+    let event = if links_alone { "contact.updatedLinkToCompany" } else { "contact.updated" };
+    webhooks::tell(state, account, event, id);
+    Ok(())
+}
+
+fn apply(state: &mut State, account: &str, id: &str, edit: Edit) -> Result<(), Refusal> {
     contacts::change(state, account, id, &edit.fields)?;
     state.next();
     let stored = state.account(account).contacts.get_mut(id).ok_or_else(Refusal::missing)?;
@@ -222,12 +240,25 @@ fn user_edits(state: &mut State, account: &str, id: &str, edit: Edit) -> Result<
 
 fn user_deletes(state: &mut State, account: &str, id: &str) -> bool {
     state.next();
-    state.account(account).contacts.remove(id).is_some()
+    let gone = state.account(account).contacts.remove(id).is_some();
+    if gone {
+        webhooks::tell(state, account, "contact.deleted", id);
+    }
+    gone
 }
 
 fn company(state: &mut State, account: &str, body: &Map<String, Value>) -> Result<String, Refusal> {
     state.account(account);
-    companies::create(state, account, body)
+    let id = companies::create(state, account, body)?;
+    webhooks::tell(state, account, "company.added", &id);
+    Ok(id)
+}
+
+fn company_changes(state: &mut State, account: &str, id: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
+    companies::change(state, account, id, body)?;
+    webhooks::tell(state, account, "company.updated", id);
+    state.next();
+    Ok(())
 }
 
 fn define(state: &mut State, account: &str, mut definition: Map<String, Value>) -> String {
@@ -283,7 +314,7 @@ impl FakeTeamleader {
     /// # Panics
     /// Where it does not exist or Teamleader would refuse the edit.
     pub fn user_edits_company(&self, account: &str, id: &str, body: &Map<String, Value>) {
-        companies::change(&mut self.now(), account, id, body).map_err(|r| r.title).expect("a company that exists");
+        company_changes(&mut self.now(), account, id, body).map_err(|r| r.title).expect("a company that exists");
     }
 
     /// The account's first user makes (`POST`), changes (`PATCH`), completes (`PUT`) or deletes (`DELETE`) a `call`, a `task`
