@@ -74,9 +74,9 @@ fn list(state: &mut State, account: &str, body: &Map<String, Value>) -> Answer {
             && filter["due_from"].as_str().is_none_or(|first| due(row).as_str() >= first)
             && filter["due_by"].as_str().is_none_or(|last| due(row).as_str() <= last)
             // Of the user, or of a team: everybody is in all of them here. Null asks for those that nobody has.
-            && filter.get("user_id").is_none_or(|user| match user {
-                Value::Null => row["assignee"].is_null(),
-                user => row["assignee"]["type"] == "team" || row["assignee"]["id"] == *user,
+            && filter.get("user_id").is_none_or(|user| {
+                let has = &row["assignee"];
+                if user.is_null() { has.is_null() } else { has["type"] == "team" || has["id"] == *user }
             })
     };
     let mut rows: Vec<Value> = state.account(account).tasks.iter().filter(passes).cloned().collect();
