@@ -236,11 +236,7 @@ impl OpenConnectors {
         Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
     }
 
-    fn zoho_push(
-        &self,
-        ask: Opening<'_>,
-        events: &'static [&'static str],
-    ) -> Result<Arc<dyn Push>, ConnectorError> {
+    fn zoho_push(&self, ask: Opening<'_>, events: &'static [&'static str]) -> Result<Arc<dyn Push>, ConnectorError> {
         let (clock, hook) = (Arc::clone(&self.ports.clock), hook(&self.ports, "zoho"));
         Ok(Arc::new(ZohoPush::new(self.transport(ask)?, clock, zoho_origin(ask)?, events, hook)))
     }

@@ -122,9 +122,18 @@ mod tests {
         assert_eq!((told.channel.as_str(), &told.token[..8]), ("1105420521999070702", "c3504777"));
         let told = notification(br#"{"channel_id":1105420521999070702,"token":"t"}"#).unwrap();
         assert_eq!(told.channel, "1105420521999070702");
-        for wrong in ["", "{", "[]", "{}", "null", r#"{"channel_id":"1"}"#, r#"{"token":"t"}"#,
-            r#"{"channel_id":null,"token":"t"}"#, r#"{"channel_id":["1"],"token":"t"}"#, r#"{"channel_id":"1","token":7}"#]
-        {
+        for wrong in [
+            "",
+            "{",
+            "[]",
+            "{}",
+            "null",
+            r#"{"channel_id":"1"}"#,
+            r#"{"token":"t"}"#,
+            r#"{"channel_id":null,"token":"t"}"#,
+            r#"{"channel_id":["1"],"token":"t"}"#,
+            r#"{"channel_id":"1","token":7}"#,
+        ] {
             assert!(notification(wrong.as_bytes()).is_none(), "{wrong}");
         }
     }

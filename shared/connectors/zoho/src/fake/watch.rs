@@ -235,7 +235,8 @@ pub(super) fn tell(state: &mut State, module: &str, id: u64, operation: &str, fi
         }
         let changed = operation == "update";
         let names: Vec<&String> = fields.keys().filter(|name| *name != "id" && changed).collect();
-        let values = if one.values && changed { json!([{"record_id": id.to_string(), "values": fields}]) } else { json!([]) };
+        let values =
+            if one.values && changed { json!([{"record_id": id.to_string(), "values": fields}]) } else { json!([]) };
         let named = if changed { json!([{id.to_string(): names}]) } else { json!([]) };
         let body = json!({"server_time": state.now_ms, "affected_values": values, "query_params": {}, "module": module,
             "resource_uri": format!("https://www.zohoapis.eu/crm/v8/{module}"), "ids": [id.to_string()],
