@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How many changes are timed at each provider.
 const CHANGES: usize = 50;
-/// And at each CRM: Teamleader gives 200 calls a minute, and a change with its run takes five.
+/// And at each CRM: Teamleader gives 200 calls a minute, and a change with its run takes six.
 const CRM_CHANGES: usize = 20;
 /// How long every answer of a provider takes.
 const LATENCY_MS: u64 = 50;
@@ -32,8 +32,7 @@ fn a_contact_made_in_teamleader_or_zoho_is_in_google_within_seconds() {
     for crm in ["teamleader", "zoho"] {
         let (account, connection) = connect(&world, crm);
         let profile = format!("{crm}-google-contacts");
-        let wanted =
-            json!({"profile": profile, "crm": connection, "remote": google, "settings": {}, "enabled": true});
+        let wanted = json!({"profile": profile, "crm": connection, "remote": google, "settings": {}, "enabled": true});
         listening(&world, crm, &wanted);
         let times: Vec<Duration> = (0..CRM_CHANGES)
             .map(|number| {
