@@ -32,8 +32,7 @@ fn a_contact_made_in_teamleader_or_zoho_is_in_google_within_seconds() {
     for crm in ["teamleader", "zoho"] {
         let (account, connection) = connect(&world, crm);
         let profile = format!("{crm}-google-contacts");
-        let wanted =
-            json!({"profile": profile, "crm": connection, "remote": google, "settings": {}, "enabled": true});
+        let wanted = json!({"profile": profile, "crm": connection, "remote": google, "settings": {}, "enabled": true});
         listening(&world, crm, &wanted);
         let times: Vec<Duration> = (0..CRM_CHANGES)
             .map(|number| {
