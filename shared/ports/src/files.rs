@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use tandem_core::files::entry::{Access, EntryKind, Hashes, Place};
+use tandem_core::files::settings::Records;
 use tandem_core::record::{Marker, RemoteId, Version};
 
 /// The most bytes that one read answers and one append carries: 8 MiB, a multiple of what every provider asks for
@@ -438,6 +439,12 @@ pub trait FileSide: Send + Sync {
 
     /// Removes entries. One that is gone already is removed. At most [`FileCapabilities::batch`].
     async fn remove(&self, removals: &[Removal]) -> Result<Outcomes<()>>;
+
+    /// What of these chosen records is not there, one sentence for people. `None`: all is, or that cannot be said in a few
+    /// requests.
+    async fn missing(&self, _chosen: &Records) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// What settings can be chosen from, by setting: `modules`, `records`.
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>>;
