@@ -28,6 +28,8 @@ use tandem_ports::files::CHUNK;
 
 /// How long a download address is good.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(600);
+/// The longest name: what Linux, Windows and Dropbox all take.
+const MOST_BYTES: usize = 255;
 /// Most folders within each other.
 const DEPTH: usize = 50;
 
@@ -263,14 +265,25 @@ fn text_of<'a>(input: &'a Map<String, Value>, name: &str) -> Result<&'a str, Crm
     }
 }
 
-/// A name that can be part of a path.
+/// A name that can be part of a path. What is wrong with another one is said.
 pub(crate) fn checked_name(field: &str, name: &str) -> Result<String, CrmError> {
-    let bad =
-        name.is_empty() || matches!(name, "." | "..") || name.contains(|c: char| c == '/' || c.is_ascii_control());
-    if bad || name.len() > 255 {
-        return Err(CrmError::invalid(field, "a name has 1 to 255 bytes and no slash"));
-    }
-    Ok(name.to_owned())
+    let wrong = if name.is_empty() {
+        "a name is missing"
+    } else if matches!(name, "." | "..") {
+        "`.` and `..` are no names"
+    } else if name.contains('/') {
+        "a name has no slash: folders have a field of their own"
+    } else if name.contains(|c: char| c.is_ascii_control()) {
+        "a name has no control characters, such as tabs and line ends"
+    } else if name.len() > MOST_BYTES {
+        return Err(CrmError::invalid(
+            field,
+            format!("a name has at most {MOST_BYTES} bytes in UTF-8; this one has {}", name.len()),
+        ));
+    } else {
+        return Ok(name.to_owned());
+    };
+    Err(CrmError::invalid(field, wrong))
 }
 
 /// A key for new bytes of a file.
