@@ -3,7 +3,7 @@
 //! Bytes pass in bounded pieces ([`CHUNK`]) and never as streams, so that a side needs no more than
 //! [`HttpTransport`](crate::infra::HttpTransport): complete requests, complete responses.
 use crate::connector::{Choice, Cursor, Outcomes};
-use crate::error::Result;
+use crate::error::{ConnectorError, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -355,6 +355,23 @@ pub struct ChildrenPage {
     pub unreadable: Vec<(RemoteId, String)>,
     /// Where to go on, with the same folders.
     pub next: Option<Cursor>,
+}
+
+/// The account has no room left: the cause of a refusal that concerns every file to be written there, and not this one.
+#[derive(Debug, thiserror::Error)]
+#[error("the account has no room left")]
+pub struct StorageFull;
+
+impl StorageFull {
+    /// The refusal, with this as its cause.
+    pub fn because(error: ConnectorError) -> ConnectorError {
+        ConnectorError { source: Some(Box::new(StorageFull)), ..error }
+    }
+
+    /// Whether a refusal has this cause.
+    pub fn is_cause_of(error: &ConnectorError) -> bool {
+        error.source.as_deref().is_some_and(|cause| cause.is::<StorageFull>())
+    }
 }
 
 /// One side of a files sync, opened for one account, bounded by one root, and on the CRM side by the selected records.
