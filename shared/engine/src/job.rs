@@ -84,7 +84,7 @@ impl Engine {
         }
         self.begin_run(&mut sync, &mut progress, job, heard);
         // Before anything is read: what changes from now on is told, and what changed before is read.
-        self.keep_channels(&sync, remote.as_ref()).await;
+        self.keep_channels(&sync, [(Side::Left, crm.as_ref()), (Side::Right, remote.as_ref())]).await;
         for rounds_left in (0..ROUNDS).rev() {
             let stopped = self.round(&sync, crm.as_ref(), remote.as_ref(), &mut progress).await;
             if let Err(Stop::Broken(error)) = stopped {

@@ -190,7 +190,7 @@ async fn arrived(
     let mut tries = Tries::new();
     loop {
         let head = ledger.head().await?;
-        if ledger.table.get(&[key.clone()]).await?.pop().flatten().is_none() {
+        if ledger.table.get(std::slice::from_ref(key)).await?.pop().flatten().is_none() {
             return Ok(());
         }
         let there = ledger.record(&pending.file).await?.filter(|record| record.kind == Kind::File);
