@@ -65,6 +65,15 @@ impl Files {
         Ok(shown)
     }
 
+    /// A record whose files the user may see, with all that has come.
+    async fn opened(&self, actor: &User, subject: &str) -> Result<(Ledger, Record), CrmError> {
+        self.settle(actor).await?;
+        let ledger = self.crm.ledger(actor);
+        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
+        actor.require(record.kind, Action::View)?;
+        Ok((ledger, record))
+    }
+
     /// What is in a record, with its folders, and where to go on.
     pub async fn list(
         &self,
@@ -72,10 +81,7 @@ impl Files {
         subject: &str,
         next: Option<&str>,
     ) -> Result<(Vec<Value>, Option<String>), CrmError> {
-        self.settle(actor).await?;
-        let ledger = self.crm.ledger(actor);
-        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
-        actor.require(record.kind, Action::View)?;
+        let (ledger, record) = self.opened(actor, subject).await?;
         let all = below(&ledger, &record.id).await?;
         let skip: usize =
             next.map_or(Ok(0), str::parse).map_err(|_| CrmError::invalid("next", "this is no mark of ours"))?;
@@ -94,10 +100,7 @@ impl Files {
         path: &str,
         next: Option<&str>,
     ) -> Result<(Vec<Value>, Option<String>), CrmError> {
-        self.settle(actor).await?;
-        let ledger = self.crm.ledger(actor);
-        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
-        actor.require(record.kind, Action::View)?;
+        let (ledger, record) = self.opened(actor, subject).await?;
         let mut at = record.id;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             let found = ledger.named(&at, name).await?;
