@@ -28,6 +28,7 @@ use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
 use tandem_teamleader::push::{self as teamleader, TeamleaderPush};
 use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
+use tandem_zoho::push::{self as zoho, ZohoPush};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
@@ -80,6 +81,8 @@ impl Connectors for OpenConnectors {
                 let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
                 Some(self.teamleader_push(ask, teamleader::of_calendar(carried))?)
             }
+            ("zoho", "contacts") => Some(self.zoho_push(ask, zoho::OF_CONTACTS)?),
+            ("zoho", "calendar") => Some(self.zoho_push(ask, zoho::OF_EVENTS)?),
             _ => None,
         })
     }
@@ -113,6 +116,12 @@ fn refused(detail: String) -> ConnectorError {
 
 fn no_mail(provider: &str) -> ConnectorError {
     refused(format!("This release files no mail of `{provider}`."))
+}
+
+fn zoho_origin(ask: Opening<'_>) -> Result<String, ConnectorError> {
+    let detail = "Zoho named no data centre for this account; connect it again.";
+    let unknown = || ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail);
+    ask.connection.api_origin.clone().ok_or_else(unknown)
 }
 
 fn region(ask: Opening<'_>) -> Region {
@@ -227,11 +236,13 @@ impl OpenConnectors {
         Ok(Arc::new(TeamleaderCalendar::new(self.transport(ask)?, clock, config, options)))
     }
 
+    fn zoho_push(&self, ask: Opening<'_>, events: &'static [&'static str]) -> Result<Arc<dyn Push>, ConnectorError> {
+        let (clock, hook) = (Arc::clone(&self.ports.clock), hook(&self.ports, "zoho"));
+        Ok(Arc::new(ZohoPush::new(self.transport(ask)?, clock, zoho_origin(ask)?, events, hook)))
+    }
+
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let Some(origin) = ask.connection.api_origin.clone() else {
-            let detail = "Zoho named no data centre for this account; connect it again.";
-            return Err(ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail));
-        };
+        let origin = zoho_origin(ask)?;
         let clock = Arc::clone(&self.ports.clock);
         if ask.settings.calendar.is_some() {
             return Ok(Arc::new(ZohoEvents::new(self.transport(ask)?, clock, origin)));
