@@ -37,18 +37,18 @@ fn world(types: &'static [&'static str]) -> World {
 impl World {
     async fn open(&self, id: &str) {
         let order = Order { id, token: TOKEN, until: self.clock.now() };
-        let opened = self.push.open(&self.push.targets()[0], &order).await.unwrap();
+        let opened = self.push.open(&self.push.targets()[0], &order).await.expect("opened");
         assert_eq!((opened.resource.as_str(), opened.until), ("", None), "it has no id and no end");
     }
     async fn others_register(&self, url: &str) {
         let body = json!({"url": url, "types": ["contact.added"]}).to_string();
         let request = Request::post("https://api.focus.teamleader.eu/webhooks.register").body(Bytes::from(body));
-        let answer = self.fake.authorised(ACCOUNT).send(request.unwrap()).await.unwrap();
+        let answer = self.fake.authorised(ACCOUNT).send(request.expect("a request")).await.expect("an answer");
         assert_eq!(answer.status(), 204);
     }
     fn urls(&self) -> Vec<String> {
         let all = self.fake.webhooks(ACCOUNT);
-        all.as_array().unwrap().iter().map(|one| one["url"].as_str().unwrap().to_owned()).collect()
+        all.as_array().expect("a list").iter().map(|one| one["url"].as_str().expect("a text").to_owned()).collect()
     }
 }
 
