@@ -87,6 +87,47 @@ async fn s4_4_a_dropbox_account_that_may_be_professional_works_and_the_vendors_l
 }
 
 #[tokio::test]
+async fn records_that_are_not_in_the_crm_are_refused_when_they_are_chosen() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let crm = world.call(&an, "POST", "/v1/connections", json!({"provider": "builtin"})).await.text("id");
+    let user = world.state.store.connection(&ConnectionId::new(&crm)).await.unwrap().unwrap().user;
+    let remote = Connection {
+        account: Account { id: "dbid:an".to_owned(), ..Account::default() },
+        state: ConnectionState::Connected,
+        ..Connection::new(ConnectionId::new("folder"), user, "dropbox", world.clock.now())
+    };
+    world.state.store.create_connection(&remote).await.unwrap();
+    let company = world.call(&an, "POST", "/crm/v1/companies", json!({"name": "Acme"})).await.text("id");
+    let filter = json!({"all": [{"field": "name", "op": "exists"}]});
+    let segment = json!({"name": "All deals", "module": "deals", "filter": filter});
+    let deals = world.call(&an, "POST", "/crm/v1/segments", segment).await.text("id");
+    let make = |settings: Value| json!({"profile": "teamleader-dropbox", "crm": crm, "remote": "folder", "settings": settings});
+    let one = |kind: &str, id: &str| json!({"type": kind, "id": id});
+    let wrong = [
+        (json!({"records": {"segment": "no-such-segment"}}), "settings.records"),
+        (json!({"records": {"segment": deals}}), "settings.records"),
+        (json!({"records": [one("company", &company), one("company", "no-such-company")]}), "settings.records"),
+        (json!({"records": [one("contact", &company)]}), "settings.records"),
+        (json!({"records": [one("shoe", &company)]}), "settings.records"),
+        (json!({"modules": []}), "settings.modules"),
+        (json!({"modules": ["shoes"]}), "settings.modules"),
+        (json!({"max_file_bytes": 0}), "settings.max_file_bytes"),
+    ];
+    for (settings, field) in &wrong {
+        let refused = world.call(&an, "POST", "/v1/syncs", make(settings.clone())).await;
+        assert_eq!(refused.error(), (422, "invalid", *field), "{settings}: {}", refused.body);
+    }
+    let made = world.call(&an, "POST", "/v1/syncs", make(json!({"records": [one("company", &company)]}))).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    for (settings, field) in wrong {
+        let path = format!("/v1/syncs/{}", made.text("id"));
+        let refused = world.call(&an, "PATCH", &path, json!({"settings": settings})).await;
+        assert_eq!(refused.error(), (422, "invalid", field), "{settings}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn a_sync_that_cannot_be_made_names_the_field() {
     let world = World::new();
     let (an, bo) = (world.user("an@example.test").await, world.user("bo@example.test").await);
