@@ -1,6 +1,7 @@
 //! Syncs, runs and records.
 use super::*;
-use tandem_core::record::ConnectionId;
+use tandem_core::record::{ConnectionId, Side, SyncId};
+use tandem_store::channel::{Channel, ChannelRow, ChannelState, PushBook, PushState};
 use tandem_store::connection::{Account, Connection, ConnectionState};
 
 const PROFILE: &str = "teamleader-google-contacts";
@@ -254,6 +255,26 @@ async fn removing_a_connection_pauses_its_sync_with_the_reason() {
     let sync = world.get(&an, &one).await.body;
     assert_eq!(sync["state"], "paused");
     assert!(sync["reason"].as_str().unwrap().contains("removed"));
+}
+
+#[tokio::test]
+async fn removing_either_connection_ends_what_its_syncs_are_told_over() {
+    for (side, member) in [(Side::Left, "crm"), (Side::Right, "remote")] {
+        let world = World::new();
+        let an = world.user("an@example.test").await;
+        let sync = world.sync(&an).await;
+        let connection = world.get(&an, &format!("/v1/syncs/{sync}")).await.text(member);
+        let (id, now) = (SyncId::new(sync), world.clock.now());
+        let row = ChannelRow::opening(&id, "secret", now);
+        world.state.store.save_channel("100000000000000001", &row).await.unwrap();
+        let (name, target, resource) = ("100000000000000001".to_owned(), "account".to_owned(), String::new());
+        let channel = Channel { id: name, target, account: None, resource, opened_at: now, until: None };
+        let book = PushBook { state: PushState::On, channels: vec![channel], ..PushBook::default() };
+        world.state.store.save_push_book(&id, side, &book).await.unwrap();
+        world.call(&an, "DELETE", &format!("/v1/connections/{connection}"), Value::Null).await;
+        let row = world.state.store.channel("100000000000000001").await.unwrap().unwrap();
+        assert_eq!(row.state, ChannelState::Closed, "{member}");
+    }
 }
 
 #[tokio::test]
