@@ -8,6 +8,7 @@ use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks};
 use tandem_core::calendar::CalendarSettings;
 use tandem_core::normalise::Region;
+use tandem_core::policy::Direction;
 use tandem_core::profile::Profile;
 use tandem_core::record::ContainerId;
 use tandem_dropbox::DropboxFiles;
@@ -38,11 +39,14 @@ pub(crate) struct OpenConnectors {
 
 #[async_trait]
 impl Connectors for OpenConnectors {
-    fn missing_scope(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
-        let is_google = connection.provider == "google";
-        let missing =
-            is_google.then(|| tandem_google::auth::missing_for(profile.grant(), &connection.scopes)).flatten();
-        missing.map(str::to_owned)
+    fn missing_scope(
+        &self,
+        connection: &Connection,
+        profile: &'static Profile,
+        direction: Direction,
+    ) -> Option<String> {
+        let missing = || tandem_google::auth::missing_for(profile.grant(), direction, &connection.scopes);
+        (connection.provider == "google").then(missing).flatten().map(str::to_owned)
     }
 
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
