@@ -63,6 +63,9 @@ impl Session<'_> {
             return Err(Stop::Again);
         }
         progress.put_off = !flow.put_off.is_empty();
+        if let Stage::Following { cursor } = &progress.checkpoint.right.stage {
+            progress.checkpoint.out_of_reach = self.right.out_of_reach(cursor);
+        }
         if let Some(container) = flow.container.take() {
             self.take_container(Some(container), progress).await?;
         }

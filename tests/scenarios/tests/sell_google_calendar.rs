@@ -112,8 +112,13 @@ async fn s3_11_while_the_default_calendar_is_sells_nothing_is_carried_and_that_i
     made(&story, "Visit", 1);
     google(&story, google_event("Theirs", 2));
     let before = held(&story);
-    let run = story.run().await;
-    assert!(said(&run).contains("default calendar") && story.sync().await.state == SyncState::Paused, "{run:?}");
+    let preview = story.preview().await;
+    let note = preview.note.as_deref().unwrap_or_default();
+    assert!(note.contains("default_calendar") && preview.excluded.is_empty(), "{preview:?}");
+    let run = done(&story).await;
+    assert!(said(&run).starts_with("nothing_to_carry: ") && said(&run).contains("default_calendar"), "{run:?}");
+    let sync = story.sync().await;
+    assert!(sync.state == SyncState::Idle && sync.reason.as_deref() == Some(note), "{:?}", sync.reason);
     assert!(held(&story) == before && run.counts.writes() == 0);
     story.set("default_calendar", json!("primary")).await;
     done(&story).await;
