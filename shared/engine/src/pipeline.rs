@@ -12,7 +12,7 @@ use tandem_core::policy::OverFirst;
 use tandem_core::record::{ContainerId, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
-use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Missed, Purpose, Walk};
+use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Missed, Purpose, Stage, Walk};
 use tandem_store::link::{Row, RowChange};
 use tandem_store::run::{Run, RunState};
 
