@@ -17,7 +17,7 @@ use tandem_core::calendar::judge_names;
 use tandem_core::files::settings::VendorRules;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::profile::{self, Limits, PROFILES, Profile};
-use tandem_core::record::{RunId, SyncId};
+use tandem_core::record::{RunId, Side, SyncId};
 use tandem_core::schedule::next_slot;
 use tandem_core::schema::judge_map as judge_map_of;
 use tandem_engine::{Budget, Preview, PushView};
@@ -58,14 +58,14 @@ pub(crate) struct SyncView {
     /// When the schedule takes it up next.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_due_at: Option<jiff::Timestamp>,
-    /// Whether the remote side tells of changes by itself; `null` where it never does, and before the first run.
+    /// Whether changes are told of by themselves; `null` where neither side ever does that, and before the first run.
     push: Option<PushNote>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: jiff::Timestamp,
 }
 
-/// Whether the remote side tells of changes by itself.
+/// Whether changes are told of by themselves.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PushNote {
     /// `on`, `lapsed` (it should, and does not: the schedule looks) or `off`.
@@ -76,6 +76,9 @@ pub(crate) struct PushNote {
     until: Option<jiff::Timestamp>,
     /// Why it is not on.
     reason: Option<String>,
+    /// `crm`, `remote`: the sides whose changes come at once. Those of the other one come with the schedule.
+    #[schema(value_type = Vec<String>)]
+    sides: Vec<Side>,
 }
 
 /// What to keep in step.
@@ -158,6 +161,7 @@ pub(crate) async fn create(
         judge_map(&state, profile, &sync, (&crm, &remote)).await?;
     }
     judge_calendars(&state, profile, &sync, (None, &remote)).await?;
+    judge_records(&state, &sync, &crm).await?;
     state.store.create_sync(&sync).await?;
     let caution = caution(&state, &sync).await?.map(str::to_owned);
     Ok((StatusCode::CREATED, Json(SyncView { caution, ..view(sync, None, None) })))
@@ -259,6 +263,18 @@ async fn judge_calendars(
     }
 }
 
+/// Files of records that are not in the CRM would never come: that is said now, where the CRM can be asked now.
+async fn judge_records(state: &AppState, sync: &Sync, crm: &Connection) -> Result<(), ApiError> {
+    match state.engine.missing_records(sync, crm).await {
+        Ok(None) => Ok(()),
+        Ok(Some(message)) => Err(ApiError::field("settings.records", message)),
+        Err(error) => {
+            tracing::info!(error = tandem_runtime::chain(&error), "records were taken without the CRM's word");
+            Ok(())
+        }
+    }
+}
+
 fn without_nulls(mut settings: Map<String, Value>) -> Map<String, Value> {
     settings.retain(|_, value| !value.is_null());
     settings
@@ -306,6 +322,7 @@ pub(crate) async fn change(
     let (known, said) = (sync.settings.clone(), sync.reason.is_some());
     let given = fields.object("settings")?;
     let touched = !given.is_empty();
+    let records_touched = ["records", "modules"].iter().any(|name| given.contains_key(*name));
     let map_touched = ["field_map", "direction"].iter().any(|name| given.contains_key(*name));
     sync.settings = profile.changed(sync.settings, given);
     let after = minutes(&sync.settings)?;
@@ -318,6 +335,9 @@ pub(crate) async fn change(
     }
     if touched && let Some(remote) = state.store.connection(&sync.remote).await? {
         judge_calendars(&state, profile, &sync, (Some(&known), &remote)).await?;
+    }
+    if records_touched && let Some(crm) = state.store.connection(&sync.crm).await? {
+        judge_records(&state, &sync, &crm).await?;
     }
     let now = state.clock.now();
     // A person has acted on what made it pause (a missing right, a wrong setting), or on what it says at rest.
@@ -453,7 +473,7 @@ fn view(sync: Sync, last_run: Option<RunView>, push: Option<PushView>) -> SyncVi
         caution: None,
         last_run,
         next_due_at: sync.next_due_at.filter(|_| sync.enabled),
-        push: push.map(|PushView { state, until, reason }| PushNote { state, until, reason }),
+        push: push.map(|PushView { state, until, reason, sides }| PushNote { state, until, reason, sides }),
         created_at: sync.created_at,
     }
 }

@@ -8,7 +8,7 @@ use tandem_core::record::{ConnectionId, RunId, Side};
 use tandem_core::schedule;
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::StoreError;
-use tandem_store::checkpoint::{Checkpoint, Hold, Opening, Purpose, Stage, Walk};
+use tandem_store::checkpoint::{Checkpoint, Full, Hold, Opening, Purpose, Stage, Walk};
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::lease::{Acquired, Lease};
 use tandem_store::run::{Run, RunError, RunState};
@@ -84,8 +84,8 @@ impl Engine {
         }
         self.begin_run(&mut sync, &mut progress, job, heard);
         // Before anything is read: what changes from now on is told, and what changed before is read.
-        self.keep_channels(&sync, remote.as_ref()).await;
-        for _ in 0..ROUNDS {
+        self.keep_channels(&sync, [(Side::Left, crm.as_ref()), (Side::Right, remote.as_ref())]).await;
+        for rounds_left in (0..ROUNDS).rev() {
             let stopped = self.round(&sync, crm.as_ref(), remote.as_ref(), &mut progress).await;
             if let Err(Stop::Broken(error)) = stopped {
                 // The next delivery need not wait for the lease to end. Where even this fails, it does.
@@ -95,21 +95,25 @@ impl Engine {
                 return Err(error.into());
             }
             let goes_round = matches!(stopped, Ok(()) | Err(Stop::OutOfBudget | Stop::Again));
-            let rest = self.rest(&sync, &mut progress, stopped).await?;
-            match self.leave(&sync, &mut progress, &rest, job).await {
+            let mut rest = self.rest(&sync, &mut progress, stopped).await?;
+            match self.leave(&sync, &mut progress, (&rest, Hold::Release), job).await {
                 Ok(()) => return Ok(()),
                 // Marked dirty while we worked: go round once more, unless we must wait or a person must act first.
                 Err(StoreError::Stale) if self.store.clear_dirty(&progress.lease).await? => {
                     progress.checkpoint.left.caught_up = false;
                     progress.checkpoint.right.caught_up = false;
-                    if !goes_round {
-                        return Ok(self.leave(&sync, &mut progress, &rest, job).await?);
+                    if goes_round && rounds_left > 0 {
+                        continue;
                     }
+                    if goes_round {
+                        rest = self.goes_on();
+                    }
+                    return Ok(self.leave(&sync, &mut progress, (&rest, Hold::HandOver), job).await?);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(EngineError::Unavailable("more work came in than one job takes".into()))
+        unreachable!("the last round leaves")
     }
 
     /// Goes on with the run under way, or begins the one that was promised, or a new one.
@@ -131,6 +135,9 @@ impl Engine {
                 checkpoint.side_mut(side).caught_up = false;
                 // A right that was missing may have come.
                 checkpoint.side_mut(side).barred = None;
+                if let Some(full) = checkpoint.side_mut(side).full.as_mut().filter(|_| *trigger == Trigger::Manual) {
+                    full.until = now;
+                }
             }
             checkpoint.missed.take_if(|missed| *trigger == Trigger::Manual || !missed.lasts);
             // Deletions that a run did not get to still wait.
@@ -229,6 +236,18 @@ impl Engine {
         }
     }
 
+    /// The next job goes on with the run at once.
+    fn goes_on(&self) -> Rest {
+        Rest {
+            run: RunState::Running,
+            sync: SyncState::Running,
+            error: None,
+            reason: None,
+            due: self.clock.now() + self.config.watchdog,
+            next: Some(Duration::ZERO),
+        }
+    }
+
     /// What the end of a round means for run and sync.
     async fn rest(
         &self,
@@ -252,14 +271,7 @@ impl Engine {
                 let error = message.as_deref().and_then(|message| error(code, message));
                 at_rest(RunState::Done, SyncState::Idle, error, message)
             }
-            Err(Stop::OutOfBudget | Stop::Again | Stop::Barred { .. }) => Rest {
-                run: RunState::Running,
-                sync: SyncState::Running,
-                error: None,
-                reason: None,
-                due: now + self.config.watchdog,
-                next: Some(Duration::ZERO),
-            },
+            Err(Stop::OutOfBudget | Stop::Again | Stop::Barred { .. }) => self.goes_on(),
             Err(Stop::Wait { after, account, message }) => {
                 checkpoint.attempt = attempt + 1;
                 self.waiting(sync, attempt, (after, account), message).await?
@@ -324,7 +336,13 @@ impl Engine {
     }
 
     /// Writes how things are, gives the lease back, and enqueues the continuation.
-    async fn leave(&self, sync: &Sync, progress: &mut Progress<'_>, rest: &Rest, job: &Job) -> Result<(), StoreError> {
+    async fn leave(
+        &self,
+        sync: &Sync,
+        progress: &mut Progress<'_>,
+        (rest, hold): (&Rest, fn(SyncChange) -> Hold),
+        job: &Job,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let over = rest.run.is_over();
         let mut checkpoint: Checkpoint = progress.checkpoint.clone();
@@ -344,7 +362,7 @@ impl Engine {
             due: Some(rest.due),
         };
         let served = take_served(&mut checkpoint, over);
-        self.store.commit(&progress.lease, sync, &checkpoint, &Hold::Release(change)).await?;
+        self.store.commit(&progress.lease, sync, &checkpoint, &hold(change)).await?;
         self.forget_seen(sync, served).await;
         if let (Some(delay), Job::Sync { sync, kind, trigger, run, continuation }) = (rest.next, job) {
             let next = Job::Sync {
@@ -388,15 +406,24 @@ fn take_served(checkpoint: &mut Checkpoint, over: bool) -> Vec<(Side, u64, u64)>
 /// What a run that came to its end has left undone, if anything: code and sentence.
 fn left_undone(checkpoint: &Checkpoint, put_off: bool) -> (&'static str, Option<String>) {
     let barred = [Side::Left, Side::Right].into_iter().find_map(|side| checkpoint.side(side).barred.as_ref());
+    let full = [Side::Left, Side::Right].into_iter().find_map(|side| checkpoint.side(side).full.as_ref());
     match barred {
         Some(right) => {
             let message = format!("Nothing is written there as long as a right is missing: {right}");
             ("missing_right", Some(message))
         }
+        None if full.is_some() => ("storage_full", full.map(no_room)),
         None if put_off => ("limit_reached", Some(LIMIT_REACHED.to_owned())),
         None if checkpoint.out_of_reach.is_some() => ("calendar_gone", checkpoint.out_of_reach.clone()),
         None => ("changes_missed", checkpoint.missed.as_ref().map(|missed| missed.message.clone())),
     }
+}
+
+fn no_room(full: &Full) -> String {
+    format!(
+        "No files are sent there until there is room: {}. That is tried again from {:.0} on, and whenever you start a run.",
+        full.detail, full.until
+    )
 }
 
 fn connection_of(sync: &Sync, side: Side) -> &ConnectionId {

@@ -26,7 +26,9 @@ use tandem_sell::{SellAppointments, SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
-use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
+use tandem_teamleader::push::{self as teamleader, TeamleaderPush};
+use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
+use tandem_zoho::push::{self as zoho, ZohoPush};
 use tandem_zoho::{ZohoContacts, ZohoEvents};
 
 /// Opens connectors on the ports of this process.
@@ -74,6 +76,13 @@ impl Connectors for OpenConnectors {
                 Some(Arc::new(MailPush::new(self.transport(ask)?, config, address, &push.topic)))
             }
             ("dropbox", "files") => Some(Arc::new(DropboxPush::new(&ask.connection.account.id))),
+            ("teamleader", "contacts") => Some(self.teamleader_push(ask, teamleader::OF_CONTACTS.to_vec())?),
+            ("teamleader", "calendar") => {
+                let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
+                Some(self.teamleader_push(ask, teamleader::of_calendar(carried))?)
+            }
+            ("zoho", "contacts") => Some(self.zoho_push(ask, zoho::OF_CONTACTS)?),
+            ("zoho", "calendar") => Some(self.zoho_push(ask, zoho::OF_EVENTS)?),
             _ => None,
         })
     }
@@ -107,6 +116,12 @@ fn refused(detail: String) -> ConnectorError {
 
 fn no_mail(provider: &str) -> ConnectorError {
     refused(format!("This release files no mail of `{provider}`."))
+}
+
+fn zoho_origin(ask: Opening<'_>) -> Result<String, ConnectorError> {
+    let detail = "Zoho named no data centre for this account; connect it again.";
+    let unknown = || ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail);
+    ask.connection.api_origin.clone().ok_or_else(unknown)
 }
 
 fn region(ask: Opening<'_>) -> Region {
@@ -189,7 +204,7 @@ impl OpenConnectors {
 
     fn teamleader(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         if let Some(calendar) = &ask.settings.calendar {
-            return self.teamleader_meetings(ask, calendar);
+            return self.teamleader_calendar(ask, calendar);
         }
         let options =
             tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
@@ -197,7 +212,13 @@ impl OpenConnectors {
         Ok(Arc::new(TeamleaderContacts::new(self.transport(ask)?, clock, config, options)))
     }
 
-    fn teamleader_meetings(
+    fn teamleader_push(&self, ask: Opening<'_>, types: Vec<&'static str>) -> Result<Arc<dyn Push>, ConnectorError> {
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
+        let hook = hook(&self.ports, "teamleader");
+        Ok(Arc::new(TeamleaderPush::new(self.transport(ask)?, clock, config, types, hook)))
+    }
+
+    fn teamleader_calendar(
         &self,
         ask: Opening<'_>,
         calendar: &CalendarSettings,
@@ -205,20 +226,23 @@ impl OpenConnectors {
         let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
         // `<account>/<user>`: what one user's calendar has named, all know.
         let account = ask.connection.account.id.split('/').next().unwrap_or_default();
-        let options = MeetingOptions {
+        let options = CalendarOptions {
             past_days: calendar.window_past_days,
             future_days: calendar.window_future_days,
+            activities: calendar.activities.clone(),
             names: Arc::new(AppointmentNames::of(store, Arc::clone(&clock), "teamleader", account)),
         };
         let config = self.ports.config.teamleader.clone();
-        Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
+        Ok(Arc::new(TeamleaderCalendar::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    fn zoho_push(&self, ask: Opening<'_>, events: &'static [&'static str]) -> Result<Arc<dyn Push>, ConnectorError> {
+        let (clock, hook) = (Arc::clone(&self.ports.clock), hook(&self.ports, "zoho"));
+        Ok(Arc::new(ZohoPush::new(self.transport(ask)?, clock, zoho_origin(ask)?, events, hook)))
     }
 
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let Some(origin) = ask.connection.api_origin.clone() else {
-            let detail = "Zoho named no data centre for this account; connect it again.";
-            return Err(ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail));
-        };
+        let origin = zoho_origin(ask)?;
         let clock = Arc::clone(&self.ports.clock);
         if ask.settings.calendar.is_some() {
             return Ok(Arc::new(ZohoEvents::new(self.transport(ask)?, clock, origin)));

@@ -90,8 +90,8 @@ macro_rules! provider {
 
 provider!(FakeGoogle, "google", FakeGoogle::outbox);
 provider!(FakeDropbox, "dropbox", FakeDropbox::outbox);
-provider!(FakeTeamleader, "teamleader");
-provider!(FakeZoho, "zoho");
+provider!(FakeTeamleader, "teamleader", FakeTeamleader::outbox);
+provider!(FakeZoho, "zoho", FakeZoho::outbox);
 provider!(FakeSell, "sell");
 
 /// How a simulator is run.

@@ -53,6 +53,9 @@ pub struct SideProgress {
     /// Why nothing may be written on this side in the run under way: the right that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub barred: Option<String>,
+    /// Since this side had no room for a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Full>,
     /// Whether the feed was read to its end in the run under way.
     #[serde(default)]
     pub caught_up: bool,
@@ -71,11 +74,23 @@ impl Default for SideProgress {
             generation: 0,
             seen_parts: 0,
             barred: None,
+            full: None,
             caught_up: false,
             purpose: Purpose::Read,
             bounds: String::new(),
         }
     }
+}
+
+/// A side without room: what is to be written there waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Full {
+    /// In the connector's words.
+    pub detail: String,
+    /// How often it was found full, one time after the other.
+    pub times: u32,
+    /// From when on one file is tried again.
+    pub until: Timestamp,
 }
 
 /// What a full listing is for.
@@ -284,8 +299,10 @@ pub enum Hold {
         /// Intents whose links are durable; they are removed at the same stroke.
         settled: Vec<u64>,
     },
-    /// The worker leaves.
+    /// The worker leaves, unless it was told of changes meanwhile.
     Release(SyncChange),
+    /// The worker leaves, whatever it was told: as the checkpoint says, the next one reads both sides again.
+    HandOver(SyncChange),
 }
 
 impl Store {
@@ -336,9 +353,9 @@ impl Store {
                 ops.push(Op::Update(lease_key, update, vec![held(lease)]));
                 ops.extend(settled.iter().map(|n| Op::Delete(keys::intent(&lease.sync, *n), vec![Condition::Present])));
             }
-            Hold::Release(change) => {
-                let clean = vec![held(lease), Condition::AttributeAbsent("dirty")];
-                ops.push(Op::Update(lease_key, release(), clean));
+            Hold::Release(change) | Hold::HandOver(change) => {
+                let clean = matches!(hold, Hold::Release(_)).then_some(Condition::AttributeAbsent("dirty"));
+                ops.push(Op::Update(lease_key, release(), [held(lease)].into_iter().chain(clean).collect()));
                 ops.push(Op::Update(keys::sync(&sync.id), change.update(sync), vec![Condition::Present]));
             }
         }

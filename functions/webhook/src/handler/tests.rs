@@ -1,7 +1,9 @@
 //! Notifications as stories: lost, late, doubled, out of order, forged; and the life of what they come over.
+mod crms;
 mod life;
 mod proofs;
 mod world;
+mod zoho;
 
 use serde_json::json;
 use std::time::Duration;

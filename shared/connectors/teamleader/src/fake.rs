@@ -1,19 +1,24 @@
 //! Teamleader Focus in memory, over its real HTTP surface: OAuth with single-use refresh tokens, contacts, companies,
 //! tags, custom fields, the quota and its headers. Never kinder than the specification: what it does not promise (a
 //! count, deactivated contacts in a list without `status`) is not given. No wall clock, no randomness.
+mod calls;
 mod companies;
 mod contacts;
 mod control;
+mod events;
 mod files;
 mod lists;
 mod mail;
 mod meetings;
 mod oauth;
 mod state;
+mod tasks;
+mod webhooks;
 
 pub use control::Edit;
 pub use files::{FileView, UserFile};
 pub use state::{Fault, Right, Settings, Strictness, Switch};
+pub use webhooks::Notification;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -232,10 +237,20 @@ fn headed(state: &mut State, account: Option<&str>, mut response: Response<Bytes
     response
 }
 
+/// Who asks.
+fn user_of(state: &mut State, account: &str, asked: &Asked) -> String {
+    let bearer = asked.header("authorization").strip_prefix("Bearer ");
+    let colleague = state.colleague_of(bearer).map(str::to_owned);
+    colleague.unwrap_or_else(|| state.account(account).user_id.clone())
+}
+
 fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer {
     // Clients in use send lists as GET too; the documentation says POST.
     if asked.method != "POST" {
         return Err(Refusal::new(405, "Method not allowed."));
+    }
+    if state.settings.lacks.iter().any(|lacking| lacking == method) {
+        return Err(Refusal::missing());
     }
     let body = asked.json()?;
     lists::check_keys(state, method, &body)?;
@@ -246,18 +261,23 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
     }
     let (resource, action) = method.split_once('.').unwrap_or_default();
     state.account(account).right.check(resource, action)?;
-    match resource {
+    let reply = match resource {
         "contacts" => contacts::answer(state, account, action, &body),
         "companies" => companies::answer(state, account, action, &body),
         "meetings" => meetings::answer(state, account, action, &body),
         "users" => meetings::users(state, account, action, &body),
         "emailTracking" => mail::tracking(state, account, action, &body),
-        "tasks" => mail::tasks(state, account, action, &body),
+        "tasks" => tasks::answer(state, account, action, &body),
+        "calls" => calls::answer(state, account, action, &body),
+        "events" => {
+            let user = user_of(state, account, asked);
+            events::answer(state, (account, &user), action, &body)
+        }
+        "activityTypes" if action == "list" => events::types_list(state, account, &body),
+        "migrate" if action == "activityType" => events::migrated(state, account, &body),
         "workTypes" if action == "list" => mail::types(state, account, &body),
         "files" => {
-            let bearer = asked.header("authorization").strip_prefix("Bearer ");
-            let colleague = state.colleague_of(bearer).map(str::to_owned);
-            let user = colleague.unwrap_or_else(|| state.account(account).user_id.clone());
+            let user = user_of(state, account, asked);
             files::answer(state, account, &user, action, &files::Ask { body: &body, origin: &asked.origin })
         }
         "products" => files::others(state, account, "product", action, &body),
@@ -266,8 +286,12 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
         "accounts" if action == "projects-v2-status" => Ok(Reply::Data(files::projects_status(state))),
         "tags" if action == "list" => lists::tags(state, account, &body),
         "customFieldDefinitions" if action == "list" => lists::definitions(state, account, &body),
+        "webhooks" => webhooks::answer(state, account, action, &body),
         _ => Err(Refusal::missing()),
-    }
+    }?;
+    let made = if let Reply::Made(_, id) = &reply { Some(id.as_str()) } else { None };
+    webhooks::tell_of(state, account, method, &body, made);
+    Ok(reply)
 }
 
 #[async_trait]

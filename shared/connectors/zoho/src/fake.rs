@@ -7,9 +7,11 @@ mod oauth;
 mod records;
 mod settings;
 mod state;
+mod watch;
 mod writes;
 
 pub use state::{Fault, LockRefusal, Settings, Sharing};
+pub use watch::Notification;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -231,6 +233,7 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
         ("GET", ["settings", "custom_views", id]) => settings::views(state, asked, Some(id)),
         ("GET", ["settings", "profiles"]) => settings::profiles(state, user, None),
         ("GET", ["settings", "profiles", id]) => settings::profiles(state, user, Some(id)),
+        (_, ["actions", "watch"]) => watch::answer(state, user, asked),
         ("POST", ["coql"]) => filter::coql(state, user, &asked.json()?),
         ("GET", [module @ ("Contacts" | "Accounts" | "Events")]) => records::list(state, user, module, asked),
         ("GET", [module @ ("Contacts" | "Accounts" | "Events"), "deleted"]) => {
@@ -264,10 +267,11 @@ fn scope_of(method: &str, parts: &[&str]) -> String {
     let operation = match method {
         "GET" => "READ",
         "POST" => "CREATE",
-        "PUT" => "UPDATE",
+        "PUT" | "PATCH" => "UPDATE",
         _ => "DELETE",
     };
     match parts {
+        ["actions", "watch"] => format!("ZohoCRM.notifications.{operation}"),
         ["settings", group, ..] => format!("ZohoCRM.settings.{group}.{operation}"),
         ["coql"] => "ZohoCRM.coql.READ".to_owned(),
         [group @ ("users" | "org")] => format!("ZohoCRM.{group}.{operation}"),

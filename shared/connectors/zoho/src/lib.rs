@@ -13,9 +13,11 @@ mod events;
 pub mod fake;
 mod layout;
 mod map;
+pub mod push;
 mod rights;
 mod wire;
 
 pub use config::ZohoConfig;
 pub use contacts::{Options, ZohoContacts};
 pub use events::ZohoEvents;
+pub use push::ZohoPush;
