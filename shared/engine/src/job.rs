@@ -293,6 +293,9 @@ impl Engine {
                 let error = error("initial_limit_reached", &message);
                 at_rest(RunState::Done, SyncState::Paused, error, Some(message))
             }
+            Err(Stop::NothingToCarry { message }) => {
+                at_rest(RunState::Done, SyncState::Idle, error("nothing_to_carry", &message), Some(message))
+            }
             Err(Stop::Paused { code, message, reconnect }) => {
                 if let Some(side) = reconnect {
                     self.store.mark_reconnect_needed(connection_of(sync, side)).await?;
@@ -412,6 +415,7 @@ fn left_undone(checkpoint: &Checkpoint, put_off: bool) -> (&'static str, Option<
         }
         None if full.is_some() => ("storage_full", full.map(no_room)),
         None if put_off => ("limit_reached", Some(LIMIT_REACHED.to_owned())),
+        None if checkpoint.out_of_reach.is_some() => ("calendar_gone", checkpoint.out_of_reach.clone()),
         None => ("changes_missed", checkpoint.missed.as_ref().map(|missed| missed.message.clone())),
     }
 }

@@ -345,7 +345,7 @@ async fn lists_come_in_pages() {
         ("/v1/syncs?next=zzz", (422, "invalid", "next")),
         ("/v1/syncs?limit=0", (422, "invalid", "limit")),
         ("/v1/syncs?limit=1000", (422, "invalid", "limit")),
-        ("/v1/syncs?colour=red", (400, "bad_query", "")),
+        ("/v1/syncs?colour=red", (400, "bad_query", "colour")),
     ] {
         assert_eq!(world.get(&an, path).await.error(), expected, "{path}");
     }

@@ -131,7 +131,6 @@ pub const PROFILES: &[Profile] = &[
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",
         crm: &["builtin", "sell"],
-        directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
         match_on: &[MatchKey::Task],
         ..CALENDAR
     },
@@ -144,7 +143,7 @@ const CALENDAR: Profile = Profile {
     kind: CALENDARS,
     crm: &["builtin", "teamleader"],
     remote: &["google"],
-    directions: &[Direction::Both, Direction::RemoteToCrm],
+    directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
     conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
     on_crm_delete: DELETIONS,
     on_remote_delete: DELETIONS,
