@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How many changes are timed at each provider.
 const CHANGES: usize = 50;
-/// And at each CRM: Teamleader gives 200 calls a minute, and a change with its run takes five.
+/// And at each CRM: Teamleader gives 200 calls a minute, and a change with its run takes six.
 const CRM_CHANGES: usize = 20;
 /// How long every answer of a provider takes.
 const LATENCY_MS: u64 = 50;

@@ -170,6 +170,8 @@ pub struct State {
     /// was made and fails; the id is used up.
     pub garbles: bool,
     pub(super) used: BTreeSet<String>,
+    /// How many bytes fit in; `None`: any number.
+    pub room: Option<u64>,
 }
 
 impl State {
@@ -188,6 +190,7 @@ impl State {
             read_takes: std::time::Duration::ZERO,
             garbles: false,
             used: BTreeSet::new(),
+            room: None,
         }
     }
 
@@ -250,6 +253,12 @@ impl State {
             all.extend(children.map(|(id, _)| id.clone()));
         }
         all
+    }
+
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        let size = |node: &Node| if let NodeKind::File(content) = &node.kind { content.size() } else { 0 };
+        self.nodes.values().map(size).sum()
     }
 
     pub(super) fn add(&mut self, id: String, parent: Option<&str>, name: &str, kind: NodeKind) -> String {

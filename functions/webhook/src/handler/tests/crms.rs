@@ -124,6 +124,22 @@ async fn an_edit_and_a_deletion_in_the_crm_are_told_and_the_deletion_is_proved_b
 }
 
 #[tokio::test]
+async fn a_companys_change_in_teamleader_is_at_its_contacts_in_google_by_a_push() {
+    let world = contacts().await;
+    let company = world.teamleader.user_creates_company(ACCOUNT, &object(json!({"name": "Old"})));
+    let links = Some(json!([{"position": "Buyer", "company": {"type": "company", "id": company}}]));
+    world.teamleader.user_creates(ACCOUNT, Edit { companies: links, ..person("Peeters") });
+    world.post().await;
+    world.settle().await;
+    world.clock.advance(Duration::from_secs(5));
+    world.teamleader.user_edits_company(ACCOUNT, &company, &object(json!({"name": "New"})));
+    assert_eq!((world.post().await, world.queue.len()), (vec![200], 1));
+    assert_eq!(world.settle().await.trigger, Trigger::Push);
+    let people = &world.google.state(ACCOUNT)["people"];
+    assert_eq!(people[0]["organizations"][0]["name"], "New");
+}
+
+#[tokio::test]
 async fn our_own_writes_to_the_crm_set_off_one_quiet_run_at_most_and_then_silence() {
     let world = contacts_of("zoho").await;
     for last in ["Peeters", "Claes", "Maes"] {

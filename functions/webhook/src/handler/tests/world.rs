@@ -171,7 +171,9 @@ impl Connectors for Opened {
         Ok(Some(match (ask.connection.provider.as_str(), ask.profile.kind) {
             ("builtin", _) | ("google", "contacts") => return Ok(None),
             ("teamleader", kind) => {
-                let types = if kind == "contacts" { teamleader::OF_CONTACTS } else { teamleader::OF_MEETINGS };
+                let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
+                let calendar = || teamleader::of_calendar(carried);
+                let types = if kind == "contacts" { teamleader::OF_CONTACTS.to_vec() } else { calendar() };
                 let transport = self.teamleader.authorised(&ask.connection.account.email);
                 let (clock, config) = (self.clock.clone(), TeamleaderConfig::default());
                 Arc::new(TeamleaderPush::new(transport, clock, config, types, self.hook("teamleader")))
