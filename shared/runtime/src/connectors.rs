@@ -146,8 +146,9 @@ impl OpenConnectors {
         let options = Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
-        if ask.settings.calendar.is_some() {
-            return Ok(Arc::new(BuiltinCalendar::open(table, clock, account, user).await?));
+        if let Some(calendar) = &ask.settings.calendar {
+            let side = BuiltinCalendar::open(table, clock, account, user).await?;
+            return Ok(Arc::new(side.making_meetings_of(calendar.meetings_of())));
         }
         Ok(Arc::new(BuiltinContacts::open(table, clock, account, user, options).await?))
     }
