@@ -126,9 +126,8 @@ impl Round {
 
     /// The page that ends this run at once, as the last one of a long round is too near.
     pub fn resting(&self, pace: Pace, now: Timestamp) -> Option<FilePage> {
-        let rests = self.told == 0
-            && self.long
-            && self.rested.is_some_and(|rested| now.duration_since(rested) < pace.rest);
+        let rests =
+            self.told == 0 && self.long && self.rested.is_some_and(|rested| now.duration_since(rested) < pace.rest);
         rests.then(|| FilePage { changes: Vec::new(), next: FileNext::Paused(self.cursor()) })
     }
 

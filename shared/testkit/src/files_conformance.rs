@@ -415,6 +415,12 @@ pub mod cases {
                 attempt: Attempt::First,
             });
         }
+        if side.capabilities().max_depth == Some(0) {
+            for refused in side.create_folders(&folders).await.expect("a call") {
+                assert_eq!(refused.expect_err("there are no folders").kind, ErrorKind::Permanent);
+            }
+            return;
+        }
         h.fault(0, WireFault::LoseAnswer);
         let first = side.create_folders(&folders).await;
         for folder in &mut folders {

@@ -23,6 +23,10 @@ pub const SCOPES_FOR_CONTACTS: [&str; 10] = [
 /// has too.
 pub const SCOPES_FOR_EVENTS: [&str; 1] = ["ZohoCRM.modules.events.ALL"];
 
+/// What a files sync asks for beside what a contacts sync has: attachments of contacts, accounts, leads and deals.
+pub const SCOPES_FOR_FILES: [&str; 3] =
+    ["ZohoCRM.modules.attachments.ALL", "ZohoCRM.modules.leads.READ", "ZohoCRM.modules.deals.READ"];
+
 /// Zoho's data centres; a user's account lives in one of them, and its accounts server alone knows its codes and tokens.
 const ACCOUNTS_SERVERS: [&str; 8] = [
     "https://accounts.zoho.com",
@@ -54,7 +58,11 @@ pub fn endpoints(config: &ZohoConfig) -> OAuthEndpoints {
         token_url: format!("{accounts}/oauth/v2/token"),
         // https://www.zoho.com/crm/developer/docs/api/v8/revoke-tokens.html
         revocation: Revocation::Form(format!("{accounts}/oauth/v2/token/revoke")),
-        scopes: SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_EVENTS).map(|scope| (*scope).to_owned()).collect(),
+        scopes: [&SCOPES_FOR_CONTACTS[..], &SCOPES_FOR_EVENTS, &SCOPES_FOR_FILES]
+            .concat()
+            .iter()
+            .map(|scope| (*scope).to_owned())
+            .collect(),
         required_scopes: vec![SCOPES_FOR_CONTACTS[0].to_owned()],
         scope_separator: ",",
         authorize_parameters: [("access_type", "offline"), ("prompt", "consent")].map(parameter).to_vec(),
