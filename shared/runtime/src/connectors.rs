@@ -7,6 +7,7 @@ use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks};
 use tandem_core::calendar::CalendarSettings;
+use tandem_core::files::settings::FileSettings;
 use tandem_core::normalise::Region;
 use tandem_core::profile::Profile;
 use tandem_core::record::ContainerId;
@@ -27,7 +28,7 @@ use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
 use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
-use tandem_zoho::{ZohoContacts, ZohoEvents};
+use tandem_zoho::{ZohoContacts, ZohoEvents, ZohoFiles};
 
 /// Opens connectors on the ports of this process.
 pub(crate) struct OpenConnectors {
@@ -83,6 +84,7 @@ impl Connectors for OpenConnectors {
             "builtin" => self.builtin_files(ask).await,
             "google" => Ok(Arc::new(GoogleDrive::new(self.transport(ask)?, self.ports.config.google.clone()))),
             "teamleader" => self.teamleader_files(ask),
+            "zoho" => self.zoho_files(ask),
             "dropbox" => {
                 let side = DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone());
                 Ok(Arc::new(side.with_clock(Arc::clone(&self.ports.clock))))
@@ -118,6 +120,18 @@ fn device(ask: Opening<'_>) -> String {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, ask.sync.as_str().as_bytes()).to_string()
 }
 
+fn file_settings(ask: Opening<'_>) -> Result<&FileSettings, ConnectorError> {
+    ask.settings.files.as_ref().ok_or_else(|| refused("This sync has no settings for files.".to_owned()))
+}
+
+/// Where the API of the account's data centre is.
+fn zoho_origin(ask: Opening<'_>) -> Result<String, ConnectorError> {
+    ask.connection.api_origin.clone().ok_or_else(|| {
+        let detail = "Zoho named no data centre for this account; connect it again.";
+        ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail)
+    })
+}
+
 fn carry(ask: Opening<'_>) -> Carry {
     if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name }
 }
@@ -137,9 +151,7 @@ impl OpenConnectors {
         let Some(blobs) = self.ports.blobs.clone() else {
             return Err(refused("This installation has no bucket for files.".to_owned()));
         };
-        let Some(settings) = &ask.settings.files else {
-            return Err(refused("This sync has no settings for files.".to_owned()));
-        };
+        let settings = file_settings(ask)?;
         let options = FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let who = (ask.connection.account.id.as_str(), ask.connection.user.as_str());
@@ -147,9 +159,7 @@ impl OpenConnectors {
     }
 
     fn teamleader_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
-        let Some(settings) = &ask.settings.files else {
-            return Err(refused("This sync has no settings for files.".to_owned()));
-        };
+        let settings = file_settings(ask)?;
         let options =
             tandem_teamleader::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
@@ -214,11 +224,15 @@ impl OpenConnectors {
         Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
     }
 
+    fn zoho_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let settings = file_settings(ask)?;
+        let options = tandem_zoho::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
+        let (clock, origin) = (Arc::clone(&self.ports.clock), zoho_origin(ask)?);
+        Ok(Arc::new(ZohoFiles::new(self.transport(ask)?, clock, origin, options)))
+    }
+
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        let Some(origin) = ask.connection.api_origin.clone() else {
-            let detail = "Zoho named no data centre for this account; connect it again.";
-            return Err(ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail));
-        };
+        let origin = zoho_origin(ask)?;
         let clock = Arc::clone(&self.ports.clock);
         if ask.settings.calendar.is_some() {
             return Ok(Arc::new(ZohoEvents::new(self.transport(ask)?, clock, origin)));

@@ -93,6 +93,14 @@ pub const PROFILES: &[Profile] = &[
         files: Some(FileRules { vendor_lacks: &[NO_PROFESSIONAL], ..FILE_RULES }),
         ..FILES
     },
+    ZOHO_FILES,
+    Profile {
+        id: "zoho-dropbox",
+        name: "Zoho CRM ↔ Dropbox",
+        remote: &["dropbox"],
+        frequency_minutes: 60,
+        ..ZOHO_FILES
+    },
     Profile {
         id: "teamleader-gmail",
         name: "Gmail → Teamleader Focus",
@@ -165,7 +173,7 @@ const CALENDAR: Profile = Profile {
     files: None,
 };
 
-/// What both files profiles share; Drive's own is the default.
+/// What the files profiles share; that of Teamleader and Drive is the default.
 const FILES: Profile = Profile {
     id: "teamleader-google-drive",
     name: "Teamleader Focus ↔ Google Drive",
@@ -190,6 +198,21 @@ const FILES: Profile = Profile {
         frequency_minutes: Some(30),
     },
     files: Some(FILE_RULES),
+};
+/// Zoho's own extension for Drive keeps the attachments of all records there; it names no caps but that of an attachment.
+const ZOHO_FILES: Profile = Profile {
+    id: "zoho-google-drive",
+    name: "Zoho CRM ↔ Google Drive",
+    crm: &["builtin", "zoho"],
+    group_names: &["Zoho CRM"],
+    vendor: VendorLimits { frequency_minutes: None, ..FILES.vendor },
+    files: Some(FileRules {
+        modules: &["contacts", "companies", "leads", "deals"],
+        root: "Zoho CRM",
+        vendor_max_bytes: 20 * 1024 * 1024,
+        ..FILE_RULES
+    }),
+    ..FILES
 };
 /// The rules of files; Drive's own are the default.
 const FILE_RULES: FileRules = FileRules {

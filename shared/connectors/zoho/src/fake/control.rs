@@ -367,6 +367,11 @@ impl FakeZoho {
         change(&mut self.now().settings);
     }
 
+    /// Calls so far are forgotten.
+    pub fn forget_calls(&self) {
+        self.now().calls.clear();
+    }
+
     /// Calls so far, as (method, path, number of records written).
     pub fn calls(&self) -> Vec<(String, String, usize)> {
         self.now().calls.iter().map(|call| (call.method.clone(), call.path.clone(), call.writes)).collect()
