@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-FILES = ["record", "coql", "fields", "custom_views", "users", "org", "profiles", "modules"]
+FILES = ["record", "coql", "fields", "custom_views", "users", "org", "profiles", "modules", "attachments"]
 VERBS = ["get", "post", "put", "delete"]
 
 
