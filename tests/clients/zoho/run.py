@@ -100,8 +100,12 @@ class World:
 
 
 def attach(w, record, name, content):
+    # The client calls a file by the name that it was opened by.
+    path = os.path.join(w.folder, name)
+    with open(path, "wb") as file:
+        file.write(content)
     body = attachments.FileBodyWrapper()
-    body.set_file(StreamWrapper(stream=content, name=name))
+    body.set_file(StreamWrapper(file_path=path))
     return AttachmentsOperations().upload_attachments(record, "Contacts", body)
 
 
@@ -295,8 +299,9 @@ def attachments_are_deleted_one_by_one_or_several_with_mixed_results(w):
     data(AttachmentsOperations().delete_attachment(first, record, "Contacts"), 200)
     query = ParameterMap()
     query.add(DeleteAttachmentsParam.ids, f"{middle},{first}")
-    good, bad = data(AttachmentsOperations().delete_attachments(record, "Contacts", query), 207)
-    assert isinstance(good, attachments.SuccessResponse) and isinstance(bad, attachments.APIException)
+    # The client reads the refusal in the list as an answer like the others; its code tells them apart.
+    both = data(AttachmentsOperations().delete_attachments(record, "Contacts", query), 207)
+    assert [one.get_code().get_value() for one in both] == ["SUCCESS", "INVALID_DATA"]
     assert [one.get_id() for one in data(attached(record), 200)] == [last]
 
 
