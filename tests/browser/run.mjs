@@ -164,7 +164,7 @@ const STORY = [
     const calendar = sync.filter({ hasText: 'Google Calendar' });
     await button('Start', calendar).click();
     await calendar.filter({ hasText: 'Built-in CRM: 1 created' }).waitFor({ timeout: LONG });
-    await sees(calendar, 'Changes come at once.');
+    await sees(calendar, 'Changes in Google come at once');
     await button('Grey blocks', calendar).click();
     await sees(rows, 'Dentist <i>');
     await button('Make it a meeting', rows).click();

@@ -113,7 +113,11 @@ function startButton(sync) {
 /** Whether changes are told at once; without it the schedule looks for them. */
 function told(sync) {
   if (!sync.push || !sync.enabled) return null;
-  if (sync.push.state === 'on') return el('p', { class: 'soft' }, 'Changes come at once.');
+  if (sync.push.state === 'on') {
+    const [one, other] = sync.push.sides;
+    const only = other ? null : sides(sync)[one];
+    return el('p', { class: 'soft' }, only ? `Changes in ${only} come at once, others with the schedule.` : 'Changes come at once.');
+  }
   return el('p', { class: sync.push.state === 'lapsed' ? 'warn' : 'soft' },
     `Changes do not come at once, but with the schedule${sync.push.reason ? `: ${sync.push.reason}` : '.'}`);
 }

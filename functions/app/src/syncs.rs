@@ -16,7 +16,7 @@ use tandem_builtin::users::User;
 use tandem_core::files::settings::VendorRules;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::profile::{self, Limits, PROFILES, Profile};
-use tandem_core::record::{RunId, SyncId};
+use tandem_core::record::{RunId, Side, SyncId};
 use tandem_core::schedule::next_slot;
 use tandem_core::schema::judge_map as judge_map_of;
 use tandem_engine::{Budget, Preview, PushView};
@@ -56,14 +56,14 @@ pub(crate) struct SyncView {
     /// When the schedule takes it up next.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_due_at: Option<jiff::Timestamp>,
-    /// Whether the remote side tells of changes by itself; `null` where it never does, and before the first run.
+    /// Whether changes are told of by themselves; `null` where neither side ever does that, and before the first run.
     push: Option<PushNote>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: jiff::Timestamp,
 }
 
-/// Whether the remote side tells of changes by itself.
+/// Whether changes are told of by themselves.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PushNote {
     /// `on`, `lapsed` (it should, and does not: the schedule looks) or `off`.
@@ -74,6 +74,9 @@ pub(crate) struct PushNote {
     until: Option<jiff::Timestamp>,
     /// Why it is not on.
     reason: Option<String>,
+    /// `crm`, `remote`: the sides whose changes come at once. Those of the other one come with the schedule.
+    #[schema(value_type = Vec<String>)]
+    sides: Vec<Side>,
 }
 
 /// What to keep in step.
@@ -418,7 +421,7 @@ fn view(sync: Sync, last_run: Option<RunView>, push: Option<PushView>) -> SyncVi
         caution: None,
         last_run,
         next_due_at: sync.next_due_at.filter(|_| sync.enabled),
-        push: push.map(|PushView { state, until, reason }| PushNote { state, until, reason }),
+        push: push.map(|PushView { state, until, reason, sides }| PushNote { state, until, reason, sides }),
         created_at: sync.created_at,
     }
 }

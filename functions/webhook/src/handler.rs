@@ -2,7 +2,7 @@
 //! notifications are not taken answers 404, as any address that does not exist.
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tandem_runtime::{Answer, Hooks};
 
-/// The largest notification: Gmail's Pub/Sub pushes and Dropbox's lists of accounts stay far below.
+/// The largest notification: each provider's stay far below.
 const MOST_BYTES: usize = 256 * 1024;
 
 /// Every notification address of the API.
@@ -20,7 +20,7 @@ pub(crate) fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/webhooks/google/drive", post(google_channel))
         .route("/webhooks/google/gmail", post(gmail))
         .route("/webhooks/dropbox", get(dropbox_challenge).post(dropbox))
-        .route("/webhooks/teamleader/{secret}", post(not_served))
+        .route("/webhooks/teamleader/{secret}", post(teamleader))
         .route("/webhooks/zoho", post(not_served))
         .fallback(not_served)
         .method_not_allowed_fallback(not_served)
@@ -34,6 +34,10 @@ async fn google_channel(State(hooks): State<Arc<Hooks>>, headers: HeaderMap) -> 
 
 async fn gmail(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Bytes) -> Response {
     respond(hooks.gmail(text(&headers, "authorization"), &body).await)
+}
+
+async fn teamleader(State(hooks): State<Arc<Hooks>>, Path(secret): Path<String>, body: Bytes) -> Response {
+    respond(hooks.teamleader(&secret, &body).await)
 }
 
 async fn dropbox(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Bytes) -> Response {

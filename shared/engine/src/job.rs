@@ -84,8 +84,8 @@ impl Engine {
         }
         self.begin_run(&mut sync, &mut progress, job, heard);
         // Before anything is read: what changes from now on is told, and what changed before is read.
-        self.keep_channels(&sync, remote.as_ref()).await;
-        for _ in 0..ROUNDS {
+        self.keep_channels(&sync, [(Side::Left, crm.as_ref()), (Side::Right, remote.as_ref())]).await;
+        for rounds_left in (0..ROUNDS).rev() {
             let stopped = self.round(&sync, crm.as_ref(), remote.as_ref(), &mut progress).await;
             if let Err(Stop::Broken(error)) = stopped {
                 // The next delivery need not wait for the lease to end. Where even this fails, it does.
@@ -95,21 +95,25 @@ impl Engine {
                 return Err(error.into());
             }
             let goes_round = matches!(stopped, Ok(()) | Err(Stop::OutOfBudget | Stop::Again));
-            let rest = self.rest(&sync, &mut progress, stopped).await?;
-            match self.leave(&sync, &mut progress, &rest, job).await {
+            let mut rest = self.rest(&sync, &mut progress, stopped).await?;
+            match self.leave(&sync, &mut progress, (&rest, Hold::Release), job).await {
                 Ok(()) => return Ok(()),
                 // Marked dirty while we worked: go round once more, unless we must wait or a person must act first.
                 Err(StoreError::Stale) if self.store.clear_dirty(&progress.lease).await? => {
                     progress.checkpoint.left.caught_up = false;
                     progress.checkpoint.right.caught_up = false;
-                    if !goes_round {
-                        return Ok(self.leave(&sync, &mut progress, &rest, job).await?);
+                    if goes_round && rounds_left > 0 {
+                        continue;
                     }
+                    if goes_round {
+                        rest = self.goes_on();
+                    }
+                    return Ok(self.leave(&sync, &mut progress, (&rest, Hold::HandOver), job).await?);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(EngineError::Unavailable("more work came in than one job takes".into()))
+        unreachable!("the last round leaves")
     }
 
     /// Goes on with the run under way, or begins the one that was promised, or a new one.
@@ -229,6 +233,18 @@ impl Engine {
         }
     }
 
+    /// The next job goes on with the run at once.
+    fn goes_on(&self) -> Rest {
+        Rest {
+            run: RunState::Running,
+            sync: SyncState::Running,
+            error: None,
+            reason: None,
+            due: self.clock.now() + self.config.watchdog,
+            next: Some(Duration::ZERO),
+        }
+    }
+
     /// What the end of a round means for run and sync.
     async fn rest(
         &self,
@@ -252,14 +268,7 @@ impl Engine {
                 let error = message.as_deref().and_then(|message| error(code, message));
                 at_rest(RunState::Done, SyncState::Idle, error, message)
             }
-            Err(Stop::OutOfBudget | Stop::Again | Stop::Barred { .. }) => Rest {
-                run: RunState::Running,
-                sync: SyncState::Running,
-                error: None,
-                reason: None,
-                due: now + self.config.watchdog,
-                next: Some(Duration::ZERO),
-            },
+            Err(Stop::OutOfBudget | Stop::Again | Stop::Barred { .. }) => self.goes_on(),
             Err(Stop::Wait { after, account, message }) => {
                 checkpoint.attempt = attempt + 1;
                 self.waiting(sync, attempt, (after, account), message).await?
@@ -321,7 +330,13 @@ impl Engine {
     }
 
     /// Writes how things are, gives the lease back, and enqueues the continuation.
-    async fn leave(&self, sync: &Sync, progress: &mut Progress<'_>, rest: &Rest, job: &Job) -> Result<(), StoreError> {
+    async fn leave(
+        &self,
+        sync: &Sync,
+        progress: &mut Progress<'_>,
+        (rest, hold): (&Rest, fn(SyncChange) -> Hold),
+        job: &Job,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let over = rest.run.is_over();
         let mut checkpoint: Checkpoint = progress.checkpoint.clone();
@@ -341,7 +356,7 @@ impl Engine {
             due: Some(rest.due),
         };
         let served = take_served(&mut checkpoint, over);
-        self.store.commit(&progress.lease, sync, &checkpoint, &Hold::Release(change)).await?;
+        self.store.commit(&progress.lease, sync, &checkpoint, &hold(change)).await?;
         self.forget_seen(sync, served).await;
         if let (Some(delay), Job::Sync { sync, kind, trigger, run, continuation }) = (rest.next, job) {
             let next = Job::Sync {

@@ -76,7 +76,7 @@ pub trait Connectors: Send + Sync {
         Err(ConnectorError::new("tandem", "open_mail", ErrorKind::Forbidden, detail))
     }
 
-    /// How the remote side tells of changes by itself; `None` where it never does.
+    /// How a side tells of changes by itself; `None` where it never does.
     async fn open_push(&self, ask: Opening<'_>) -> Result<Option<Arc<dyn Push>>, ConnectorError> {
         let _ = ask;
         Ok(None)

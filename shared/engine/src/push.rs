@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 use tandem_core::profile::Limits;
-use tandem_core::record::SyncId;
+use tandem_core::record::{Side, SyncId};
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::StoreError;
-use tandem_store::channel::{ChannelState, PushBook, PushState};
+use tandem_store::channel::{ChannelState, PushBook, PushBooks, PushState};
 use tandem_store::sync::{Sync, SyncState};
 
 /// How often a sync is looked at again while runs begin and end under our eyes.
@@ -68,18 +68,36 @@ pub struct PushView {
     pub until: Option<Timestamp>,
     /// Why it is not on.
     pub reason: Option<String>,
+    /// The sides whose changes come at once.
+    pub sides: Vec<Side>,
 }
 
 impl PushView {
-    /// What a book says at `now`: a channel that has ended meanwhile tells no more.
-    pub fn of(book: &PushBook, now: Timestamp) -> Self {
+    /// What the books say at `now`: the worst of what each of the sides that tell says; `None` where neither ever tells.
+    pub fn of(books: &PushBooks, now: Timestamp) -> Option<Self> {
+        let views = [(Side::Left, &books.left), (Side::Right, &books.right)];
+        let views = views.into_iter().filter_map(|(side, book)| Some(Self::of_side(side, book.as_ref()?, now)));
+        views.reduce(|one, other| {
+            let sides = one.sides.iter().chain(&other.sides).copied().collect();
+            let until = one.until.into_iter().chain(other.until).min();
+            let worst = [PushState::Lapsed, PushState::On, PushState::Off];
+            let rank = |view: &Self| worst.iter().position(|state| *state == view.state);
+            let Self { state, reason, .. } = if rank(&other) < rank(&one) { other } else { one };
+            Self { state, until: until.filter(|_| state == PushState::On), reason, sides }
+        })
+    }
+
+    /// A channel that has ended meanwhile tells no more.
+    fn of_side(side: Side, book: &PushBook, now: Timestamp) -> Self {
         let ended = book.channels.iter().any(|channel| !channel.lives(now));
         if book.state == PushState::On && ended {
             let reason = Some("The notifications have ended; the schedule looks for changes until they are renewed.");
-            return Self { state: PushState::Lapsed, until: None, reason: reason.map(str::to_owned) };
+            let reason = reason.map(str::to_owned);
+            return Self { state: PushState::Lapsed, until: None, reason, sides: Vec::new() };
         }
-        let until = book.until().filter(|_| book.state == PushState::On);
-        Self { state: book.state, until, reason: book.reason.clone() }
+        let on = book.state == PushState::On;
+        let sides = if on { vec![side] } else { Vec::new() };
+        Self { state: book.state, until: book.until().filter(|_| on), reason: book.reason.clone(), sides }
     }
 }
 
@@ -133,7 +151,7 @@ impl Engine {
     pub async fn pushes(&self, syncs: &[SyncId]) -> Result<Vec<Option<PushView>>, EngineError> {
         let now = self.clock.now();
         let books = self.store.push_books(syncs).await?;
-        Ok(books.into_iter().map(|book| book.map(|book| PushView::of(&book, now))).collect())
+        Ok(books.iter().map(|books| PushView::of(books, now)).collect())
     }
 
     /// Begins a run with its one job, or leaves word with the one that is queued or under way.

@@ -1,4 +1,4 @@
-//! The life of watch channels: opened when a sync runs, renewed before they end, the new one before the old one is closed,
+//! The life of watch channels on both sides: opened when a sync runs, renewed before they end, the new one before the old one is closed,
 //! and closed when the sync goes. Whatever fails here costs no run: the schedule looks all the same.
 use crate::desk::rules;
 use crate::{Engine, EngineError, Opening};
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::profile::Limits;
-use tandem_core::record::Side;
+use tandem_core::record::{ConnectionId, Side};
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::push::{Order, Push, Route, Target};
 use tandem_store::StoreError;
@@ -28,24 +28,27 @@ const MOST_CLOSED: usize = 20;
 
 impl Engine {
     /// Looks after a sync's channels: cheap when there is nothing to do, and harmless when it fails.
-    pub(crate) async fn keep_channels(&self, sync: &Sync, remote: Option<&Connection>) {
-        let Some(remote) = remote.filter(|remote| remote.state == ConnectionState::Connected) else { return };
-        if let Err(error) = self.try_keep(sync, remote).await {
-            tracing::warn!(error = %error, "a sync's notifications were not looked after; the schedule looks");
+    pub(crate) async fn keep_channels(&self, sync: &Sync, sides: [(Side, Option<&Connection>); 2]) {
+        let connected = |connection: &&Connection| connection.state == ConnectionState::Connected;
+        for (side, connection) in sides {
+            let Some(connection) = connection.filter(connected) else { continue };
+            if let Err(error) = self.try_keep(sync, side, connection).await {
+                tracing::warn!(error = %error, "a sync's notifications were not looked after; the schedule looks");
+            }
         }
     }
 
-    async fn try_keep(&self, sync: &Sync, remote: &Connection) -> Result<(), EngineError> {
-        let Some((push, limits)) = self.push_of(sync, remote).await? else { return Ok(()) };
+    async fn try_keep(&self, sync: &Sync, side: Side, connection: &Connection) -> Result<(), EngineError> {
+        let Some((push, limits)) = self.push_of(sync, side, connection).await? else { return Ok(()) };
         let targets = if limits == Limits::Vendor { Vec::new() } else { push.targets() };
-        let before = self.store.push_book(&sync.id).await?.unwrap_or_default();
+        let before = self.store.push_book(&sync.id, side).await?.unwrap_or_default();
         let keeping = Keeping { engine: self, sync, push: &*push, now: self.clock.now() };
         let mut book = before.clone();
         let failed = keeping.open_what_is_due(&mut book, &targets).await?;
         let old = retire(&mut book, &targets);
         keeping.judge(&mut book, &targets, limits, failed);
         if book != before {
-            book = match self.store.save_push_book(&sync.id, &book).await {
+            book = match self.store.save_push_book(&sync.id, side, &book).await {
                 Ok(saved) => saved,
                 Err(StoreError::Stale) => {
                     // The sync was removed, or is being: what was opened just now must not stay.
@@ -64,18 +67,23 @@ impl Engine {
     /// Closes a sync's channels, because it is removed or switched off, or its connection is about to go. What cannot be
     /// closed ends by itself, and its notifications are ignored.
     pub async fn stop_push(&self, sync: &Sync) -> Result<(), EngineError> {
-        let Some(book) = self.store.push_book(&sync.id).await?.filter(|book| !book.channels.is_empty()) else {
-            return Ok(());
-        };
+        // What one side makes of it must not keep the other one telling.
+        let left = self.stop_side(sync, Side::Left, &sync.crm).await;
+        left.and(self.stop_side(sync, Side::Right, &sync.remote).await)
+    }
+
+    async fn stop_side(&self, sync: &Sync, side: Side, connection: &ConnectionId) -> Result<(), EngineError> {
+        let book = self.store.push_book(&sync.id, side).await?;
+        let Some(book) = book.filter(|book| !book.channels.is_empty()) else { return Ok(()) };
         let silent = PushBook { state: PushState::Off, reason: None, ..PushBook::default() };
         let silent = PushBook { version: book.version, closed: channels_of_ours(&book), ..silent };
-        match self.store.save_push_book(&sync.id, &silent).await {
+        match self.store.save_push_book(&sync.id, side, &silent).await {
             Ok(_) | Err(StoreError::Stale) => {}
             Err(error) => return Err(error.into()),
         }
-        let remote = self.store.connection(&sync.remote).await?;
-        let opened = match &remote {
-            Some(remote) => self.push_of(sync, remote).await.unwrap_or(None),
+        let connection = self.store.connection(connection).await?;
+        let opened = match &connection {
+            Some(connection) => self.push_of(sync, side, connection).await.unwrap_or(None),
             None => None,
         };
         match opened {
@@ -93,10 +101,14 @@ impl Engine {
         Ok(())
     }
 
-    async fn push_of(&self, sync: &Sync, remote: &Connection) -> Result<Option<(Arc<dyn Push>, Limits)>, EngineError> {
+    async fn push_of(
+        &self,
+        sync: &Sync,
+        side: Side,
+        connection: &Connection,
+    ) -> Result<Option<(Arc<dyn Push>, Limits)>, EngineError> {
         let (profile, settings) = rules(sync)?;
-        let (side, container) = (Side::Right, None);
-        let ask = Opening { sync: &sync.id, connection: remote, profile, settings: &settings, side, container };
+        let ask = Opening { sync: &sync.id, connection, profile, settings: &settings, side, container: None };
         let push = self.connectors.open_push(ask).await;
         let push = push.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
         Ok(push.map(|push| (push, settings.limits)))
@@ -111,7 +123,7 @@ impl Engine {
     }
 }
 
-/// One look after the channels of one sync.
+/// One look after the channels of one side of one sync.
 struct Keeping<'a> {
     engine: &'a Engine,
     sync: &'a Sync,
@@ -166,9 +178,11 @@ impl Keeping<'_> {
 
     fn is_due(&self, newest: Option<&Channel>) -> bool {
         let Some(channel) = newest else { return true };
-        let Some(until) = channel.until else { return false };
-        let life = until.duration_since(channel.opened_at).as_secs();
         let most = self.push.renew_every().map_or(i64::MAX, |every| i64::try_from(every.as_secs()).unwrap_or(i64::MAX));
+        let Some(until) = channel.until else {
+            return self.now.duration_since(channel.opened_at).as_secs() >= most;
+        };
+        let life = until.duration_since(channel.opened_at).as_secs();
         let renew_at = channel.opened_at + SignedDuration::from_secs((life * RENEW_AT / 100).min(most));
         let interval = SignedDuration::try_from(crate::job::interval(self.sync)).unwrap_or(SignedDuration::ZERO);
         // A life shorter than the schedule's interval must not make a new channel at every look.
@@ -177,8 +191,9 @@ impl Keeping<'_> {
     }
 
     async fn open(&self, target: &Target) -> Result<Result<Channel, ConnectorError>, StoreError> {
-        let id = hex::encode(rand::random::<[u8; 16]>());
-        let token = hex::encode(rand::random::<[u8; 32]>());
+        // 18 digits: a number to those who want one, and still none that another channel has.
+        let id = rand::random_range(10_u64.pow(17)..10_u64.pow(18)).to_string();
+        let token = hex::encode(rand::random::<[u8; 24]>());
         let store = &self.engine.store;
         let account = match &target.route {
             Route::Channel => None,

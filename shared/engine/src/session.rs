@@ -88,7 +88,7 @@ pub(crate) fn stop_for(side: Side, error: &ConnectorError) -> Stop {
         },
         ErrorKind::Forbidden => Stop::Paused { code: "missing_right", message: error.detail.clone(), reconnect: None },
         ErrorKind::Retryable => {
-            let message = format!("{} did not answer; trying again.", error.provider);
+            let message = format!("{} ({}); trying again.", error.detail, error.operation);
             Stop::Wait { after: None, account: None, message }
         }
         ErrorKind::CursorExpired | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Permanent => Stop::Wait {

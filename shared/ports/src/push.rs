@@ -30,9 +30,9 @@ pub struct Target {
 /// A channel to open.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
-    /// Ours, new for every channel: 32 hexadecimal digits.
+    /// Ours, new for every channel: a number of 18 digits (Zoho takes nothing else).
     pub id: &'a str,
-    /// The secret that every notification repeats: 64 hexadecimal digits.
+    /// The secret that every notification repeats: 48 hexadecimal digits (Zoho takes 50 characters at most).
     pub token: &'a str,
     /// When it shall end; the provider may end it earlier and says so.
     pub until: Timestamp,
@@ -62,7 +62,8 @@ pub trait Push: Send + Sync {
     fn targets(&self) -> Vec<Target>;
     /// The longest life that may be asked for.
     fn life(&self) -> Duration;
-    /// The provider's advice to renew more often than at 80 % of the life.
+    /// The provider's advice to renew more often than at 80 % of the life; where channels have no end, how often to open
+    /// another one all the same.
     fn renew_every(&self) -> Option<Duration> {
         None
     }

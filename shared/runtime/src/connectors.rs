@@ -27,6 +27,7 @@ use tandem_sell::{SellAppointments, SellContacts, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
+use tandem_teamleader::push::{self as teamleader, TeamleaderPush};
 use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
 use tandem_zoho::{ZohoContacts, ZohoEvents, ZohoFiles};
 
@@ -75,6 +76,8 @@ impl Connectors for OpenConnectors {
                 Some(Arc::new(MailPush::new(self.transport(ask)?, config, address, &push.topic)))
             }
             ("dropbox", "files") => Some(Arc::new(DropboxPush::new(&ask.connection.account.id))),
+            ("teamleader", "contacts") => Some(self.teamleader_push(ask, teamleader::OF_CONTACTS)?),
+            ("teamleader", "calendar") => Some(self.teamleader_push(ask, teamleader::OF_MEETINGS)?),
             _ => None,
         })
     }
@@ -205,6 +208,16 @@ impl OpenConnectors {
             tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
         Ok(Arc::new(TeamleaderContacts::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    fn teamleader_push(
+        &self,
+        ask: Opening<'_>,
+        types: &'static [&'static str],
+    ) -> Result<Arc<dyn Push>, ConnectorError> {
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
+        let hook = hook(&self.ports, "teamleader");
+        Ok(Arc::new(TeamleaderPush::new(self.transport(ask)?, clock, config, types, hook)))
     }
 
     fn teamleader_meetings(

@@ -12,6 +12,7 @@ use tandem_engine::{Engine, EngineError, Greeting, Heard, Notice};
 use tandem_google::drive::watch;
 use tandem_google::push::{MAILBOXES, mailbox};
 use tandem_http::{Expected, Oidc, OidcError};
+use tandem_teamleader::push as teamleader;
 
 /// Accounts of one notification that are looked up at once.
 const CONCURRENT: usize = 8;
@@ -54,6 +55,17 @@ impl Hooks {
         let greeting = if told.first { Greeting::Yes } else { Greeting::No };
         let notice = Notice { channel: &told.channel, token, resource: &told.resource, greeting };
         answer("google", self.engine.hear_channel(&notice).await)
+    }
+
+    /// Of Teamleader, which signs nothing: the last part of the address proves it. What it says has changed is not used.
+    pub async fn teamleader(&self, secret: &str, body: &[u8]) -> Answer {
+        if teamleader::event(body).is_none() {
+            return Answer::Malformed;
+        }
+        // Not even of the form of one of ours: as any other channel that is unknown.
+        let Some((channel, token)) = teamleader::channel(secret) else { return Answer::Thanks };
+        let notice = Notice { channel, token, resource: "", greeting: Greeting::No };
+        answer("teamleader", self.engine.hear_channel(&notice).await)
     }
 
     /// What Dropbox wants to see when the address is entered at its console.

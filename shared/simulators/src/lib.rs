@@ -90,7 +90,7 @@ macro_rules! provider {
 
 provider!(FakeGoogle, "google", FakeGoogle::outbox);
 provider!(FakeDropbox, "dropbox", FakeDropbox::outbox);
-provider!(FakeTeamleader, "teamleader");
+provider!(FakeTeamleader, "teamleader", FakeTeamleader::outbox);
 provider!(FakeZoho, "zoho");
 provider!(FakeSell, "sell");
 

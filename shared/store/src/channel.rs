@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use tandem_core::record::SyncId;
+use tandem_core::record::{Side, SyncId};
 use tandem_ports::table::{Condition, Item, Key, Op, TableError, Update, Write};
 
 /// How long a row is kept after its channel has ended, in seconds.
 const KEPT: i64 = 7 * 86_400;
+/// How long a row is kept whose channel has no end, in seconds; another one takes its place long before.
+const ENDLESS: i64 = 90 * 86_400;
 /// How long a row is kept whose channel never came to be, in seconds.
 const UNOPENED: i64 = 86_400;
 /// How long the id of a message is remembered, in seconds; Pub/Sub redelivers for a week at most.
@@ -122,7 +124,7 @@ pub struct Mute {
     pub until: Timestamp,
 }
 
-/// A sync's channels, and what people are shown of them.
+/// A sync's channels on one side, and what people are shown of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushBook {
     /// Whether it hears of changes.
@@ -148,6 +150,15 @@ pub struct PushBook {
     /// Grows with every change: who writes must have read the one before.
     #[serde(default)]
     pub version: i64,
+}
+
+/// A sync's books; `None` where that side has never been asked to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PushBooks {
+    /// Of the CRM.
+    pub left: Option<PushBook>,
+    /// Of the remote side.
+    pub right: Option<PushBook>,
 }
 
 impl PushBook {
@@ -179,7 +190,8 @@ impl Store {
 
     /// Notes that the provider has opened it.
     pub async fn note_opened(&self, channel: &Channel) -> Result<(), StoreError> {
-        let ends = channel.until.unwrap_or(channel.opened_at).as_second() + KEPT;
+        let kept = channel.until.map(|until| until.as_second() + KEPT);
+        let ends = kept.unwrap_or(channel.opened_at.as_second() + ENDLESS);
         let set = Map::from_iter([
             ("resource".to_owned(), json!(channel.resource)),
             ("state".to_owned(), json!(ChannelState::Open)),
@@ -214,28 +226,31 @@ impl Store {
         }
     }
 
-    /// A sync's book.
-    pub async fn push_book(&self, sync: &SyncId) -> Result<Option<PushBook>, StoreError> {
-        let found = self.table.get(&[keys::push_book(sync)]).await?.pop().flatten();
+    /// A sync's book of one side.
+    pub async fn push_book(&self, sync: &SyncId, side: Side) -> Result<Option<PushBook>, StoreError> {
+        let found = self.table.get(&[keys::push_book(sync, side)]).await?.pop().flatten();
         found.map(|item| read("push book", item)).transpose()
     }
 
     /// The books of several syncs, in their order, in one request.
-    pub async fn push_books(&self, syncs: &[SyncId]) -> Result<Vec<Option<PushBook>>, StoreError> {
-        let keys: Vec<Key> = syncs.iter().map(keys::push_book).collect();
+    pub async fn push_books(&self, syncs: &[SyncId]) -> Result<Vec<PushBooks>, StoreError> {
+        let both = |sync| [Side::Left, Side::Right].map(|side| keys::push_book(sync, side));
+        let keys: Vec<Key> = syncs.iter().flat_map(both).collect();
         let found = self.get(&keys).await?.into_iter();
-        found.map(|item| item.map(|item| read("push book", item)).transpose()).collect()
+        let mut books = found.map(|item| item.map(|item| read("push book", item)).transpose());
+        let mut next = || books.next().transpose().map(Option::flatten);
+        syncs.iter().map(|_| Ok(PushBooks { left: next()?, right: next()? })).collect()
     }
 
-    /// Replaces a sync's book, if it is still as it was read and the sync is still there. Answers the new version.
-    pub async fn save_push_book(&self, sync: &SyncId, book: &PushBook) -> Result<PushBook, StoreError> {
+    /// Replaces a sync's book of one side, if it is still as it was read and the sync is still there. Answers the new version.
+    pub async fn save_push_book(&self, sync: &SyncId, side: Side, book: &PushBook) -> Result<PushBook, StoreError> {
         let next = PushBook { version: book.version + 1, ..book.clone() };
         let unchanged = match book.version {
             0 => Condition::Absent,
             version => Condition::Equals("version", version.into()),
         };
         let there = Op::Check(keys::sync(sync), vec![Condition::Present]);
-        self.transact(&[there, Op::Put(item(keys::push_book(sync), &next), vec![unchanged])]).await?;
+        self.transact(&[there, Op::Put(item(keys::push_book(sync, side), &next), vec![unchanged])]).await?;
         Ok(next)
     }
 

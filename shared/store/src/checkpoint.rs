@@ -281,8 +281,10 @@ pub enum Hold {
         /// Intents whose links are durable; they are removed at the same stroke.
         settled: Vec<u64>,
     },
-    /// The worker leaves.
+    /// The worker leaves, unless it was told of changes meanwhile.
     Release(SyncChange),
+    /// The worker leaves, whatever it was told: as the checkpoint says, the next one reads both sides again.
+    HandOver(SyncChange),
 }
 
 impl Store {
@@ -333,9 +335,9 @@ impl Store {
                 ops.push(Op::Update(lease_key, update, vec![held(lease)]));
                 ops.extend(settled.iter().map(|n| Op::Delete(keys::intent(&lease.sync, *n), vec![Condition::Present])));
             }
-            Hold::Release(change) => {
-                let clean = vec![held(lease), Condition::AttributeAbsent("dirty")];
-                ops.push(Op::Update(lease_key, release(), clean));
+            Hold::Release(change) | Hold::HandOver(change) => {
+                let clean = matches!(hold, Hold::Release(_)).then_some(Condition::AttributeAbsent("dirty"));
+                ops.push(Op::Update(lease_key, release(), [held(lease)].into_iter().chain(clean).collect()));
                 ops.push(Op::Update(keys::sync(&sync.id), change.update(sync), vec![Condition::Present]));
             }
         }

@@ -93,9 +93,13 @@ pub fn known_subject(provider: &str, account: &str, hash: &str) -> Key {
 pub fn channel(id: &str) -> Key {
     Key::new(format!("CHAN#{id}"), "channel")
 }
-/// A sync's book of watch channels.
-pub fn push_book(id: &SyncId) -> Key {
-    Key::new(sync_pk(id), "push")
+/// A sync's book of the watch channels on this side.
+pub fn push_book(id: &SyncId, side: Side) -> Key {
+    let sort = match side {
+        Side::Left => "push:crm",
+        Side::Right => "push",
+    };
+    Key::new(sync_pk(id), sort)
 }
 /// The partition of the syncs that hear of an account.
 pub fn listeners_pk(provider: &str, account: &str) -> String {

@@ -1,6 +1,7 @@
 // Teamleader's own client (@teamleader/api) against a running simulator: node run.mjs http://127.0.0.1:PORT
 // Each check starts with an empty provider. The last line counts them.
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import teamleader from "@teamleader/api";
 
 const API = teamleader.default ?? teamleader;
@@ -428,6 +429,42 @@ check("meetings are listed by user and day, the earliest first, and users by add
   const { data } = await api.users.list({ filter: { term: "bo@" } });
   assert.deepEqual(data.map((one) => one.id), [other.id]);
   assert.equal((await client(other.token).users.me()).data.id, other.id);
+});
+
+check("a webhook is registered, listed by address, told of its types alone, and taken back by type", async () => {
+  const { api, account_id } = await world();
+  const told = [];
+  const server = createServer((request, answer) => {
+    let body = "";
+    request.on("data", (part) => (body += part));
+    request.on("end", () => {
+      told.push([request.method, request.url, JSON.parse(body)]);
+      answer.writeHead(204).end();
+    });
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  try {
+    const url = `http://127.0.0.1:${server.address().port}/hook`;
+    await api.webhooks.register({ url, types: ["contact.added", "contact.deleted"] });
+    await api.webhooks.register({ url: "http://127.0.0.1:1/", types: ["meeting.created"] });
+    const all = (await api.webhooks.list()).data;
+    assert.deepEqual(all.map((one) => one.url), ["http://127.0.0.1:1/", url]);
+    assert.deepEqual(all[1].types, ["contact.added", "contact.deleted"]);
+    const { data } = await api.contacts.add({ last_name: "An" });
+    await api.contacts.update({ id: data.id, last_name: "Ann" });
+    await api.webhooks.unregister({ url, types: ["contact.deleted"] });
+    await api.contacts.delete({ id: data.id });
+    for (let look = 0; look < 100 && !told.length; look += 1) await new Promise((wake) => setTimeout(wake, 20));
+    await new Promise((wake) => setTimeout(wake, 200));
+    const body = { type: "contact.added", subject: { type: "contact", id: data.id }, account: { type: "account", id: account_id } };
+    assert.deepEqual(told, [["POST", "/hook", body]]);
+    await api.webhooks.unregister({ url, types: ["contact.added"] });
+    assert.deepEqual((await api.webhooks.list()).data.map((one) => one.url), ["http://127.0.0.1:1/"]);
+    await refused(api.webhooks.register({ url, types: ["contact.eaten"] }), 400);
+    await refused(api.webhooks.register({ url: "no address", types: ["contact.added"] }), 400);
+  } finally {
+    server.close();
+  }
 });
 
 let failed = 0;

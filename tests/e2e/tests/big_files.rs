@@ -1,8 +1,8 @@
 //! A large file from the CRM to Dropbox and to Drive, and one from each of them back, all at once through workers of 256 MB.
 //!
-//! `TANDEM_BIG_FILE_MB=512 cargo test --test big_files` has files of that size, and kills the workers twice on the way: it
-//! then takes minutes, as the lease of a killed worker must run out each time. The local AWS answers a range of an object the
-//! slower the larger the object is: 2 GB take the better part of an hour, and four times that on the disk.
+//! `TANDEM_BIG_FILE_MB=2048 cargo test --test big_files` has files of that size, and kills the workers twice on the way: it
+//! then takes twelve minutes, as the lease of a killed worker must run out each time, and 16 GB on the disk. The local AWS
+//! answers a range of an object the slower the larger the object is.
 use bytes::Bytes;
 use e2e::{Setup, World, kill, peak_kilobytes};
 use serde_json::{Value, json};

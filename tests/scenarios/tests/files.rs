@@ -12,7 +12,7 @@ use tandem_builtin::users::{NewUser, Role, User, Users};
 use tandem_builtin::{Crm, Files, Kind as CrmKind};
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
-use tandem_dropbox::fake::{FakeDropbox, UserFile};
+use tandem_dropbox::fake::{FakeDropbox, Switch, UserFile};
 use tandem_dropbox::{DropboxConfig, DropboxFiles};
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening};
 use tandem_google::fake::FakePeople;
@@ -300,6 +300,53 @@ async fn f02_to_f09_what_people_do_in_dropbox_reaches_the_crm_and_a_deletion_doe
     assert_eq!(story.crm().await["New/note.txt"].1, "note", "it stays in the CRM");
     assert_eq!(story.remote("New/note.txt"), None, "and is not put back");
     assert_eq!(story.run().await.counts.writes(), 0);
+}
+
+#[tokio::test]
+async fn what_dropbox_tells_before_its_folder_is_told_comes_to_its_place_and_nothing_is_lost() {
+    for page in [1, 2, 3, 2000] {
+        let story = Story::begins("dropbox", json!({})).await;
+        let dropbox = &story.opened.dropbox;
+        dropbox.set(|settings| (settings.children_first, settings.page) = (Switch::Yes, page));
+        let save = |path: &str, text: &str| story.remote_saves(&format!("Companies/Acme (1)/{path}"), text);
+        let within = |path: &str| format!("/Companies/Acme (1)/{path}");
+        let rests = async |expected: &[(&str, &str)]| {
+            for _ in 0..2 {
+                assert_eq!(story.run().await.state, RunState::Done);
+            }
+            let (crm, quiet) = (story.crm().await, story.run().await);
+            let files: Vec<(&str, &str)> = crm
+                .iter()
+                .filter(|(_, (_, text))| !text.is_empty())
+                .map(|(path, (_, text))| (&**path, &**text))
+                .collect();
+            assert_eq!((files, quiet.counts.writes()), (expected.to_vec(), 0), "pages of {page}: {quiet:?}");
+            for (path, text) in expected {
+                assert_eq!(story.remote(path).as_deref(), Some(*text), "pages of {page}");
+            }
+        };
+        // The first listing finds what was there before the sync.
+        save("Deep/Er/Deepest/a.txt", "a");
+        save("Deep/b.txt", "b");
+        story.crm_saves("Plans", "plan.txt", b"plan").await;
+        rests(&[("Deep/Er/Deepest/a.txt", "a"), ("Deep/b.txt", "b"), ("Plans/plan.txt", "plan")]).await;
+        // New folders, a folder that moves with all that is in it, and a file that goes into a folder told after it.
+        save("New/Within/c.txt", "c");
+        dropbox.user_moves(ACCOUNT, &within("Deep"), &within("New/Within/Moved"));
+        dropbox.user_moves(ACCOUNT, &within("Plans/plan.txt"), &within("New/plan.txt"));
+        story.crm_saves("Plans", "other.txt", b"other").await;
+        let moved = [
+            ("New/Within/Moved/Er/Deepest/a.txt", "a"),
+            ("New/Within/Moved/b.txt", "b"),
+            ("New/Within/c.txt", "c"),
+            ("New/plan.txt", "plan"),
+            ("Plans/other.txt", "other"),
+        ];
+        rests(&moved).await;
+        // Everything is listed again.
+        dropbox.expire_cursors();
+        rests(&moved).await;
+    }
 }
 
 #[tokio::test]

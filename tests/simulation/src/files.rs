@@ -3,6 +3,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
@@ -68,11 +69,15 @@ pub struct FilesWorld {
     pub sync: SyncId,
     /// How long a job may take.
     pub job: Duration,
+    /// So many more times a worker that opens the sides is told of changes while it works.
+    pub news: Arc<AtomicU32>,
 }
 
 struct Both {
     crm: Arc<MemoryFiles>,
     remote: Arc<MemoryFiles>,
+    news: Arc<AtomicU32>,
+    store: Store,
 }
 
 #[async_trait]
@@ -81,6 +86,10 @@ impl Connectors for Both {
         Err(ConnectorError::new("memory", "open", ErrorKind::Forbidden, "there are only files here"))
     }
     async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let one_less = |left: u32| left.checked_sub(1);
+        if self.news.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            self.store.note_heard(ask.sync).await.expect("a quiet table");
+        }
         let side: Arc<dyn FileSide> = if ask.side == Side::Left { self.crm.clone() } else { self.remote.clone() };
         Ok(side)
     }
@@ -110,11 +119,13 @@ impl FilesWorld {
         let store = Store::new(table.clone());
         let crm = MemoryFiles::new(crm, clock.clone(), Arc::clone(&faults));
         let remote = MemoryFiles::new(remote, clock.clone(), Arc::clone(&faults));
-        let connectors = Arc::new(Both { crm: crm.clone(), remote: remote.clone() });
+        let news = Arc::new(AtomicU32::new(0));
+        let (left, right) = (crm.clone(), remote.clone());
+        let connectors = Arc::new(Both { crm: left, remote: right, news: news.clone(), store: store.clone() });
         let secrets = Arc::new(MemorySecrets);
         let engine = Engine::new(store.clone(), queue.clone(), clock.clone(), secrets, connectors, config);
         let (sync, job) = (SyncId::new("sync-1"), Duration::from_secs(50));
-        let world = FilesWorld { crm, remote, clock, queue, table, faults, engine, store, sync, job };
+        let world = FilesWorld { crm, remote, clock, queue, table, faults, engine, store, sync, job, news };
         world.seed(settings).await;
         world
     }

@@ -3,10 +3,12 @@
 use serde_json::json;
 use simulation::files::{FilesWorld, REMOTES, has, in_sync};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tandem_core::record::Side;
 use tandem_engine::{Budget, EngineConfig};
 use tandem_ports::files::FileCapabilities;
+use tandem_ports::infra::Clock;
 use tandem_store::link::RowState;
 use tandem_store::run::RunState;
 use tandem_testkit::fault::Fault;
@@ -63,6 +65,28 @@ async fn f17_a_file_that_changes_on_its_way_arrives_whole_and_what_appears_meanw
                 (0..50).for_each(|n| has(&paths, &format!("{folder}/{n}.txt"), "meanwhile"));
                 assert_eq!(paths.values().filter(|what| *what != "/").count(), 53, "{paths:?}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_told_of_changes_again_and_again_hands_over_to_the_next_and_nobody_waits() {
+    for remote in REMOTES {
+        for news in [3, 9, 10, 11, 40] {
+            let (world, acme) = in_sync(remote(), json!({})).await;
+            world.in_crm(|crm| {
+                let folder = crm.folder(Some(&acme), "New");
+                (0..3).for_each(|n| drop(crm.file(&folder, &format!("{n}.txt"), b"new")));
+            });
+            world.clock.advance(Duration::from_secs(7_300));
+            world.rule().await;
+            world.news.store(news, Ordering::SeqCst);
+            let began = world.clock.now();
+            world.settle().await;
+            let took = Duration::try_from(world.clock.now().duration_since(began)).unwrap();
+            assert!(took < Duration::from_secs(60), "{news} times told: it took {took:?}");
+            assert_eq!(world.last_run().await.state, RunState::Done);
+            has(&world.remote_paths(), "Companies/Acme (17)/New/2.txt", "new");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What nobody deleted stays, and what was told is not forgotten: refusals and other people's work in the middle of a run.
 use serde_json::json;
-use simulation::files::{REMOTES, has, in_sync};
+use simulation::files::{FilesWorld, REMOTES, has, in_sync};
 use tandem_core::record::Side;
 use tandem_ports::error::ErrorKind;
 use tandem_store::run::RunState;
@@ -73,5 +73,39 @@ async fn what_comes_into_a_folder_just_before_it_is_removed_stays() {
                 assert!(!paths.contains_key(&format!("{above}/Plans/plan.txt")), "{paths:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_the_same_number_is_another_customers_unless_its_name_or_its_root_says_whose_it_is() {
+    for remote in REMOTES {
+        let world = FilesWorld::new(remote(), json!({})).await;
+        world.in_crm(|crm| {
+            let acme = crm.record("companies", "17", "Acme");
+            crm.file(&acme, "offer.txt", b"offer to Acme");
+            crm.record("companies", "18", "Bolt");
+        });
+        // What a sync of before has left: it may have been another CRM account's, whose numbers are the same.
+        world.at_remote(|remote| {
+            let companies = remote.folder(None, "Companies");
+            let other = remote.folder(Some(&companies), "Somebody else (17)");
+            remote.file(&other, "secret.txt", b"of somebody else");
+            let bolt = remote.folder(Some(&companies), "BOLT (18)");
+            remote.file(&bolt, "plan.txt", b"plan of Bolt");
+        });
+        world.run().await;
+        let (crm, there) = (world.crm_paths(), world.remote_paths());
+        has(&crm, "Bolt/plan.txt", "plan of Bolt");
+        has(&there, "Companies/Somebody else (17)/secret.txt", "of somebody else");
+        // Drive's root is marked as one CRM account's, so there it is Acme's folder, by an earlier name.
+        if remote().can.keeps_markers {
+            has(&crm, "Acme/secret.txt", "of somebody else");
+            has(&there, "Companies/Somebody else (17)/offer.txt", "offer to Acme");
+        } else {
+            assert!(!crm.contains_key("Acme/secret.txt"), "{crm:?}");
+            has(&there, "Companies/Acme (17)/offer.txt", "offer to Acme");
+            assert!(!there.contains_key("Companies/Somebody else (17)/offer.txt"), "{there:?}");
+        }
+        assert_eq!(world.run().await.counts.writes(), 0);
     }
 }

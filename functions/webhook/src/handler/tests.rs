@@ -1,4 +1,5 @@
 //! Notifications as stories: lost, late, doubled, out of order, forged; and the life of what they come over.
+mod crms;
 mod life;
 mod proofs;
 mod world;

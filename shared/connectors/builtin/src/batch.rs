@@ -2,6 +2,7 @@
 use crate::error::{CrmError, classify};
 use crate::ledger::{COMMIT_WEIGHT, Edit, Ledger, Tries};
 use crate::record::Record;
+use crate::schema::Kind;
 use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use tandem_core::record::RemoteId;
@@ -54,6 +55,17 @@ pub(crate) enum Decision<T> {
     Write(Edit),
 }
 
+/// What has to go before a record goes: as much as fits a commit of the files in it. A record takes its files along,
+/// whoever deletes it.
+pub(crate) async fn before(ledger: &Ledger, edits: &[Edit]) -> std::result::Result<Vec<Edit>, CrmError> {
+    match edits {
+        [Edit::Remove { before }] if Kind::WITH_FILES.contains(&before.kind) => {
+            crate::files::removals_inside(ledger, &before.id).await
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// Decides on the first of these records, as many as fit one transaction, as they are now; `of` answers for what was
 /// written.
 pub(crate) async fn change_some<I: Aimed, T>(
@@ -80,13 +92,19 @@ pub(crate) async fn change_some<I: Aimed, T>(
                 Ok(Decision::Is(answer)) => plan.done(Ok(answer)),
                 Ok(Decision::Write(edit)) => {
                     let edits = vec![edit];
-                    if !plan.fits(&edits) {
+                    if !plan.fits(&edits) || plan.waits_for(before(ledger, &edits).await?) {
                         break;
                     }
                     plan.write(id.to_owned(), edits);
                 }
                 Err(error) => plan.done(Err(error)),
             }
+        }
+        if let Some(first) = plan.first() {
+            if ledger.commit(&head, first).await?.is_none() {
+                tries.again(ledger.clock.as_ref()).await?;
+            }
+            continue;
         }
         if let Some(records) = ledger.commit(&head, std::mem::take(&mut plan.edits)).await? {
             return Ok(plan.outcomes(&by_id(records), of));
@@ -130,14 +148,25 @@ pub(crate) struct Plan<T> {
     pub(crate) edits: Vec<Edit>,
     weight: usize,
     planned: Vec<Planned<T>>,
+    /// What the next record waits for.
+    first: Vec<Edit>,
 }
 
 impl<T> Plan<T> {
     pub(crate) fn new() -> Self {
-        Self { edits: Vec::new(), weight: 0, planned: Vec::new() }
+        Self { edits: Vec::new(), weight: 0, planned: Vec::new(), first: Vec::new() }
     }
     pub(crate) fn fits(&self, edits: &[Edit]) -> bool {
         self.weight + edits.iter().map(Edit::weight).sum::<usize>() <= COMMIT_WEIGHT
+    }
+    /// Whether this has to go in a transaction of its own before the next record.
+    pub(crate) fn waits_for(&mut self, first: Vec<Edit>) -> bool {
+        self.first = first;
+        !self.first.is_empty()
+    }
+    /// What is to be committed instead, where the first record of the transaction waits for it.
+    pub(crate) fn first(&mut self) -> Option<Vec<Edit>> {
+        (self.planned.is_empty() && !self.first.is_empty()).then(|| std::mem::take(&mut self.first))
     }
     pub(crate) fn write(&mut self, id: String, edits: Vec<Edit>) {
         self.weight += edits.iter().map(Edit::weight).sum::<usize>();

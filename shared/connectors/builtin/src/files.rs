@@ -1,40 +1,33 @@
 //! Files and folders of records. What they are called and where they are is in the ledger; the bytes are objects, each with
 //! a key of its own, so that a reader of the old bytes is never given new ones.
 //!
-//! A file appears once its bytes are there: an upload by address is a pending entry until then ([`Files::settle`]).
+//! A file appears once its bytes are there: an upload by address is a pending entry until then (`pending.rs`).
 mod access;
+mod pending;
 mod side;
 mod uploads;
 pub(crate) mod write;
 
+pub use pending::BegunUpload;
 pub use side::{BuiltinFiles, FileOptions};
 
 use crate::crm::Crm;
 use crate::error::CrmError;
-use crate::keys;
 use crate::ledger::{COMMIT_WEIGHT, Edit, Ledger};
 use crate::record::{Body, Record};
 use crate::schema::Kind;
 use crate::users::{Action, User};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::files::entry::{HashKind, Hashes};
 use tandem_core::files::hash::Digests;
-use tandem_core::files::name;
 use tandem_ports::blobs::{BlobAddress, BlobKey, BlobStore};
 use tandem_ports::files::CHUNK;
-use tandem_ports::table::{Index, Item, Query, Write};
 
-/// How long an upload address is good, and a pending upload is looked for.
-const UPLOAD_TIME: Duration = Duration::from_secs(24 * 3600);
 /// How long a download address is good.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(600);
-/// Largest file in bytes that is hashed when its upload is settled: that must not take longer than a request may, and these
-/// are some three seconds. A larger one has no hash until a sync carries it, which hashes it on the way.
-const HASHED_AT_ONCE: u64 = 256 * 1024 * 1024;
 /// Most folders within each other.
 const DEPTH: usize = 50;
 
@@ -45,82 +38,10 @@ pub struct Files {
     blobs: Arc<dyn BlobStore>,
 }
 
-/// An upload that was begun.
-#[derive(Clone, Debug)]
-pub struct BegunUpload {
-    /// The file's id.
-    pub id: String,
-    /// Where its bytes go.
-    pub address: BlobAddress,
-}
-
-/// An upload whose bytes are not there yet.
-#[derive(Clone, Serialize, Deserialize)]
-struct Pending {
-    /// Who may write there was checked when it was begun.
-    parent: String,
-    name: String,
-    content_type: String,
-    blob: String,
-    /// Replaces the bytes of the file that has the entry's id.
-    #[serde(default)]
-    replaces: bool,
-    expires_at: i64,
-}
-
 impl Files {
     /// The files of this CRM, with their bytes in this store.
     pub fn new(crm: Crm, blobs: Arc<dyn BlobStore>) -> Self {
         Self { crm, blobs }
-    }
-
-    /// Begins a new file: `subject` `{"type","id"}`, `folder` (a path, made where it is missing), `name`, `content_type`.
-    pub async fn begin(&self, actor: &User, input: &Map<String, Value>) -> Result<BegunUpload, CrmError> {
-        let known = ["subject", "folder", "name", "content_type"];
-        refuse_unknown(input, &known)?;
-        let ledger = self.crm.ledger(actor);
-        let subject = subject(&ledger, input).await?;
-        access::require_edit(actor, &subject)?;
-        let name = checked_name("name", text_of(input, "name")?)?;
-        let parent = self.folder_at(actor, &subject.id, text_of(input, "folder")?).await?;
-        if ledger.named(&parent, &name).await?.is_some() {
-            return Err(CrmError::invalid("name", write::NAME_TAKEN));
-        }
-        let given = text_of(input, "content_type")?;
-        let content_type = if given.is_empty() { name::content_type(&name) } else { given };
-        self.pend(&ledger, ledger.new_id(), (parent, name, content_type.to_owned()), false).await
-    }
-
-    /// Begins new bytes for a file.
-    pub async fn begin_replacement(&self, actor: &User, id: &str) -> Result<BegunUpload, CrmError> {
-        let ledger = self.crm.ledger(actor);
-        let file = file(&ledger, id).await?;
-        access::require_edit(actor, &access::subject_of(&ledger, &file).await?)?;
-        let parent = file.inside().unwrap_or_default().to_owned();
-        let (name, kind) = (file.text("name").to_owned(), file.text("content_type").to_owned());
-        self.pend(&ledger, file.id.clone(), (parent, name, kind), true).await
-    }
-
-    async fn pend(
-        &self,
-        ledger: &Ledger,
-        id: String,
-        (parent, name, content_type): (String, String, String),
-        replaces: bool,
-    ) -> Result<BegunUpload, CrmError> {
-        let blob = blob_key(ledger, &id);
-        let expires_at = ledger.clock.now().as_second() + i64::try_from(UPLOAD_TIME.as_secs()).unwrap_or(0);
-        let address = self.blobs.put_address(&blob, &content_type, UPLOAD_TIME).await?;
-        let pending = Pending { parent, name, content_type, blob: blob.0, replaces, expires_at };
-        let Value::Object(attributes) = json!(pending) else { return Err(CrmError::Corrupt) };
-        ledger.table.write(&[Write::Put(Item { key: keys::upload(&ledger.account, &id), attributes })]).await?;
-        Ok(BegunUpload { id, address })
-    }
-
-    /// Makes files of the uploads whose bytes have come. Without any it is one request.
-    pub async fn settle(&self, actor: &User) -> Result<(), CrmError> {
-        let ledger = self.crm.ledger(actor);
-        settle(&ledger, self.blobs.as_ref()).await
     }
 
     /// A file or folder as the API shows it.
@@ -223,6 +144,7 @@ impl Files {
         input: &Map<String, Value>,
     ) -> Result<Value, CrmError> {
         refuse_unknown(input, &["name", "folder"])?;
+        self.settle(actor).await?;
         let ledger = self.crm.ledger(actor);
         let record = file_or_folder(&ledger, id).await?;
         let (subject, _) = access::place(&ledger, &record).await?;
@@ -239,8 +161,10 @@ impl Files {
         self.view(actor, &ledger, &moved).await
     }
 
-    /// Removes a file, or a folder with all that is in it.
+    /// Removes a file, or a folder with all that is in it. What has come before belongs to it; what is still on its way is
+    /// kept when it comes.
     pub async fn remove(&self, actor: &User, id: &str, expect: Option<u64>) -> Result<(), CrmError> {
+        self.settle(actor).await?;
         let ledger = self.crm.ledger(actor);
         let record = file_or_folder(&ledger, id).await?;
         access::require_edit(actor, &access::subject_of(&ledger, &record).await?)?;
@@ -262,48 +186,6 @@ impl Files {
         }
         Ok(at)
     }
-}
-
-/// See [`Files::settle`].
-pub(crate) async fn settle(ledger: &Ledger, blobs: &dyn BlobStore) -> Result<(), CrmError> {
-    let query = Query {
-        pk: keys::uploads_partition(&ledger.account),
-        index: Index::Main,
-        prefix: String::new(),
-        after: None,
-        up_to: None,
-        descending: false,
-        limit: 100,
-    };
-    for item in ledger.table.query(&query).await?.items {
-        let pending: Pending = serde_json::from_value(Value::Object(item.attributes)).map_err(|_| CrmError::Corrupt)?;
-        let blob = BlobKey(pending.blob.clone());
-        let Some(size) = blobs.size(&blob).await? else {
-            if pending.expires_at <= ledger.clock.now().as_second() {
-                ledger.table.write(&[Write::Delete(item.key)]).await?;
-            }
-            continue;
-        };
-        let hashes = if size > HASHED_AT_ONCE { Hashes::none() } else { hash(blobs, &blob, size).await? };
-        let content = write::Content { size, hashes, content_type: pending.content_type.clone(), blob: blob.clone() };
-        let id = item.key.sk.clone();
-        let done = if pending.replaces {
-            write::replace(ledger, &id, None, content).await.map(|(_, old)| old)
-        } else {
-            let place = (pending.parent.as_str(), pending.name.as_str());
-            write::create(ledger, vec![write::NewFile { id, place, content, marker: None }]).await.map(|_| None)
-        };
-        match done {
-            Ok(old) => blobs.remove(&old.into_iter().collect::<Vec<_>>()).await?,
-            // Its place is taken, or its folder is gone: the upload comes to nothing.
-            Err(CrmError::Refused { .. } | CrmError::NotFound | CrmError::Invalid { .. }) => {
-                blobs.remove(&[blob]).await?
-            }
-            Err(error) => return Err(error),
-        }
-        ledger.table.write(&[Write::Delete(item.key)]).await?;
-    }
-    Ok(())
 }
 
 async fn hash(blobs: &dyn BlobStore, blob: &BlobKey, size: u64) -> Result<Hashes, CrmError> {

@@ -354,6 +354,16 @@ impl Ledger {
         if edits.is_empty() {
             return Ok(Some(Vec::new()));
         }
+        self.commit_ending(head, edits, None).await
+    }
+
+    /// As [`Self::commit`], together with the end of the item of this key: without the item nothing is done.
+    pub(crate) async fn commit_ending(
+        &self,
+        head: &Head,
+        edits: Vec<Edit>,
+        ended: Option<&Key>,
+    ) -> Result<Option<Vec<Record>>, CrmError> {
         debug_assert!(edits.iter().map(Edit::weight).sum::<usize>() <= COMMIT_WEIGHT, "the edits fit a transaction");
         let mut draft = Transaction {
             account: &self.account,
@@ -370,6 +380,7 @@ impl Ledger {
         };
         let mut ops = vec![Op::Put(draft.head.to_item(&self.account), vec![unmoved])];
         ops.append(&mut draft.ops);
+        ops.extend(ended.map(|key| Op::Delete(key.clone(), vec![Condition::Present])));
         match self.table.transact(&ops).await {
             Ok(()) => Ok(Some(records)),
             Err(TableError::Condition(_) | TableError::Contention) => Ok(None),

@@ -13,11 +13,13 @@ struct Harness {
     side: Arc<dyn FileSide>,
 }
 
-fn harness(sessions: Sessions, move_makes_rev: Switch) -> Harness {
+/// `open`: how the account behaves in what the reference leaves open.
+fn harness(sessions: Sessions, open: Switch) -> Harness {
     let fake = FakeDropbox::new(Arc::new(ManualClock::default())).shared();
     fake.set(|settings| {
         settings.page = 3;
-        settings.move_makes_rev = move_makes_rev;
+        settings.move_makes_rev = open;
+        settings.children_first = open;
     });
     let side = DropboxFiles::new(fake.authorised(ACCOUNT), DropboxConfig::default()).with_sessions(sessions);
     Harness { fake, side: Arc::new(side) }

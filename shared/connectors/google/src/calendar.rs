@@ -228,6 +228,13 @@ impl GoogleCalendar {
         let call = batch::together(operation, &self.config.calendar_url, calendar::BATCH_PATH, parts)?;
         let sent = self.transport.send(call.request).await;
         let response = sent.map_err(|lost| error::from_transport(operation, lost))?;
+        if batch::is_missing(&response) {
+            let mut answers = Vec::with_capacity(parts.len());
+            for part in parts {
+                answers.push(Some(self.send(operation, part).await?));
+            }
+            return Ok(answers);
+        }
         batch::answers(operation, &response, parts.len())
     }
 
@@ -298,7 +305,7 @@ impl Connector for GoogleCalendar {
         let next = match (answer.next_page_token.clone(), answer.next_sync_token.clone()) {
             (Some(page), _) => Next::More(Position { page: Some(page), ..position }.into_cursor()),
             (None, Some(sync)) => Next::CaughtUp(Position { page: None, sync: Some(sync), ..position }.into_cursor()),
-            (None, None) => return Err(error::no_answer(LIST)),
+            (None, None) => return Err(error::no_end(LIST)),
         };
         Ok(ChangePage { changes: self.assemble(feed, answer.into_items()).await?, next, total: None })
     }

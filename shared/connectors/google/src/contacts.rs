@@ -185,7 +185,7 @@ impl Connector for GoogleContacts {
                 // Tokens are bound to the page size that they were made with.
                 Next::CaughtUp(Position { size: position.size, ..caught_up }.into_cursor())
             }
-            (None, None) => return Err(error::no_answer("people.connections.list")),
+            (None, None) => return Err(error::no_end("people.connections.list")),
         };
         let changes = answer.connections.into_iter().filter_map(|person| self.change(person)).collect();
         Ok(ChangePage { changes, next, total: answer.total_items })

@@ -154,7 +154,7 @@ impl FileSide for GoogleDrive {
         let next = match (list.next_page_token, list.new_start_page_token) {
             (Some(page), _) => FileNext::More(Position::cursor(page)),
             (None, Some(page)) => FileNext::CaughtUp(Position::cursor(page)),
-            (None, None) => return Err(error::no_answer(OPERATION)),
+            (None, None) => return Err(error::no_end(OPERATION)),
         };
         Ok(FilePage { changes, next })
     }

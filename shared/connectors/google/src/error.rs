@@ -245,6 +245,11 @@ pub(crate) fn no_answer(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Google's answer leaves this record out")
 }
 
+/// A listing that names neither a next page nor where to go on from: Google's last page always does the latter.
+pub(crate) fn no_end(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, "Google's list ends without saying where to go on")
+}
+
 /// Gone, as a read showed.
 pub(crate) fn gone(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::NotFound, sentence(ErrorKind::NotFound, 404))

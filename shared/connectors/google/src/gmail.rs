@@ -1,4 +1,5 @@
 //! A Gmail mailbox as a [`MailSource`].
+use crate::api::batch::{self, Part};
 use crate::api::gmail::{self as api, text};
 use crate::api::{self as calls, Call};
 use crate::config::GoogleConfig;
@@ -73,6 +74,19 @@ impl GoogleMail {
     async fn answer(&self, call: Call) -> Result<Response<Bytes>> {
         let Call { operation, request } = call;
         self.transport.send(request).await.map_err(|lost| error::from_transport(operation, lost))
+    }
+
+    /// One answer a part, in one request where there is an endpoint for that.
+    async fn together(&self, operation: &'static str, parts: &[Part]) -> Result<Vec<Option<Response<Bytes>>>> {
+        let response = self.answer(batch::together(operation, self.origin(), api::BATCH_PATH, parts)?).await?;
+        if !batch::is_missing(&response) {
+            return batch::answers(operation, &response, parts.len()).map_err(error::of_mail);
+        }
+        let mut answers = Vec::with_capacity(parts.len());
+        for part in parts {
+            answers.push(Some(self.answer(batch::single(operation, self.origin(), part)?).await?));
+        }
+        Ok(answers)
     }
 
     async fn call(&self, call: Call) -> Result<Value> {
@@ -195,7 +209,7 @@ impl MailSource for GoogleMail {
             (page, _) if !page.is_empty() => {
                 Next::More(Position { page: Some(page.to_owned()), ..position }.into_cursor())
             }
-            (_, "") => return Err(error::no_answer(OPERATION)),
+            (_, "") => return Err(error::no_end(OPERATION)),
             (_, now) => Next::CaughtUp(Position::at(now).into_cursor()),
         };
         Ok(MailPage { records, next })
@@ -223,10 +237,8 @@ impl MailSource for GoogleMail {
             return Ok(Vec::new());
         }
         let names: Vec<&str> = ids.iter().map(RemoteId::as_str).collect();
-        let call = api::batch_heads(self.origin(), &names, headers)?;
-        let operation = call.operation;
-        let response = self.answer(call).await?;
-        let answers = calls::batch::answers(operation, &response, ids.len()).map_err(error::of_mail)?;
+        let (operation, parts) = (api::HEADS, api::heads(&names, headers)?);
+        let answers = self.together(operation, &parts).await?;
         let read = |answer: Option<Response<Bytes>>| {
             let answer = answer.ok_or_else(|| error::no_answer(operation))?;
             if answer.status() == http::StatusCode::NOT_FOUND {

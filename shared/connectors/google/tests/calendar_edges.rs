@@ -101,6 +101,32 @@ impl HttpTransport for Renewing {
     }
 }
 
+/// What stands in for Google on the way, and knows no batches.
+struct Batchless(Arc<dyn HttpTransport>);
+
+#[async_trait]
+impl HttpTransport for Batchless {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if request.uri().path().starts_with("/batch") {
+            return Ok(Response::builder().status(404).body(Bytes::new()).expect("an answer"));
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn without_a_batch_endpoint_calls_go_one_by_one() {
+    let mut c = calendar();
+    let batchless = Arc::new(Batchless(c.fake.authorised(ACCOUNT)));
+    c.connector = GoogleCalendar::new(batchless, GoogleConfig::default(), ContainerId::new("primary"));
+    let drafts = ["One", "Two"]
+        .map(|title| Draft { fields: plain(title).to_fields(), marker: Marker::new(format!("batchless {title}")) });
+    let made = c.connector.create(&drafts).await.expect("each by itself");
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    let (changes, _) = c.drain(None).await;
+    assert_eq!(titles(&changes), ["One", "Two"]);
+}
+
 fn titles(changes: &[Change]) -> Vec<String> {
     let upsert = |change: &Change| {
         let Change::Upsert(fetched) = change else { return None };

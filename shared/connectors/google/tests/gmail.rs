@@ -32,6 +32,19 @@ impl HttpTransport for Recorder {
     }
 }
 
+/// What stands in for Google on the way, and knows no batches.
+struct Batchless(Arc<dyn HttpTransport>);
+
+#[async_trait]
+impl HttpTransport for Batchless {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if request.uri().path().starts_with("/batch") {
+            return Ok(Response::builder().status(404).body(Bytes::new()).expect("an answer"));
+        }
+        self.0.send(request).await
+    }
+}
+
 struct World {
     clock: Arc<ManualClock>,
     fake: Arc<FakePeople>,
@@ -88,6 +101,17 @@ async fn the_feed_tells_what_came_was_labelled_and_was_deleted_and_nothing_twice
         [MailChange::Appeared(new.clone(), None), MailChange::Labelled(before, labels), MailChange::Gone(new)];
     assert_eq!(changes, expected, "a deleted message has no labels to say");
     assert!(w.since(now).await.0.is_empty());
+}
+
+#[tokio::test]
+async fn without_a_batch_endpoint_heads_are_read_one_by_one() {
+    let w = world();
+    let ids = [w.arrives("one", &["INBOX"]), w.arrives("two", &["INBOX"])];
+    let batchless = Arc::new(Batchless(w.fake.authorised(ME)));
+    let mail = GoogleMail::new(batchless, GoogleConfig::default(), ME);
+    let heads = mail.heads(&ids, &HEADERS).await.expect("each by itself");
+    let found: Vec<bool> = heads.into_iter().map(|head| head.expect("an answer").is_some()).collect();
+    assert_eq!(found, [true, true]);
 }
 
 #[tokio::test]

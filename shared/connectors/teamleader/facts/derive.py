@@ -8,7 +8,7 @@ contacts.update contacts.updateCompanyLink customFieldDefinitions.list emailTrac
 files.delete files.download files.info files.list files.upload meetings.complete meetings.delete meetings.info
 meetings.list meetings.schedule meetings.update products.info products.list projects-v2/projects.info
 projects-v2/projects.list projects.info projects.list tags.list tasks.create tasks.list users.list users.me
-workTypes.list""".split()
+webhooks.list webhooks.register webhooks.unregister workTypes.list""".split()
 # Supported by the update endpoints, and missing in the OpenAPI document.
 ADDED = {"contacts.update": {"custom_fields_update_strategy": {"enum": ["partial"]}}}
 

@@ -10,10 +10,12 @@ mod mail;
 mod meetings;
 mod oauth;
 mod state;
+mod webhooks;
 
 pub use control::Edit;
 pub use files::{FileView, UserFile};
 pub use state::{Fault, Right, Settings, Strictness, Switch};
+pub use webhooks::Notification;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -246,7 +248,7 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
     }
     let (resource, action) = method.split_once('.').unwrap_or_default();
     state.account(account).right.check(resource, action)?;
-    match resource {
+    let reply = match resource {
         "contacts" => contacts::answer(state, account, action, &body),
         "companies" => companies::answer(state, account, action, &body),
         "meetings" => meetings::answer(state, account, action, &body),
@@ -266,8 +268,12 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
         "accounts" if action == "projects-v2-status" => Ok(Reply::Data(files::projects_status(state))),
         "tags" if action == "list" => lists::tags(state, account, &body),
         "customFieldDefinitions" if action == "list" => lists::definitions(state, account, &body),
+        "webhooks" => webhooks::answer(state, account, action, &body),
         _ => Err(Refusal::missing()),
-    }
+    }?;
+    let made = if let Reply::Made(_, id) = &reply { Some(id.as_str()) } else { None };
+    webhooks::tell_of(state, account, method, &body, made);
+    Ok(reply)
 }
 
 #[async_trait]

@@ -13,6 +13,7 @@ mod files;
 mod mail;
 mod map;
 mod meetings;
+pub mod push;
 mod wire;
 
 pub use config::TeamleaderConfig;
@@ -20,3 +21,4 @@ pub use contacts::{Options, TeamleaderContacts};
 pub use files::{FileOptions, TeamleaderFiles};
 pub use mail::TeamleaderMail;
 pub use meetings::{MeetingOptions, TeamleaderMeetings};
+pub use push::TeamleaderPush;

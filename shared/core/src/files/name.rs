@@ -153,10 +153,15 @@ pub fn twin_key(name: &str) -> String {
     name.nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
-/// The name, or the first of `name (2).ext`, `name (3).ext`, … that is free.
+/// The name, `name (2).ext`, `name (3).ext`, …, without an end that is ever reached.
+pub fn numbered(name: &str) -> impl Iterator<Item = String> {
+    let more = (2..u32::MAX).map(move |number| with_mark(name, &format!(" ({number})")));
+    std::iter::once(name.to_owned()).chain(more)
+}
+
+/// The first of the [`numbered`] names that is free.
 pub fn free(name: &str, taken: impl Fn(&str) -> bool) -> String {
-    let numbered = (2..).map(|number| with_mark(name, &format!(" ({number})")));
-    std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).expect("numbers do not end")
+    numbered(name).find(|name| !taken(name)).expect("a folder does not hold that many names")
 }
 
 /// A record's folder: `<name> (<number>)`, as the remote side takes it.

@@ -1,7 +1,7 @@
 //! Where entries belong: new ones, moved and renamed ones, deleted ones.
 use super::entry::EntryKind;
 use super::name;
-use super::plan::{Act, NameMatch, Planner, Relocates, Target, World, canonical, edited, number_mark};
+use super::plan::{Act, NameMatch, Planner, Relocates, RootOf, Target, World, canonical, edited, number_mark};
 use super::row::{Copy, FileBase, FileRow, Role};
 use super::settings::OnRename;
 use crate::plan::{Reason, Why};
@@ -224,8 +224,14 @@ impl Planner<'_> {
             let module = row.key.as_str().strip_prefix("module:").unwrap_or_default();
             return name::is_module_folder(&other.name, module);
         }
+        let root = self.rules(Side::Right).root;
         let numbered = |record: &Copy, folder: &Copy| match &record.kind {
-            EntryKind::Record { number, .. } => folder.name.ends_with(&format!(" ({number})")),
+            EntryKind::Record { number, .. } if root == RootOf::OneAccount => {
+                folder.name.ends_with(&format!(" ({number})"))
+            }
+            EntryKind::Record { number, .. } => {
+                name::twin_key(&folder.name) == name::twin_key(&name::record_folder(&record.name, number))
+            }
             EntryKind::Folder | EntryKind::File { .. } | EntryKind::Native { .. } | EntryKind::Shortcut => false,
         };
         numbered(copy, other)

@@ -60,6 +60,17 @@ pub struct SideRules {
     pub max_depth: Option<usize>,
     /// The largest file.
     pub max_bytes: Option<u64>,
+    /// Whose records the folders at the remote may be of.
+    pub root: RootOf,
+}
+
+/// Whose records have their folders in a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootOf {
+    /// One CRM account's: it is marked so. A number says which record a folder is of.
+    OneAccount,
+    /// Those of any CRM account that the remote account was used with: the same numbers may be other customers'.
+    Any,
 }
 
 /// Whether entries can be moved and renamed.

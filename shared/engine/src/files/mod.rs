@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tandem_core::files::name::NameRules;
-use tandem_core::files::plan::{FilePolicy, NameMatch, Relocates, SideRules};
+use tandem_core::files::plan::{FilePolicy, NameMatch, Relocates, RootOf, SideRules};
 use tandem_core::files::settings::FileSettings;
 use tandem_core::files::tree::{Seen, Tree};
 use tandem_core::profile::{Profile, Settings};
@@ -84,6 +84,7 @@ fn side_rules(side: Side, can: &FileCapabilities) -> SideRules {
         relocates: if can.stable_ids { Relocates::Yes } else { Relocates::No },
         max_depth: can.max_depth,
         max_bytes: can.max_bytes,
+        root: if can.keeps_markers { RootOf::OneAccount } else { RootOf::Any },
     }
 }
 

@@ -78,7 +78,7 @@ async fn a_channel_that_cannot_be_opened_is_said_and_tried_again_and_the_schedul
     let world = World::begins("teamleader-google-drive", json!({})).await;
     *world.opened.public.lock().unwrap() = "http://tandem.example".to_owned();
     world.run().await;
-    let PushView { state, until, reason } = world.push().await.unwrap();
+    let PushView { state, until, reason, .. } = world.push().await.unwrap();
     assert_eq!((state, until), (PushState::Lapsed, None));
     let reason = reason.unwrap();
     assert!(reason.starts_with("Google Drive does not notify us: ") && reason.contains("schedule"), "{reason}");

@@ -2,8 +2,8 @@
 use super::super::routes;
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Request, Response};
 use base64::Engine as _;
 use lambda_http::tower::ServiceExt as _;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,9 @@ use std::time::Duration;
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_builtin::users::{NewUser, Role, User, Users};
 use tandem_builtin::{BuiltinMail, Crm, Files, Kind as CrmKind, Query, Record};
+use tandem_core::contact::Carry;
 use tandem_core::fingerprint::FingerprintKey;
+use tandem_core::normalise::Region;
 use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
 use tandem_dropbox::fake::{FakeDropbox, UserFile};
 use tandem_dropbox::push::DropboxPush;
@@ -21,18 +23,21 @@ use tandem_engine::{Budget, Connectors, Engine, EngineConfig, MailPorts, Opening
 use tandem_google::drive::DrivePush;
 use tandem_google::fake::FakePeople;
 use tandem_google::push::{CalendarPush, MailPush};
-use tandem_google::{ChosenCalendars, GoogleConfig, GoogleDrive, GoogleMail};
+use tandem_google::{ChosenCalendars, GoogleConfig, GoogleContacts, GoogleDrive, GoogleMail};
 use tandem_http::Oidc;
 use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
-use tandem_ports::infra::{Clock, Kind};
+use tandem_ports::infra::{Clock, HttpTransport, Kind, TransportError};
 use tandem_ports::push::Push;
 use tandem_runtime::{GmailPush, Hooks};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
+use tandem_teamleader::fake::FakeTeamleader;
+use tandem_teamleader::push::{self as teamleader, TeamleaderPush};
+use tandem_teamleader::{TeamleaderConfig, TeamleaderContacts};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
@@ -54,11 +59,46 @@ pub(super) struct Opened {
     blobs: Arc<MemoryBlobs>,
     dropbox: Arc<FakeDropbox>,
     google: Arc<FakePeople>,
+    teamleader: Arc<FakeTeamleader>,
     /// Where notifications are wanted.
     pub(super) public: Mutex<String>,
-    /// Comes in while a run is at work.
-    midway: Mutex<Option<Request<Body>>>,
+    pub(super) midway: Arc<Midway>,
+}
+
+/// What comes in while a run is at work.
+#[derive(Default)]
+pub(super) struct Midway {
+    letter: Mutex<Option<Letter>>,
     app: OnceLock<Router>,
+}
+
+impl Midway {
+    async fn comes(&self) {
+        let letter = self.letter.lock().unwrap().take();
+        if let Some(letter) = letter {
+            let answer = self.app.get().unwrap().clone().oneshot(letter.request()).await.unwrap();
+            assert_eq!(answer.status(), 200, "midway");
+        }
+    }
+}
+
+/// Where it comes in once this path was answered.
+struct After {
+    midway: Arc<Midway>,
+    path: &'static str,
+    inner: Arc<dyn HttpTransport>,
+}
+
+#[async_trait]
+impl HttpTransport for After {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let asked = request.uri().path() == self.path;
+        let answer = self.inner.send(request).await;
+        if asked {
+            self.midway.comes().await;
+        }
+        answer
+    }
 }
 
 impl Opened {
@@ -66,25 +106,33 @@ impl Opened {
         format!("{}/webhooks/{path}", self.public.lock().unwrap())
     }
 
-    async fn now_midway(&self) {
-        let request = self.midway.lock().unwrap().take();
-        if let Some(request) = request {
-            let answer = self.app.get().unwrap().clone().oneshot(request).await.unwrap();
-            assert_eq!(answer.status(), 200, "midway");
-        }
+    fn interrupted(&self, path: &'static str, inner: Arc<dyn HttpTransport>) -> Arc<dyn HttpTransport> {
+        Arc::new(After { midway: self.midway.clone(), path, inner })
     }
 }
 
 #[async_trait]
 impl Connectors for Opened {
-    async fn open(&self, _ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
-        // A CRM that does not answer: enough for channels, which are opened before anything is read.
-        Err(ConnectorError::new("story", "open", ErrorKind::Retryable, "the CRM does not answer"))
+    async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let container = ask.container.cloned();
+        let (account, clock) = (ask.connection.account.email.as_str(), self.clock.clone());
+        if ask.settings.calendar.is_some() || ask.connection.provider == "builtin" {
+            // A CRM that does not answer: enough for channels, which are opened before anything is read.
+            return Err(ConnectorError::new("story", "open", ErrorKind::Retryable, "the CRM does not answer"));
+        }
+        if ask.side == Side::Right {
+            let transport = self.google.authorised(account);
+            return Ok(Arc::new(GoogleContacts::new(transport, GoogleConfig::default(), container, Region::none())));
+        }
+        let options = tandem_teamleader::Options { container, carry: Carry::NameAndPhone, region: Region::none() };
+        let transport = self.interrupted("/contacts.list", self.teamleader.authorised(account));
+        let config = TeamleaderConfig::default();
+        Ok(Arc::new(TeamleaderContacts::new(transport, clock, config, options)))
     }
 
     async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
         if ask.side == Side::Left {
-            self.now_midway().await;
+            self.midway.comes().await;
             let files = ask.settings.files.as_ref().unwrap();
             let options = FileOptions { modules: files.modules.clone(), records: files.records.clone() };
             let who = (ask.connection.account.id.as_str(), ask.connection.user.as_str());
@@ -110,6 +158,13 @@ impl Connectors for Opened {
         let (config, account) = (GoogleConfig::default(), ask.connection.account.id.as_str());
         let google = || self.google.authorised(account);
         Ok(Some(match (ask.connection.provider.as_str(), ask.profile.kind) {
+            ("builtin", _) | ("google", "contacts") => return Ok(None),
+            ("teamleader", kind) => {
+                let types = if kind == "contacts" { teamleader::OF_CONTACTS } else { teamleader::OF_MEETINGS };
+                let transport = self.teamleader.authorised(&ask.connection.account.email);
+                let (clock, config) = (self.clock.clone(), TeamleaderConfig::default());
+                Arc::new(TeamleaderPush::new(transport, clock, config, types, self.hook("teamleader")))
+            }
             ("dropbox", _) => Arc::new(DropboxPush::new(account)),
             (_, "files") => Arc::new(DrivePush::new(google(), config, self.hook("google/drive"))),
             (_, "mail") => Arc::new(MailPush::new(google(), config, account, TOPIC)),
@@ -128,6 +183,7 @@ pub(super) struct World {
     pub(super) queue: Arc<MemoryQueue>,
     pub(super) google: Arc<FakePeople>,
     pub(super) dropbox: Arc<FakeDropbox>,
+    pub(super) teamleader: Arc<FakeTeamleader>,
     pub(super) engine: Engine,
     pub(super) store: Store,
     pub(super) crm: Crm,
@@ -179,21 +235,27 @@ impl Letter {
 pub(super) type Answered = (u16, HeaderMap, String);
 
 impl World {
+    /// With the built-in CRM.
     pub(super) async fn begins(profile: &str, settings: Value) -> World {
+        World::begins_on("builtin", profile, settings).await
+    }
+
+    pub(super) async fn begins_on(crm: &str, profile: &str, settings: Value) -> World {
         let (clock, table) = (Arc::new(ManualClock::default()), Arc::new(MemoryTable::default()));
         let new = NewUser { account: "acme", email: "an@acme.test", name: "An", role: Role::Administrator };
         let user = Users::new(table.clone(), clock.clone()).create(new).await.unwrap();
-        let (crm, blobs) = (Crm::new(table.clone(), clock.clone()), Arc::new(MemoryBlobs::default()));
+        let (records, blobs) = (Crm::new(table.clone(), clock.clone()), Arc::new(MemoryBlobs::default()));
         let (dropbox, google) = (FakeDropbox::new(clock.clone()).shared(), FakePeople::new(clock.clone()).shared());
+        let teamleader = FakeTeamleader::new(clock.clone()).shared();
         let opened = Arc::new(Opened {
+            teamleader: teamleader.clone(),
             dropbox: dropbox.clone(),
             google: google.clone(),
             table: table.clone(),
             clock: clock.clone(),
             blobs: blobs.clone(),
             public: Mutex::new(PUBLIC.to_owned()),
-            midway: Mutex::default(),
-            app: OnceLock::new(),
+            midway: Arc::default(),
         });
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
         let (store, secrets) = (Store::new(table.clone()), Arc::new(MemorySecrets));
@@ -204,9 +266,9 @@ impl World {
         let gmail = GmailPush { topic, service_account, audience };
         let hooks = Hooks::new(engine.clone(), oidc, Some(SECRET.to_owned()), Some(gmail));
         let app = routes(Arc::new(hooks));
-        opened.app.set(app.clone()).unwrap();
-        let company = crm.create(&user, CrmKind::Company, &object(json!({"name": "Acme"}))).await.unwrap().id;
-        let files = Files::new(crm.clone(), blobs);
+        opened.midway.app.set(app.clone()).unwrap();
+        let company = records.create(&user, CrmKind::Company, &object(json!({"name": "Acme"}))).await.unwrap().id;
+        let files = Files::new(records.clone(), blobs);
         let remote = if profile == "teamleader-dropbox" { "dropbox" } else { "google" };
         let world = World {
             opened,
@@ -215,22 +277,24 @@ impl World {
             queue,
             google,
             dropbox,
+            teamleader,
             engine,
             store,
-            crm,
+            crm: records,
             user,
             files,
             company,
             app,
             remote,
         };
-        world.connect(remote).await;
+        world.connect(crm, remote).await;
         world.adds_sync("sync-1", profile, settings).await;
         world
     }
 
-    async fn connect(&self, remote: &str) {
-        for (id, provider, account) in [("crm", "builtin", "acme"), ("remote", remote, ACCOUNT)] {
+    async fn connect(&self, crm: &str, remote: &str) {
+        let whose = if crm == "builtin" { "acme" } else { ACCOUNT };
+        for (id, provider, account) in [("crm", crm, whose), ("remote", remote, ACCOUNT)] {
             let (id, user) = (ConnectionId::new(id), UserId::new(&self.user.id));
             let name = if provider == "dropbox" { self.dropbox.account_id(account) } else { account.to_owned() };
             let connection = Connection {
@@ -322,7 +386,7 @@ impl World {
 
     /// Comes in while the next run is at work.
     pub(super) fn comes_midway(&self, letter: &Letter) {
-        *self.opened.midway.lock().unwrap() = Some(letter.clone().request());
+        *self.opened.midway.letter.lock().unwrap() = Some(letter.clone());
     }
 
     /// What the providers have to tell, in order.
@@ -338,6 +402,9 @@ impl World {
         }
         if let Some(told) = self.dropbox.take_notification(SECRET.as_bytes()) {
             letters.push(Letter::new("/webhooks/dropbox", &[("x-dropbox-signature", &told.signature)], &told.body));
+        }
+        for told in self.teamleader.take_notifications() {
+            letters.push(Letter::new(&path(&told.url), &[("content-type", "application/json")], &told.body));
         }
         letters
     }

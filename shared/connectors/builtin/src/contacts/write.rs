@@ -1,6 +1,6 @@
 //! Writing: as many records as fit, one transaction at a time.
 use super::{BuiltinContacts, version};
-use crate::batch::{LOOK_AHEAD, Plan, by_id};
+use crate::batch::{LOOK_AHEAD, Plan, before, by_id};
 use crate::companies::Companies;
 use crate::error::CrmError;
 use crate::ledger::{Edit, Tries};
@@ -227,10 +227,16 @@ impl BuiltinContacts {
                     continue;
                 }
                 let edits = vec![Edit::Remove { before: Box::new(record) }];
-                if !plan.fits(&edits) {
+                if !plan.fits(&edits) || plan.waits_for(before(&self.ledger, &edits).await?) {
                     break;
                 }
                 plan.write(deletion.id.as_str().to_owned(), edits);
+            }
+            if let Some(first) = plan.first() {
+                if self.ledger.commit(&head, first).await?.is_none() {
+                    tries.again(self.ledger.clock.as_ref()).await?;
+                }
+                continue;
             }
             if let Some(records) = self.ledger.commit(&head, std::mem::take(&mut plan.edits)).await? {
                 return Ok(plan.outcomes(&by_id(records), |_| ()));

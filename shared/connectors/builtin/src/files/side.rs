@@ -1,8 +1,9 @@
 //! The files of the built-in CRM as one side of a sync.
 use super::access;
+use super::hashes_of;
+use super::pending::settle;
 use super::uploads::{Flow, flow, part_number};
 use super::write::{self, NAME_TAKEN, Within};
-use super::{hashes_of, settle};
 use crate::crm::read_filter;
 use crate::error::{CrmError, PROVIDER, classify};
 use crate::filter::Filter;

@@ -32,6 +32,20 @@ pub(crate) struct NewFile<'a> {
 }
 
 impl Content {
+    /// The edit that makes a file of it: its id, its folder or record and name, and its mark.
+    pub(super) fn new_file(self, id: String, (parent, name): (&str, &str), marker: Option<String>) -> Edit {
+        let mut body = placed(parent, name);
+        self.write(&mut body);
+        Edit::Create { id, kind: Kind::File, body, marker }
+    }
+
+    /// The edit that makes it the content of a file.
+    pub(super) fn into_file(self, before: Record) -> Edit {
+        let (mut body, marker) = (before.body.clone(), before.marker.clone());
+        self.write(&mut body);
+        Edit::Change { before: Box::new(before), body, marker }
+    }
+
     fn write(self, body: &mut Body) {
         body.insert("size".into(), json!(self.size));
         body.insert("content_type".into(), json!(self.content_type));
@@ -49,9 +63,14 @@ fn placed(parent: &str, name: &str) -> Body {
     Body::from_iter([("parent".to_owned(), json!(parent)), ("name".to_owned(), json!(name))])
 }
 
+/// Whether files can be in it.
+pub(crate) fn holds_files(record: &Record) -> bool {
+    record.kind == Kind::Folder || Kind::WITH_FILES.contains(&record.kind)
+}
+
 async fn can_hold(ledger: &Ledger, parent: &str) -> Result<(), CrmError> {
-    let holds = |record: Record| record.kind == Kind::Folder || Kind::WITH_FILES.contains(&record.kind);
-    if ledger.record(parent).await?.is_some_and(holds) { Ok(()) } else { Err(CrmError::NotFound) }
+    let found = ledger.record(parent).await?;
+    if found.as_ref().is_some_and(holds_files) { Ok(()) } else { Err(CrmError::NotFound) }
 }
 
 fn taken() -> CrmError {
@@ -81,9 +100,7 @@ pub(crate) async fn create(ledger: &Ledger, files: Vec<NewFile<'_>>) -> Result<V
                 Some(_) => return Err(taken()),
                 None => {}
             }
-            let mut body = placed(parent, name);
-            file.content.clone().write(&mut body);
-            edits.push(Edit::Create { id: file.id.clone(), kind: Kind::File, body, marker: file.marker.clone() });
+            edits.push(file.content.clone().new_file(file.id.clone(), (parent, name), file.marker.clone()));
         }
         if let Some(made) = ledger.commit(&head, edits).await? {
             let mut made = made.into_iter();
@@ -111,9 +128,7 @@ pub(crate) async fn replace(
             return Err(CrmError::Stale);
         }
         let old = BlobKey(before.text("blob").to_owned());
-        let (mut body, marker) = (before.body.clone(), before.marker.clone());
-        content.clone().write(&mut body);
-        let edit = Edit::Change { before: Box::new(before), body, marker };
+        let edit = content.clone().into_file(before);
         if let Some(mut changed) = ledger.commit(&head, vec![edit]).await? {
             return Ok((changed.pop().expect("one edit changes one record"), Some(old)));
         }

@@ -1,64 +1,20 @@
 //! Files: by the API's ways and as one side of a sync.
-use crate::common::{World, object};
+use crate::common::object;
+use crate::uploads::{Desk, desk};
 use bytes::Bytes;
 use serde_json::json;
-use std::sync::Arc;
-use tandem_builtin::files::{BuiltinFiles, FileOptions};
-use tandem_builtin::users::{NewUser, Role, User};
-use tandem_builtin::{CrmError, Files, Kind};
+use tandem_builtin::users::{NewUser, Role};
+use tandem_builtin::{BuiltinCalendar, CrmError, Kind, Query};
 use tandem_core::files::entry::{Access, EntryKind};
 use tandem_core::files::hash::Digests;
 use tandem_core::files::settings::{RecordRef, Records};
 use tandem_core::record::{Marker, RemoteId, Version};
-use tandem_ports::blobs::{BlobKey, BlobStore};
+use tandem_ports::connector::{Connector, Deletion};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
     Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Name, NewFolder,
     Relocation, Removal, SessionStatus, Target, Upload,
 };
-use tandem_testkit::blobs::MemoryBlobs;
-use tandem_testkit::memory::MemoryTable;
-
-struct Desk {
-    world: World,
-    blobs: Arc<MemoryBlobs>,
-    files: Files,
-    company: String,
-}
-
-async fn desk() -> Desk {
-    desk_in(World::new().await).await
-}
-
-async fn desk_in(world: World) -> Desk {
-    let blobs = Arc::new(MemoryBlobs::default());
-    let files = Files::new(world.crm.clone(), blobs.clone());
-    let company = world.crm.create(&world.admin, Kind::Company, &object(json!({"name": "Acme"}))).await.unwrap();
-    Desk { company: company.id, world, blobs, files }
-}
-
-impl Desk {
-    async fn side(&self, actor: &User, records: Records) -> BuiltinFiles {
-        let modules = ["contacts", "companies", "projects"].map(str::to_owned).to_vec();
-        let (table, clock) = (self.world.table.clone(), self.world.clock.clone());
-        let who = (actor.account.as_str(), actor.id.as_str());
-        BuiltinFiles::open(table, clock, self.blobs.clone(), who, FileOptions { modules, records }).await.unwrap()
-    }
-
-    /// Uploads by an address, as a browser does.
-    async fn upload(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<String, CrmError> {
-        let subject = json!({"type": "company", "id": self.company});
-        let input = object(json!({"subject": subject, "folder": folder, "name": name}));
-        let begun = self.files.begin(&self.world.admin, &input).await?;
-        self.arrive(&begun.address.url, bytes).await;
-        Ok(begun.id)
-    }
-
-    async fn arrive(&self, url: &str, bytes: &[u8]) {
-        let key = BlobKey(url.strip_prefix("memory://").unwrap().to_owned());
-        self.blobs.put(&key, Bytes::copy_from_slice(bytes)).await.unwrap();
-    }
-}
 
 fn folder(id: &str) -> FolderRef {
     FolderRef { id: RemoteId::new(id), path: String::new() }
@@ -112,23 +68,6 @@ async fn a_file_appears_once_its_bytes_are_there() {
 }
 
 #[tokio::test]
-async fn bytes_that_two_workers_find_at_once_are_kept() {
-    for late in 0..40 {
-        let desk = desk_in(World::on(MemoryTable::default().with_turns()).await).await;
-        let id = desk.upload("Plans", "plan.txt", b"plan").await.unwrap();
-        let settle = async |turns| {
-            for _ in 0..turns {
-                tokio::task::yield_now().await;
-            }
-            desk.files.settle(&desk.world.admin).await.unwrap();
-        };
-        futures::join!(settle(0), settle(late));
-        assert!(desk.files.show(&desk.world.admin, &id).await.is_ok(), "{late} turns apart");
-        assert_eq!(desk.blobs.keys().len(), 1, "{late} turns apart");
-    }
-}
-
-#[tokio::test]
 async fn names_are_unique_and_checked_and_folders_move_whole() {
     let desk = desk().await;
     desk.upload("", "a.txt", b"1").await.unwrap();
@@ -165,6 +104,47 @@ async fn a_deleted_company_takes_its_files_along() {
     let live =
         changes.items.iter().filter(|item| matches!(item.kind, Kind::File | Kind::Folder) && item.record.is_some());
     assert_eq!(live.count(), 0);
+}
+
+/// Live files and folders of the account.
+async fn live(desk: &Desk) -> usize {
+    let changes = desk.world.crm.changes(&desk.world.admin, None).await.unwrap();
+    let inside = |item: &&tandem_builtin::ChangeItem| matches!(item.kind, Kind::File | Kind::Folder);
+    changes.items.iter().filter(inside).filter(|item| item.record.is_some()).count()
+}
+
+#[tokio::test]
+async fn a_record_that_a_sync_deletes_takes_its_files_along_as_one_that_a_person_deletes() {
+    let desk = desk().await;
+    let (world, admin) = (&desk.world, &desk.world.admin);
+    let meeting = json!({"title": "Kick-off", "start": "2026-03-02T09:00:00Z", "end": "2026-03-02T10:00:00Z",
+        "owner": admin.id});
+    let contacts: Box<dyn Connector> = Box::new(world.open(None).await);
+    let who = (admin.account.as_str(), admin.id.as_str());
+    let calendar = BuiltinCalendar::open(world.table.clone(), world.clock.clone(), who.0, who.1).await.unwrap();
+    let calendar: Box<dyn Connector> = Box::new(calendar);
+    let contact = json!({"last_name": "Peeters"});
+    for (side, kind, input) in [(contacts, Kind::Contact, contact), (calendar, Kind::Meeting, meeting)] {
+        let mut doomed = Vec::new();
+        for files in [0, 2, 30] {
+            let record = world.make(kind, input.clone()).await;
+            for n in 0..files {
+                desk.upload_to((kind.word(), &record.id), "Many/Deep", &format!("{n}.txt"), b"x").await.unwrap();
+            }
+            desk.files.list(admin, &record.id, None).await.unwrap();
+            let id = RemoteId::new(&record.id);
+            let known = side.get(std::slice::from_ref(&id)).await.unwrap().remove(0).expect("it is there");
+            doomed.push(Deletion { id, expect: known.version });
+        }
+        assert_eq!(live(&desk).await, 36, "two records with two folders each, and their files");
+        let stale: Vec<Deletion> =
+            doomed.iter().map(|one| Deletion { expect: Version::new("7"), ..one.clone() }).collect();
+        assert!(side.delete(&stale).await.unwrap().iter().all(Result::is_err));
+        assert_eq!(live(&desk).await, 36, "what stays keeps its files");
+        assert!(side.delete(&doomed).await.unwrap().iter().all(Result::is_ok));
+        assert_eq!(live(&desk).await, 0, "{kind:?}");
+        assert_eq!(desk.world.crm.list(admin, kind, &Query::default()).await.unwrap().items.len(), 0);
+    }
 }
 
 #[tokio::test]

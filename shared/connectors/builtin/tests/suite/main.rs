@@ -12,3 +12,4 @@ mod mail;
 mod meetings;
 mod records;
 mod tasks;
+mod uploads;

@@ -1,6 +1,6 @@
 //! The routes of API v2.
 use super::blob::Content;
-use super::state::{Event, Job, State};
+use super::state::{Event, Job, State, Switch};
 use super::tree::describe;
 use super::{Answer, Asked, Refusal, json_response, sessions, tagged};
 use base64::Engine as _;
@@ -222,10 +222,15 @@ fn is_seen(at: &At, path: &str) -> bool {
 /// The rest of the first listing, then what happened since it began.
 fn page(state: &mut State, mut at: At) -> Value {
     let newest = state.seq;
+    let upwards = state.settings.children_first == Switch::Yes;
     let held = state.account(&at.account.clone());
     let mut entries = Vec::new();
     if let Some(after) = at.after.clone() {
-        let paths: Vec<&String> = held.tree.keys().filter(|path| is_seen(&at, path) && **path > after).collect();
+        let rest = |path: &str| after.is_empty() || if upwards { path < &*after } else { path > &*after };
+        let mut paths: Vec<&String> = held.tree.keys().filter(|path| is_seen(&at, path) && rest(path)).collect();
+        if upwards {
+            paths.reverse();
+        }
         for path in paths.iter().take(at.limit) {
             entries.push(held.metadata(path, &held.tree[*path]));
         }
@@ -237,8 +242,17 @@ fn page(state: &mut State, mut at: At) -> Value {
         }
         return json!({"entries": entries, "cursor": cursor(&at), "has_more": more});
     }
-    let events: Vec<&Event> = held.events.iter().filter(|e| e.seq > at.seq && is_seen(&at, &e.path)).collect();
-    for event in events.iter().take(at.limit) {
+    let mut events: Vec<&Event> = held.events.iter().filter(|e| e.seq > at.seq && is_seen(&at, &e.path)).collect();
+    let more = events.len() > at.limit;
+    events.truncate(at.limit);
+    at.seq = events.last().filter(|_| more).map_or(newest, |event| event.seq);
+    if upwards {
+        // What was removed in between keeps its place: what came to its path comes after it.
+        let alike = |one: &&Event, other: &&Event| one.node.is_some() == other.node.is_some();
+        let depth = |event: &&Event| std::cmp::Reverse(event.path.matches('/').count());
+        events.chunk_by_mut(alike).for_each(|events| events.sort_by_key(depth));
+    }
+    for event in events {
         entries.push(match &event.node {
             Some(node) => {
                 let mut shown = describe(node, &event.path, &event.display);
@@ -248,8 +262,6 @@ fn page(state: &mut State, mut at: At) -> Value {
             None => deleted(&event.path, &event.display),
         });
     }
-    let more = events.len() > at.limit;
-    at.seq = if more { events.get(at.limit - 1).map_or(newest, |event| event.seq) } else { newest };
     json!({"entries": entries, "cursor": cursor(&at), "has_more": more})
 }
 

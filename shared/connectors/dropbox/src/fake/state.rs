@@ -28,6 +28,8 @@ pub struct Settings {
     pub batch_checks: u32,
     /// Whether moves give files a new rev. The reference leaves it open.
     pub move_makes_rev: Switch,
+    /// Whether folders are told after what is in them. The reference does not promise that they come before it.
+    pub children_first: Switch,
     /// Whether the consent page approves by itself.
     pub auto_approve: Switch,
     /// Life of an access token in seconds.
@@ -65,6 +67,7 @@ impl Default for Settings {
             space: 1 << 50,
             batch_checks: 1,
             move_makes_rev: Switch::No,
+            children_first: Switch::No,
             auto_approve: Switch::Yes,
             token_seconds: 14_400,
             webhook: None,

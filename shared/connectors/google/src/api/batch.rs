@@ -2,7 +2,7 @@
 use super::Call;
 use crate::error;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -77,6 +77,12 @@ pub(crate) fn together(operation: &'static str, origin: &str, path: &str, parts:
         .body(Bytes::from(body))
         .map_err(|_| error::refused(operation, "this is no address Google could have"))?;
     Ok(Call { operation, request })
+}
+
+/// Whether there is no such endpoint where the batch was sent: the calls then go one by one. Google closed its global one in
+/// 2020, and what stands in for Google on the way may never have had one.
+pub(crate) fn is_missing(response: &Response<Bytes>) -> bool {
+    matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
 /// One answer a part, in the order of the parts; `None` where Google left one out.

@@ -1,5 +1,5 @@
 //! `users.*` of the Gmail API.
-use super::batch::{self, Part};
+use super::batch::Part;
 use super::{Call, finish, get, post};
 use crate::error;
 use http::Method;
@@ -55,9 +55,14 @@ pub(crate) fn raw(origin: &str, id: &str) -> Result<Call> {
     get(OPERATION, origin, &path, &[("format", "raw")])
 }
 
-/// `users.messages.get` with `format=metadata` of up to [`BATCH`] messages, in one request.
-pub(crate) fn batch_heads(origin: &str, ids: &[&str], headers: &[&str]) -> Result<Call> {
-    const OPERATION: &str = "users.messages.get (batch)";
+/// What [`heads`] is called.
+pub(crate) const HEADS: &str = "users.messages.get (batch)";
+/// Google's discovery document names it.
+pub(crate) const BATCH_PATH: &str = "/batch";
+
+/// `users.messages.get` with `format=metadata` of up to [`BATCH`] messages, as parts of one request.
+pub(crate) fn heads(ids: &[&str], headers: &[&str]) -> Result<Vec<Part>> {
+    const OPERATION: &str = HEADS;
     if ids.len() > BATCH {
         return Err(error::refused(OPERATION, "too many messages at once"));
     }
@@ -68,8 +73,7 @@ pub(crate) fn batch_heads(origin: &str, ids: &[&str], headers: &[&str]) -> Resul
         let (id, query) = (checked(OPERATION, id)?, query.finish());
         Ok(Part::get(format!("/gmail/v1/users/me/messages/{id}?{query}")))
     };
-    let parts: Vec<Part> = ids.iter().map(part).collect::<Result<_>>()?;
-    batch::together(OPERATION, origin, "/batch", &parts)
+    ids.iter().map(part).collect()
 }
 
 /// `users.labels.list`: 1 unit.

@@ -1,5 +1,6 @@
 //! What is asked, as data. Names and shapes are those of Teamleader's specification (`tests/spec.rs`).
 use super::Call;
+use crate::push::Webhook;
 use serde_json::{Map, Value, json};
 
 /// How a list is sorted. Ascending throughout: what is new comes last.
@@ -99,4 +100,17 @@ pub(crate) fn tasks_of(customer: &Value, term: &str, page: Page) -> Call {
     let filter = json!({"customer": customer, "term": term});
     let body = json!({"filter": filter, "page": {"size": page.size, "number": page.number}});
     Call { method: "tasks.list", body }
+}
+
+pub(crate) fn register(webhook: &Webhook) -> Call {
+    Call { method: "webhooks.register", body: json!(webhook) }
+}
+
+/// It is not paged: its specification has no `page`.
+pub(crate) fn webhooks() -> Call {
+    Call { method: "webhooks.list", body: json!({}) }
+}
+
+pub(crate) fn unregister(webhook: &Webhook) -> Call {
+    Call { method: "webhooks.unregister", body: json!(webhook) }
 }

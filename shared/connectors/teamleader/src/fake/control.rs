@@ -2,7 +2,7 @@
 //! and as methods of [`FakeTeamleader`].
 use super::files::UserFile;
 use super::state::{Fault, Right, Settings, State, Waiting};
-use super::{Asked, FakeTeamleader, Refusal, companies, contacts, files, json_response, meetings};
+use super::{Asked, FakeTeamleader, Refusal, companies, contacts, files, json_response, meetings, webhooks};
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
@@ -81,11 +81,11 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> Result<Value, Refusal> {
         ("DELETE", "contacts") => return Ok(json!({"deleted": user_deletes(state, account, &order.id)})),
         ("POST", "companies") => return Ok(json!({"id": company(state, account, &order.company)?})),
         ("PATCH", "companies") => {
-            companies::change(state, account, &order.id, &order.company)?;
-            state.next();
+            company_changes(state, account, &order.id, &order.company)?;
         }
         ("DELETE", "companies") => {
             companies::delete(state, account, &order.id);
+            webhooks::tell(state, account, "company.deleted", &order.id);
             state.next();
         }
         ("POST", "meetings") => return Ok(json!({"id": meetings::user_schedules(state, account, &order.meeting)?})),
@@ -157,11 +157,21 @@ fn state_of(state: &State, account: &str) -> Value {
 
 fn user_creates(state: &mut State, account: &str, edit: Edit) -> Result<String, Refusal> {
     let id = contacts::create(state, account, &edit.fields)?;
-    user_edits(state, account, &id, Edit { fields: Map::new(), ..edit })?;
+    apply(state, account, &id, Edit { fields: Map::new(), ..edit })?;
+    webhooks::tell(state, account, "contact.added", &id);
     Ok(id)
 }
 
+/// An edit of the links alone is none of the contact.
 fn user_edits(state: &mut State, account: &str, id: &str, edit: Edit) -> Result<(), Refusal> {
+    let links_alone = edit.companies.is_some() && edit.fields.is_empty() && edit.status.is_none();
+    apply(state, account, id, edit)?;
+    let event = if links_alone { "contact.updatedLinkToCompany" } else { "contact.updated" };
+    webhooks::tell(state, account, event, id);
+    Ok(())
+}
+
+fn apply(state: &mut State, account: &str, id: &str, edit: Edit) -> Result<(), Refusal> {
     contacts::change(state, account, id, &edit.fields)?;
     state.next();
     let stored = state.account(account).contacts.get_mut(id).ok_or_else(Refusal::missing)?;
@@ -176,12 +186,25 @@ fn user_edits(state: &mut State, account: &str, id: &str, edit: Edit) -> Result<
 
 fn user_deletes(state: &mut State, account: &str, id: &str) -> bool {
     state.next();
-    state.account(account).contacts.remove(id).is_some()
+    let gone = state.account(account).contacts.remove(id).is_some();
+    if gone {
+        webhooks::tell(state, account, "contact.deleted", id);
+    }
+    gone
 }
 
 fn company(state: &mut State, account: &str, body: &Map<String, Value>) -> Result<String, Refusal> {
     state.account(account);
-    companies::create(state, account, body)
+    let id = companies::create(state, account, body)?;
+    webhooks::tell(state, account, "company.added", &id);
+    Ok(id)
+}
+
+fn company_changes(state: &mut State, account: &str, id: &str, body: &Map<String, Value>) -> Result<(), Refusal> {
+    companies::change(state, account, id, body)?;
+    webhooks::tell(state, account, "company.updated", id);
+    state.next();
+    Ok(())
 }
 
 fn define(state: &mut State, account: &str, mut definition: Map<String, Value>) -> String {
@@ -237,7 +260,7 @@ impl FakeTeamleader {
     /// # Panics
     /// Where it does not exist or Teamleader would refuse the edit.
     pub fn user_edits_company(&self, account: &str, id: &str, body: &Map<String, Value>) {
-        companies::change(&mut self.now(), account, id, body).map_err(|r| r.title).expect("a company that exists");
+        company_changes(&mut self.now(), account, id, body).map_err(|r| r.title).expect("a company that exists");
     }
 
     /// The user defines a custom field (members as `customFieldDefinitions.list` shows them); its id.

@@ -159,6 +159,9 @@ const METHODS: &[Keys] = &[
         &["ids", "status", "quotation_ids", "deal_ids", "term", "customers"],
         &["customer", "end_date", "project_key", "start_date", "status", "title"],
     ),
+    ("webhooks.list", &[], &[], &[]),
+    ("webhooks.register", &["url", "types"], &[], &[]),
+    ("webhooks.unregister", &["url", "types"], &[], &[]),
     ("projects-v2/projects.info", &["id", "includes"], &[], &[]),
 ];
 

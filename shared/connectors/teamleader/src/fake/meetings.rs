@@ -1,6 +1,6 @@
 //! `meetings.*` and `users.list`.
 use super::state::{Account, Colleague, State, Stored, shown_time};
-use super::{Answer, FakeTeamleader, Refusal, Reply, lists};
+use super::{Answer, FakeTeamleader, Refusal, Reply, lists, webhooks};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Map, Value, json};
@@ -279,6 +279,7 @@ pub(super) fn user_schedules(
     meeting.entry("attendees").or_insert_with(|| json!([{"type": "user", "id": me}]));
     let id = create(state, account, &meeting)?;
     state.next();
+    webhooks::tell(state, account, "meeting.created", &id);
     Ok(id)
 }
 
@@ -290,12 +291,17 @@ pub(super) fn user_reschedules(
 ) -> Result<(), Refusal> {
     change(state, account, id, meeting)?;
     state.next();
+    webhooks::tell(state, account, "meeting.updated", id);
     Ok(())
 }
 
 pub(super) fn user_cancels(state: &mut State, account: &str, id: &str) -> bool {
     state.next();
-    state.account(account).meetings.remove(id).is_some()
+    let gone = state.account(account).meetings.remove(id).is_some();
+    if gone {
+        webhooks::tell(state, account, "meeting.deleted", id);
+    }
+    gone
 }
 
 pub(super) fn hire(state: &mut State, account: &str, email: &str) -> String {

@@ -222,6 +222,7 @@ pub(super) struct Account {
     pub(super) others: BTreeMap<String, BTreeMap<String, Stored>>,
     /// Tags that no record carries (any more).
     pub(super) tags: Vec<String>,
+    pub(super) webhooks: Vec<crate::push::Webhook>,
     /// When each call of the last minute came.
     pub(super) window: Vec<i64>,
 }
@@ -280,6 +281,9 @@ pub(super) struct State {
     pub(super) codes: BTreeMap<String, Code>,
     /// Addresses for bytes of files.
     pub(super) tickets: BTreeMap<String, super::files::Ticket>,
+    /// Notifications that wait.
+    #[serde(default)]
+    pub(super) outbox: Vec<super::Notification>,
     pub(super) faults: Vec<Waiting>,
     pub(super) calls: Vec<Call>,
 }
