@@ -140,14 +140,14 @@ impl Round {
     }
 
     async fn next_page(&mut self, modules: &dyn Modules) -> Result<Vec<Entry>> {
-        if let (Some((module, at)), Some(since)) = (self.changed.clone(), self.since) {
-            if module < modules.count() {
-                let since = since.checked_sub(OVERLAP).unwrap_or(since);
-                let page = modules.page(module, Wanted::ChangedSince(since), &at).await?;
-                self.began = self.began.or(page.at);
-                self.changed = Some(page.next.map_or((module + 1, PageAt::first()), |next| (module, next)));
-                return Ok(page.records);
-            }
+        if let (Some((module, at)), Some(since)) = (self.changed.clone(), self.since)
+            && module < modules.count()
+        {
+            let since = since.checked_sub(OVERLAP).unwrap_or(since);
+            let page = modules.page(module, Wanted::ChangedSince(since), &at).await?;
+            self.began = self.began.or(page.at);
+            self.changed = Some(page.next.map_or((module + 1, PageAt::first()), |next| (module, next)));
+            return Ok(page.records);
         }
         if self.changed.take().is_some() || self.module >= modules.count() {
             return Ok(Vec::new());
