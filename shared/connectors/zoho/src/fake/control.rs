@@ -79,13 +79,7 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
             let kind = if order.kind.is_empty() { "recycle" } else { order.kind.as_str() };
             json!({"deleted": remove(state, &account, order.module(), &order.id, kind)})
         }
-        ("POST", "attachments") => {
-            let file = (order.name.as_str(), order.url.as_deref(), order.text.clone().into());
-            json!({"id": attachments::attach(state, &account, (order.module(), &order.id), file)?})
-        }
-        ("DELETE", "attachments") => {
-            json!({"deleted": state.attachments.remove(&order.id.parse().unwrap_or_default()).is_some()})
-        }
+        ("POST" | "DELETE", "attachments") => attach_or_detach(state, asked, &order)?,
         ("POST", "restore") => json!({"restored": restore(state, order.module(), &order.id)}),
         ("POST", "lock") => json!({"locked": lock(state, order.module(), &order.id, &order.lock)}),
         ("POST", "faults") => {
@@ -113,6 +107,15 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
     };
     state.next();
     Ok((200, body))
+}
+
+fn attach_or_detach(state: &mut State, asked: &Asked, order: &Order) -> Result<Value, Refusal> {
+    if asked.method == "DELETE" {
+        let gone = state.attachments.remove(&order.id.parse().unwrap_or_default());
+        return Ok(json!({"deleted": gone.is_some()}));
+    }
+    let file = (order.name.as_str(), order.url.as_deref(), order.text.clone().into());
+    Ok(json!({"id": attachments::attach(state, &order.account, (order.module(), &order.id), file)?}))
 }
 
 /// What changes nothing.
