@@ -23,7 +23,7 @@ use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
-use tandem_sell::{SellAppointments, SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellContacts, SellDocuments, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
@@ -88,6 +88,7 @@ impl Connectors for OpenConnectors {
             "google" => Ok(Arc::new(GoogleDrive::new(self.transport(ask)?, self.ports.config.google.clone()))),
             "teamleader" => self.teamleader_files(ask),
             "zoho" => self.zoho_files(ask),
+            "sell" => self.sell_documents(ask),
             "dropbox" => {
                 let side = DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone());
                 Ok(Arc::new(side.with_clock(Arc::clone(&self.ports.clock))))
@@ -235,6 +236,14 @@ impl OpenConnectors {
         };
         let config = self.ports.config.teamleader.clone();
         Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    fn sell_documents(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let settings = file_settings(ask)?;
+        let options = tandem_sell::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
+        let bare = Arc::clone(&self.ports.authority.transport);
+        Ok(Arc::new(SellDocuments::new(self.transport(ask)?, bare, clock, config, options)))
     }
 
     fn zoho_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {

@@ -16,6 +16,8 @@ use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, Kind};
+use tandem_sell::fake::FakeSell;
+use tandem_sell::{SellConfig, SellDocuments};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::run::{Run, RunState};
@@ -39,6 +41,7 @@ struct Opened {
     clock: Arc<ManualClock>,
     teamleader: Arc<FakeTeamleader>,
     zoho: Arc<FakeZoho>,
+    sell: Arc<FakeSell>,
     dropbox: Arc<FakeDropbox>,
     google: Arc<FakePeople>,
 }
@@ -61,6 +64,12 @@ impl Connectors for Opened {
                 let (transport, bare) = (self.teamleader.authorised(CRM), self.teamleader.clone());
                 Arc::new(TeamleaderFiles::new(transport, bare, clock, TeamleaderConfig::default(), options))
             }
+            "sell" => {
+                let (modules, records) = chosen();
+                let options = tandem_sell::FileOptions { modules, records };
+                let (transport, bare) = (self.sell.authorised(CRM), self.sell.clone());
+                Arc::new(SellDocuments::new(transport, bare, clock, SellConfig::default(), options))
+            }
             "zoho" => {
                 let (modules, records) = chosen();
                 let options = tandem_zoho::FileOptions { modules, records };
@@ -80,6 +89,8 @@ pub enum Vendor {
     Teamleader,
     /// Zoho CRM.
     Zoho,
+    /// Zendesk Sell.
+    Sell,
 }
 
 impl Vendor {
@@ -87,6 +98,7 @@ impl Vendor {
         match self {
             Vendor::Teamleader => "teamleader",
             Vendor::Zoho => "zoho",
+            Vendor::Sell => "sell",
         }
     }
     /// The root at Drive.
@@ -94,6 +106,7 @@ impl Vendor {
         match self {
             Vendor::Teamleader => "Teamleader",
             Vendor::Zoho => "Zoho CRM",
+            Vendor::Sell => "Zendesk Sell",
         }
     }
 }
@@ -106,6 +119,8 @@ pub struct FileStory {
     pub teamleader: Arc<FakeTeamleader>,
     /// Zoho, where it is the CRM.
     pub zoho: Arc<FakeZoho>,
+    /// Sell, where it is the CRM.
+    pub sell: Arc<FakeSell>,
     /// Dropbox, where it is the remote.
     pub dropbox: Arc<FakeDropbox>,
     /// Google, where it is the remote.
@@ -134,7 +149,12 @@ impl FileStory {
         let dropbox = FakeDropbox::new(clock.clone()).shared();
         let google = FakePeople::new(clock.clone()).shared();
         let zoho = FakeZoho::new(clock.clone()).shared();
+        let sell = FakeSell::new(clock.clone()).shared();
         let company = match vendor {
+            Vendor::Sell => {
+                let data = json!({"name": "Acme", "is_organization": true});
+                sell.order("POST", "contacts", &json!({"account": CRM, "data": data}))["data"]["id"].to_string()
+            }
             Vendor::Teamleader => teamleader.user_creates_company(CRM, &crate::object(json!({"name": "Acme"}))),
             Vendor::Zoho => zoho.user_creates(CRM, "Accounts", json!({"Account_Name": "Acme"})),
         };
@@ -144,13 +164,14 @@ impl FileStory {
             clock: clock.clone(),
             teamleader: teamleader.clone(),
             zoho: zoho.clone(),
+            sell: sell.clone(),
             dropbox: dropbox.clone(),
             google: google.clone(),
         };
         let (secrets, config) = (Arc::new(MemorySecrets), EngineConfig::default());
         let engine = Engine::new(store.clone(), queue.clone(), clock.clone(), secrets, Arc::new(opened), config);
         let story =
-            FileStory { clock, teamleader, zoho, dropbox, google, store, engine, company, queue, vendor, remote };
+            FileStory { clock, teamleader, zoho, sell, dropbox, google, store, engine, company, queue, vendor, remote };
         story.connects(settings).await;
         story
     }
@@ -318,6 +339,7 @@ impl FileStory {
     pub fn folder_of(&self, module: &str, title: &str, record: &str) -> String {
         let number = match self.vendor {
             Vendor::Teamleader => record[..8].to_owned(),
+            Vendor::Sell => record.to_owned(),
             // What follows the organisation's part of the id.
             Vendor::Zoho => (record.parse::<u64>().unwrap() % 1_000_000_000_000).to_string(),
         };

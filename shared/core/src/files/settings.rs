@@ -83,8 +83,8 @@ pub struct FileRules {
     pub on_remote_rename: OnRename,
     /// How the root folder is called.
     pub root: &'static str,
-    /// The product's largest file in bytes (`limits: vendor`).
-    pub vendor_max_bytes: u64,
+    /// The product's largest file in bytes (`limits: vendor`), where it names one.
+    pub vendor_max_bytes: Option<u64>,
     /// Kinds of remote accounts, in the provider's words, that the product cannot be linked with, each with the sentence
     /// that `limits: vendor` warns with. The sync works all the same.
     pub vendor_lacks: &'static [(&'static str, &'static str)],
@@ -137,7 +137,7 @@ impl FileRules {
         let records = value(given, "records", expected)?.unwrap_or_default();
         let renames = value(given, "on_remote_rename", "`copy` or `rename`")?;
         let largest: Option<u64> = value(given, "max_file_bytes", "a number of bytes, or null")?;
-        let capped = (vendor == VendorRules::Apply).then_some(self.vendor_max_bytes);
+        let capped = self.vendor_max_bytes.filter(|_| vendor == VendorRules::Apply);
         if let (Some(largest), Some(cap)) = (largest, capped)
             && largest > cap
         {
@@ -202,7 +202,7 @@ mod tests {
         modules: &["contacts", "companies"],
         on_remote_rename: OnRename::Rename,
         root: "Teamleader",
-        vendor_max_bytes: 50 * 1024 * 1024,
+        vendor_max_bytes: Some(50 * 1024 * 1024),
         vendor_lacks: &[("pro", "The product lacks this.")],
     };
 

@@ -94,6 +94,14 @@ pub const PROFILES: &[Profile] = &[
         ..FILES
     },
     ZOHO_FILES,
+    SELL_FILES,
+    Profile {
+        id: "sell-dropbox",
+        name: "Zendesk Sell → Dropbox",
+        remote: &["dropbox"],
+        frequency_minutes: 60,
+        ..SELL_FILES
+    },
     Profile {
         id: "zoho-dropbox",
         name: "Zoho CRM ↔ Dropbox",
@@ -209,7 +217,23 @@ const ZOHO_FILES: Profile = Profile {
     files: Some(FileRules {
         modules: &["contacts", "companies", "leads", "deals"],
         root: "Zoho CRM",
-        vendor_max_bytes: 20 * 1024 * 1024,
+        vendor_max_bytes: Some(20 * 1024 * 1024),
+        ..FILE_RULES
+    }),
+    ..FILES
+};
+/// Sell's API takes no documents; with the built-in CRM it may go both ways.
+const SELL_FILES: Profile = Profile {
+    id: "sell-google-drive",
+    name: "Zendesk Sell → Google Drive",
+    crm: &["builtin", "sell"],
+    directions: &[Direction::CrmToRemote, Direction::Both, Direction::RemoteToCrm],
+    group_names: &["Zendesk Sell"],
+    vendor: VendorLimits { frequency_minutes: None, ..FILES.vendor },
+    files: Some(FileRules {
+        modules: &["contacts", "companies", "leads", "deals"],
+        root: "Zendesk Sell",
+        vendor_max_bytes: None,
         ..FILE_RULES
     }),
     ..FILES
@@ -219,7 +243,7 @@ const FILE_RULES: FileRules = FileRules {
     modules: &["contacts", "companies", "projects", "meetings", "products"],
     on_remote_rename: OnRename::Rename,
     root: "Teamleader",
-    vendor_max_bytes: 50 * 1024 * 1024,
+    vendor_max_bytes: Some(50 * 1024 * 1024),
     vendor_lacks: &[],
 };
 /// Dropbox tells `pro` of Plus and Family as well as of Professional.
