@@ -4,7 +4,7 @@ export const LABELS = {
   direction: 'Direction',
   source_calendars: 'Calendars that come into {crm}', target_calendar: 'Calendar for what {crm} has',
   default_calendar: 'Default calendar', read_only_calendars: 'Calendars that are only read',
-  imported_as: 'What is made in {remote} becomes',
+  imported_as: 'What is made in {remote} becomes', activities: 'What of {crm} is carried',
   track: 'Which mail is tracked', unknown_sender: 'Mail of somebody unknown', labels: 'Labels in Gmail', attachments: 'Attachments',
   modules: 'Files of', records: 'Of which records', remote_group: 'Group in {remote}', remote_list: 'Task list in {remote}',
   crm_list: 'List in {crm}', eligibility: 'Which contacts are taken', match_on: 'Recognise the same contact by',
@@ -21,6 +21,7 @@ export const HINTS = {
   target_calendar: 'Without one, the account\'s own.', max_file_bytes: 'Empty: any size.', phone_region: 'Such as BE.',
   records: 'All, or those of a segment of {crm}.', window_past_days: 'How far back appointments or mail are taken.', window_future_days: 'How far ahead a series is taken.',
   imported_as: 'A grey block is shown here, under Records, and a click makes a meeting of it. The built-in CRM keeps blocks itself.',
+  activities: 'Meetings always are; tasks are on the day they are due. Of Teamleader; the built-in CRM has meetings alone here.',
   default_calendar: 'With the CRM\'s own, nothing is written in {remote}.', max_delete_percent: 'Nothing of such a run is deleted before you say so.',
 };
 
@@ -33,6 +34,7 @@ export const WORDS = {
   contacts: 'contacts', companies: 'companies', projects: 'projects', meetings: 'meetings', products: 'products',
   primary: 'the account\'s own', rename: 'rename it in the CRM too', copy: 'make a copy in the CRM', skip: 'leave them out', pdf: 'as PDF',
   labelled: 'what I label', all_known: 'all mail of people in the CRM', ask: 'ask me', create: 'add them', ignore: 'leave it out',
+  calls: 'calls', tasks: 'tasks', events: 'entries of the older calendar',
   block: 'a grey block', meeting: 'a meeting in {crm}',
   left_out: 'only named', filed: 'filed with the contact', kept: 'is part of it', ignored: 'is ignored',
   en: 'English', de: 'Deutsch', nl: 'Nederlands', fr: 'Français',

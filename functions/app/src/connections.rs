@@ -197,7 +197,13 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let connection = own(&state, &user, &id).await?;
     // While somebody can still speak for us there.
-    for sync in state.store.syncs_of(&id_of(&user)).await?.iter().filter(|sync| sync.remote == connection.id) {
+    for sync in state
+        .store
+        .syncs_of(&id_of(&user))
+        .await?
+        .iter()
+        .filter(|sync| [&sync.crm, &sync.remote].contains(&&connection.id))
+    {
         syncs::silence(&state, sync).await;
     }
     state.connect.disconnect(&connection).await?;

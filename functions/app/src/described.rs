@@ -78,7 +78,7 @@ pub(crate) struct RecordView {
     crm: Option<CopyView>,
     /// The remote copy.
     remote: Option<CopyView>,
-    /// Why it is excluded, failing or held.
+    /// Why it is excluded, failing or held; of one in step, in what its sides differ since an undo.
     reason: Option<Reason>,
     /// When both sides last agreed.
     #[schema(format = DateTime)]

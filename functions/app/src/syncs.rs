@@ -158,6 +158,7 @@ pub(crate) async fn create(
     if mapped {
         judge_map(&state, profile, &sync, (&crm, &remote)).await?;
     }
+    judge_records(&state, &sync, &crm).await?;
     state.store.create_sync(&sync).await?;
     let caution = caution(&state, &sync).await?.map(str::to_owned);
     Ok((StatusCode::CREATED, Json(SyncView { caution, ..view(sync, None, None) })))
@@ -231,6 +232,18 @@ async fn judge_map(
     }
 }
 
+/// Files of records that are not in the CRM would never come: that is said now, where the CRM can be asked now.
+async fn judge_records(state: &AppState, sync: &Sync, crm: &Connection) -> Result<(), ApiError> {
+    match state.engine.missing_records(sync, crm).await {
+        Ok(None) => Ok(()),
+        Ok(Some(message)) => Err(ApiError::field("settings.records", message)),
+        Err(error) => {
+            tracing::info!(error = tandem_runtime::chain(&error), "records were taken without the CRM's word");
+            Ok(())
+        }
+    }
+}
+
 fn without_nulls(mut settings: Map<String, Value>) -> Map<String, Value> {
     settings.retain(|_, value| !value.is_null());
     settings
@@ -277,6 +290,7 @@ pub(crate) async fn change(
     let (before, was_enabled) = (minutes(&sync.settings).ok(), sync.enabled);
     let given = fields.object("settings")?;
     let touched = !given.is_empty();
+    let records_touched = ["records", "modules"].iter().any(|name| given.contains_key(*name));
     let map_touched = ["field_map", "direction"].iter().any(|name| given.contains_key(*name));
     sync.settings.extend(given);
     sync.settings = without_nulls(sync.settings);
@@ -287,6 +301,9 @@ pub(crate) async fn change(
         if let (Some(crm), Some(remote)) = (connection(&sync.crm).await?, connection(&sync.remote).await?) {
             judge_map(&state, profile, &sync, (&crm, &remote)).await?;
         }
+    }
+    if records_touched && let Some(crm) = state.store.connection(&sync.crm).await? {
+        judge_records(&state, &sync, &crm).await?;
     }
     let now = state.clock.now();
     // A person has acted on what made it pause: a missing right, a wrong setting.

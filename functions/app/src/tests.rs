@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
+use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_core::normalise::Region;
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening};
 use tandem_google::auth::{SCOPE_CONTACTS, endpoints};
@@ -25,10 +26,12 @@ use tandem_google::{GoogleConfig, GoogleContacts};
 use tandem_http::{ApiOrigins, Authority, Connect, OAuthClient, OAuthProvider};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
+use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, HttpTransport, JobQueue, Secrets, TransportError};
 use tandem_ports::oauth::{Holders, Identity, OAuthEndpoints};
 use tandem_ports::table::Table;
 use tandem_store::Store;
+use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
@@ -155,6 +158,14 @@ impl Connectors for Opened {
         let options = Options { container, carry: Carry::NameAndPhone, region: Region::none() };
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
         Ok(Arc::new(BuiltinContacts::open(self.table.clone(), self.clock.clone(), account, user, options).await?))
+    }
+
+    async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let files = ask.settings.files.as_ref().unwrap();
+        let options = FileOptions { modules: files.modules.clone(), records: files.records.clone() };
+        let (table, clock, blobs) = (self.table.clone(), self.clock.clone(), Arc::new(MemoryBlobs::default()));
+        let who = (ask.connection.account.id.as_str(), ask.connection.user.as_str());
+        Ok(Arc::new(BuiltinFiles::open(table, clock, blobs, who, options).await?))
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/webhooks/google/gmail", post(gmail))
         .route("/webhooks/dropbox", get(dropbox_challenge).post(dropbox))
         .route("/webhooks/teamleader/{secret}", post(teamleader))
-        .route("/webhooks/zoho", post(not_served))
+        .route("/webhooks/zoho", post(zoho))
         .fallback(not_served)
         .method_not_allowed_fallback(not_served)
         .layer(DefaultBodyLimit::max(MOST_BYTES))
@@ -38,6 +38,10 @@ async fn gmail(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Bytes)
 
 async fn teamleader(State(hooks): State<Arc<Hooks>>, Path(secret): Path<String>, body: Bytes) -> Response {
     respond(hooks.teamleader(&secret, &body).await)
+}
+
+async fn zoho(State(hooks): State<Arc<Hooks>>, body: Bytes) -> Response {
+    respond(hooks.zoho(&body).await)
 }
 
 async fn dropbox(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 pub const PRIMARY: &str = "primary";
 /// In the place of a calendar's id: the CRM keeps its appointments, and nothing is written at the remote.
 pub const CRM: &str = "crm";
-/// The names of these settings. The last one is the Sell profile's own.
-const SETTINGS: [&str; 8] = [
+/// The names of the settings that each calendar profile has.
+const SETTINGS: [&str; 7] = [
     "source_calendars",
     "target_calendar",
     "read_only_calendars",
@@ -21,7 +21,6 @@ const SETTINGS: [&str; 8] = [
     "window_past_days",
     "window_future_days",
     "imported_as",
-    "remote_events",
 ];
 /// Most calendars of a sync: each one is a call in every run.
 const MOST: usize = 50;
@@ -55,27 +54,43 @@ pub(crate) struct CalendarRules {
     default: Option<&'static str>,
     /// The default of `imported_as`.
     imported: ImportedAs,
-    /// How many of the [`SETTINGS`] it has.
-    settings: usize,
+    /// The default of `activities`.
+    activities: &'static [Activity],
+    /// The names of the settings that no other profile has.
+    own: &'static [&'static str],
 }
 
 /// The names of a profile's calendar settings.
-pub(crate) fn names(profile: &str) -> &'static [&'static str] {
-    &SETTINGS[..rules(profile).settings]
+pub(crate) fn names(profile: &str) -> Vec<&'static str> {
+    [&SETTINGS[..], rules(profile).own].concat()
 }
 
 /// The rules of a calendar profile.
 pub(crate) fn rules(profile: &str) -> CalendarRules {
     match profile {
         // Nothing is written before a person has chosen the default calendar, and the others are for display (S3-11, S3-20).
-        "sell-google-calendar" => {
-            CalendarRules { others: Others::Display, default: Some(CRM), imported: ImportedAs::Meeting, settings: 8 }
-        }
-        // Items of the calendar appear as grey blocks (S2-18).
-        "teamleader-google-calendar" => {
-            CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Block, settings: 7 }
-        }
-        _ => CalendarRules { others: Others::BothWays, default: None, imported: ImportedAs::Meeting, settings: 7 },
+        "sell-google-calendar" => CalendarRules {
+            others: Others::Display,
+            default: Some(CRM),
+            imported: ImportedAs::Meeting,
+            activities: &[Activity::Meetings],
+            own: &["remote_events"],
+        },
+        // Items of the calendar appear as grey blocks (S2-18); calls are appointments too (S2-15).
+        "teamleader-google-calendar" => CalendarRules {
+            others: Others::BothWays,
+            default: None,
+            imported: ImportedAs::Block,
+            activities: &[Activity::Meetings, Activity::Calls],
+            own: &["activities"],
+        },
+        _ => CalendarRules {
+            others: Others::BothWays,
+            default: None,
+            imported: ImportedAs::Meeting,
+            activities: &[Activity::Meetings],
+            own: &[],
+        },
     }
 }
 
@@ -99,8 +114,31 @@ pub struct CalendarSettings {
     pub imported_as: ImportedAs,
     /// What the remote's appointments become in a CRM that takes none.
     pub remote_events: RemoteEvents,
+    /// Which of the CRM's activities are carried, where it has more than meetings. Meetings always are: what the calendar
+    /// brings becomes one. A sync of an earlier release, which does not say, carries what it did.
+    pub activities: Vec<Activity>,
     #[serde(skip)]
     others_are_for_display: Display,
+}
+
+/// What a CRM has in its calendar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Meetings.
+    #[default]
+    Meetings,
+    /// Telephone calls that are planned or were made.
+    Calls,
+    /// Tasks, on the day that they are due.
+    Tasks,
+    /// Entries of an older calendar that are none of the others.
+    Events,
+}
+
+impl Activity {
+    /// All of them, in the order in which they are read.
+    pub const ALL: [Activity; 4] = [Activity::Meetings, Activity::Calls, Activity::Tasks, Activity::Events];
 }
 
 /// What the remote's appointments become in a CRM that takes none.
@@ -139,6 +177,7 @@ impl Default for CalendarSettings {
             window_future_days: 365,
             imported_as: ImportedAs::Meeting,
             remote_events: RemoteEvents::Off,
+            activities: vec![Activity::Meetings],
             others_are_for_display: Display::No,
         }
     }
@@ -149,13 +188,16 @@ impl CalendarSettings {
     pub(crate) fn read(given: &Map<String, Value>, rules: CalendarRules) -> Result<CalendarSettings, Invalid> {
         let mut own: Map<String, Value> = given
             .iter()
-            .filter(|(name, value)| SETTINGS[..rules.settings].contains(&name.as_str()) && !value.is_null())
+            .filter(|(name, value)| {
+                (SETTINGS.contains(&name.as_str()) || rules.own.contains(&name.as_str())) && !value.is_null()
+            })
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         if let Some(default) = rules.default.filter(|_| !own.contains_key("default_calendar")) {
             own.insert("default_calendar".to_owned(), json!(default));
         }
         own.entry("imported_as").or_insert_with(|| json!(rules.imported));
+        own.entry("activities").or_insert_with(|| json!(rules.activities));
         for (name, value) in &own {
             let mut alone = Map::new();
             alone.insert(name.clone(), value.clone());
@@ -179,6 +221,11 @@ impl CalendarSettings {
                 return Err(Invalid::new(format!("settings.{name}"), expected(name)));
             }
         }
+        if !self.activities.contains(&Activity::Meetings) {
+            return Err(Invalid::new("settings.activities", expected("activities")));
+        }
+        self.activities.sort_unstable();
+        self.activities.dedup();
         for (name, id) in
             [("target_calendar", Some(&self.target_calendar)), ("default_calendar", self.default_calendar.as_ref())]
         {
@@ -260,6 +307,11 @@ impl CalendarSettings {
                 "description": "Zendesk Sell's API takes no appointments: those of Google stay in Google (`off`), or each \
                     becomes a task at every lead and contact in Sell who is invited (`tasks`), never the other way. The \
                     built-in CRM takes appointments, whatever is chosen here." },
+            "activities": { "type": "array", "items": { "type": "string", "enum": Activity::ALL }, "uniqueItems": true,
+                "contains": { "const": Activity::Meetings }, "default": rules.activities,
+                "description": "What of Teamleader's calendar is carried: `meetings` always, `calls`, `tasks` on the day \
+                    that they are due, and `events` of its older calendar that are none of these. The built-in CRM has \
+                    meetings here, whatever is chosen." },
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -306,6 +358,9 @@ fn expected(name: &str) -> String {
         "window_past_days" => "Must be a whole number from 0 to 3650.".to_owned(),
         "window_future_days" => "Must be a whole number from 1 to 3650.".to_owned(),
         "imported_as" => "Must be `block` or `meeting`.".to_owned(),
+        "activities" => {
+            "Must be a list out of `meetings`, `calls`, `tasks` and `events`, `meetings` among them.".to_owned()
+        }
         "remote_events" => "Must be `off` or `tasks`.".to_owned(),
         "default_calendar" => format!("Must be `{CRM}`, or the id of a calendar from choices, or `{PRIMARY}`."),
         _ => format!("Must be the id of a calendar from choices, or `{PRIMARY}`."),
@@ -352,6 +407,18 @@ mod tests {
     }
 
     #[test]
+    fn which_activities_are_carried_is_a_setting_of_teamleaders_profile_alone() {
+        let read = |given: Value| read("teamleader-google-calendar", given).unwrap().activities;
+        assert_eq!(read(json!({})), [Activity::Meetings, Activity::Calls]);
+        let given = json!({"activities": ["events", "meetings", "tasks", "events"]});
+        assert_eq!(read(given), [Activity::Meetings, Activity::Tasks, Activity::Events]);
+        assert!(names("teamleader-google-calendar").contains(&"activities"));
+        assert!(["sell-google-calendar", "zoho-google-calendar"].iter().all(|one| !names(one).contains(&"activities")));
+        let stored: CalendarSettings = serde_json::from_value(json!({"target_calendar": "primary"})).unwrap();
+        assert_eq!(stored.activities, [Activity::Meetings], "a sync of an earlier release");
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (given, name) in [
             (json!({"source_calendars": "primary"}), "source_calendars"),
@@ -365,6 +432,10 @@ mod tests {
             (json!({"window_future_days": 0}), "window_future_days"),
             (json!({"window_past_days": 9999}), "window_past_days"),
             (json!({"imported_as": "event"}), "imported_as"),
+            (json!({"activities": []}), "activities"),
+            (json!({"activities": ["calls"]}), "activities"),
+            (json!({"activities": ["meetings", "notes"]}), "activities"),
+            (json!({"activities": "meetings"}), "activities"),
         ] {
             let refused = read("teamleader-google-calendar", given.clone()).unwrap_err();
             assert_eq!(refused.field, format!("settings.{name}"), "{given}");

@@ -205,7 +205,7 @@ impl Profile {
         match (self.kind, self.files) {
             (MAIL, _) => [&MAIL_SHARES[..], &MAIL_SETTINGS[..]].concat(),
             (CALENDARS, _) if self.carries_tasks() => [&SHARED_SETTINGS[..], &[task::LIST]].concat(),
-            (CALENDARS, _) => [&SHARED_SETTINGS[..], calendar::names(self.id)].concat(),
+            (CALENDARS, _) => [&SHARED_SETTINGS[..], &calendar::names(self.id)].concat(),
             (_, Some(_)) => [&SHARED_SETTINGS[..], &settings::NAMES[..]].concat(),
             (_, None) => [&SHARED_SETTINGS[..], &RECORD_SETTINGS[..]].concat(),
         }

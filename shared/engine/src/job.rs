@@ -8,7 +8,7 @@ use tandem_core::record::{ConnectionId, RunId, Side};
 use tandem_core::schedule;
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::StoreError;
-use tandem_store::checkpoint::{Checkpoint, Hold, Opening, Purpose, Stage, Walk};
+use tandem_store::checkpoint::{Checkpoint, Full, Hold, Opening, Purpose, Stage, Walk};
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::lease::{Acquired, Lease};
 use tandem_store::run::{Run, RunError, RunState};
@@ -135,6 +135,9 @@ impl Engine {
                 checkpoint.side_mut(side).caught_up = false;
                 // A right that was missing may have come.
                 checkpoint.side_mut(side).barred = None;
+                if let Some(full) = checkpoint.side_mut(side).full.as_mut().filter(|_| *trigger == Trigger::Manual) {
+                    full.until = now;
+                }
             }
             checkpoint.missed.take_if(|missed| *trigger == Trigger::Manual || !missed.lasts);
             // Deletions that a run did not get to still wait.
@@ -400,14 +403,23 @@ fn take_served(checkpoint: &mut Checkpoint, over: bool) -> Vec<(Side, u64, u64)>
 /// What a run that came to its end has left undone, if anything: code and sentence.
 fn left_undone(checkpoint: &Checkpoint, put_off: bool) -> (&'static str, Option<String>) {
     let barred = [Side::Left, Side::Right].into_iter().find_map(|side| checkpoint.side(side).barred.as_ref());
+    let full = [Side::Left, Side::Right].into_iter().find_map(|side| checkpoint.side(side).full.as_ref());
     match barred {
         Some(right) => {
             let message = format!("Nothing is written there as long as a right is missing: {right}");
             ("missing_right", Some(message))
         }
+        None if full.is_some() => ("storage_full", full.map(no_room)),
         None if put_off => ("limit_reached", Some(LIMIT_REACHED.to_owned())),
         None => ("changes_missed", checkpoint.missed.as_ref().map(|missed| missed.message.clone())),
     }
+}
+
+fn no_room(full: &Full) -> String {
+    format!(
+        "No files are sent there until there is room: {}. That is tried again from {:.0} on, and whenever you start a run.",
+        full.detail, full.until
+    )
 }
 
 fn connection_of(sync: &Sync, side: Side) -> &ConnectionId {

@@ -5,7 +5,7 @@ use crate::{Budget, Engine, EngineError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tandem_core::plan::Reason;
-use tandem_core::record::{RemoteId, RowKey, Side};
+use tandem_core::record::{Field, RemoteId, RowKey, Side};
 use tandem_ports::infra::Kind;
 use tandem_store::link::{Row, RowState};
 use tandem_store::sync::Sync;
@@ -43,7 +43,7 @@ pub struct RecordView {
     pub crm: Option<CopyView>,
     /// The remote copy.
     pub remote: Option<CopyView>,
-    /// Why it is excluded, failing or held.
+    /// Why it is excluded, failing or held; of one in step, in what its sides differ since an undo.
     pub reason: Option<Reason>,
     /// When both sides last agreed.
     pub last_synced_at: Option<Timestamp>,
@@ -145,12 +145,24 @@ impl Engine {
             remote: row.right.clone().map(|id| CopyView { id, title: right }),
             state: if row.state == RowState::Unpaired { RowState::Excluded } else { row.state },
             id: row.key,
-            reason: row.reason,
+            reason: row.reason.or_else(|| put_back(&row.put_back)),
             last_synced_at: row.synced_at,
             attempts: row.attempts,
         };
         rows.into_iter().zip(left).zip(right).map(view).collect()
     }
+}
+
+/// What an undo has left: both copies are linked, and are not alike.
+fn put_back(fields: &[Field]) -> Option<Reason> {
+    let names: Vec<&str> = fields.iter().map(Field::as_str).collect();
+    let message = || {
+        format!(
+            "Put back by an undo: the two sides differ until one of them is edited again ({}).",
+            names.join(", ").replace('_', " ")
+        )
+    };
+    (!names.is_empty()).then(|| Reason::new("put_back", message()))
 }
 
 struct ReadingSession {

@@ -4,7 +4,7 @@ use crate::prepare::{Item, News, UNREADABLE, base_of};
 use crate::session::Session;
 use jiff::Timestamp;
 use tandem_core::plan::{Act, Outcome, Reason, Why};
-use tandem_core::record::{Fields, RunId, Scope, Side, Version};
+use tandem_core::record::{Field, Fields, RunId, Scope, Side, Version};
 use tandem_core::reduce::Counts;
 use tandem_ports::connector::Written;
 use tandem_ports::error::ConnectorError;
@@ -152,7 +152,12 @@ impl Session<'_> {
                     Some(_) | None => effect.paired = first,
                 }
                 let (left, right) = (self.after(item, Side::Left, done), self.after(item, Side::Right, done));
-                row.base = Some(base_of(self, &left, &right));
+                let (before, base) = (row.base.take(), base_of(self, &left, &right));
+                let as_before = |side, field: &Field| {
+                    before.as_ref().is_some_and(|was| was.print(side, field) == base.print(side, field))
+                };
+                row.put_back.retain(|field| as_before(Side::Left, field) && as_before(Side::Right, field));
+                row.base = Some(base);
                 row.state = RowState::InSync;
                 row.reason = None;
                 row.attempts = 0;

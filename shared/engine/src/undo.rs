@@ -9,7 +9,7 @@ use crate::pipeline::stop_of;
 use crate::session::Session;
 use crate::{Budget, Engine, EngineError};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_core::fingerprint::Base;
 use tandem_core::plan::Reason;
@@ -78,6 +78,11 @@ impl Engine {
     ) -> Result<Undone, EngineError> {
         if !run.state.is_over() {
             return Err(conflict("run_under_way", "This run is still under way; undo it when it has ended."));
+        }
+        if sync.kind == Kind::Files {
+            let message = "Files are not undone run by run: what was removed or written over is in the trash and among the \
+                           earlier versions that Google Drive and Dropbox keep.";
+            return Err(conflict("no_undo", message));
         }
         if sync.kind == Kind::Mail {
             let message = "Tracked mail is not undone run by run; delete an e-mail in the CRM, or block its sender.";
@@ -389,6 +394,11 @@ impl Session<'_> {
             .base
             .clone()
             .map(|base| changed.iter().fold(base, |base, field| base.showing(key, side, field, after.get(field))));
+        let differs = |field: &Field| {
+            next.base.as_ref().is_some_and(|base| base.print(Side::Left, field) != base.print(Side::Right, field))
+        };
+        let put_back: BTreeSet<&Field> = row.put_back.iter().chain(changed).filter(|field| differs(field)).collect();
+        next.put_back = put_back.into_iter().cloned().collect();
         match side {
             Side::Left => next.left_version = Some(written.version.clone()),
             Side::Right => next.right_version = Some(written.version.clone()),

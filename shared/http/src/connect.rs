@@ -314,7 +314,7 @@ impl Connect {
             store.end_sign_in(&connection.user, &provider.name).await?;
         }
         if revived {
-            store.delete_connection(&pending).await?;
+            store.merge_connection(&pending, &connection.id).await?;
             self.resume_syncs(&connection).await?;
         }
         Ok(connection)

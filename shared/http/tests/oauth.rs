@@ -260,6 +260,20 @@ async fn connecting_the_same_account_again_revives_its_connection() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_reconnection_leads_to_the_connection_that_it_revived() {
+    let world = World::new();
+    let first = world.connected().await;
+    let (second, url) = world.begin(None).await;
+    assert_eq!(world.connection(&second).await.state, ConnectionState::Pending);
+    world.connect().finish("google", back(&url)).await.unwrap();
+    let found = world.connection(&second).await;
+    assert_eq!((&found.id, found.state), (&first, ConnectionState::Connected));
+    assert_eq!(world.store.connections_of(&user()).await.unwrap().len(), 1, "it is no second one");
+    world.connect().disconnect(&found).await.unwrap();
+    assert!(world.store.connection(&second).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn twenty_workers_with_an_expired_token_make_one_refresh() {
     let world = World::new();
     let id = world.connected().await;

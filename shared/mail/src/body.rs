@@ -99,9 +99,11 @@ fn attachments(message: &Message<'_>) -> Vec<Attachment> {
     message.attachments().take(MOST_ATTACHMENTS).enumerate().map(read).collect()
 }
 
-/// The last part of what calls itself a file name: no folder, no drive, nothing hidden, nothing that turns text round.
+/// The last part of what calls itself a file name: no folder ("not … respect any directory path information", RFC 2183,
+/// section 2.3), nothing hidden, nothing that turns text round. What only some systems refuse in a name, such as `:`, stays:
+/// where such files go there, `tandem_core::files::name` puts something in its place that leads back to it.
 fn file_name(raw: &str) -> String {
-    let last = raw.rsplit(['/', '\\', ':']).next().unwrap_or_default();
+    let last = raw.rsplit(['/', '\\']).next().unwrap_or_default();
     let turns = |c: char| ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
     let plain: String = last.chars().filter(|c| !c.is_control() && !turns(*c)).collect();
     shortened(normalise::text(&plain).trim_matches(['.', ' ']))

@@ -63,6 +63,23 @@ fn nested_parts_give_one_text_one_html_and_the_attachments_under_harmless_names(
 }
 
 #[test]
+fn a_path_before_a_name_goes_and_what_only_some_systems_refuse_in_a_name_stays() {
+    for (sent, kept) in [
+        ("a:b?.pdf", "a:b?.pdf"),
+        ("12:30 <call> *.txt", "12:30 <call> *.txt"),
+        ("C:\\\\Users\\\\an\\\\offer.pdf", "offer.pdf"),
+        ("../../etc/passwd", "passwd"),
+        ("..\\\\..\\\\evil.exe", "evil.exe"),
+    ] {
+        let message = format!(
+            "From: a@x.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+             Content-Disposition: attachment; filename=\"{sent}\"\r\n\r\nx\r\n--b--\r\n"
+        );
+        assert_eq!(read(message.as_bytes()).attachments[0].name, kept, "{sent}");
+    }
+}
+
+#[test]
 fn long_names_keep_their_ending_and_attachments_beyond_the_most_are_said_to_be_left_out() {
     let part = |name: &str| format!("--b\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\nx\r\n");
     let message = |parts: String| {

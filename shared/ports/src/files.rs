@@ -3,13 +3,14 @@
 //! Bytes pass in bounded pieces ([`CHUNK`]) and never as streams, so that a side needs no more than
 //! [`HttpTransport`](crate::infra::HttpTransport): complete requests, complete responses.
 use crate::connector::{Choice, Cursor, Outcomes};
-use crate::error::Result;
+use crate::error::{ConnectorError, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use tandem_core::files::entry::{Access, EntryKind, Hashes, Place};
+use tandem_core::files::settings::Records;
 use tandem_core::record::{Marker, RemoteId, Version};
 
 /// The most bytes that one read answers and one append carries: 8 MiB, a multiple of what every provider asks for
@@ -356,6 +357,23 @@ pub struct ChildrenPage {
     pub next: Option<Cursor>,
 }
 
+/// The account has no room left: the cause of a refusal that concerns every file to be written there, and not this one.
+#[derive(Debug, thiserror::Error)]
+#[error("the account has no room left")]
+pub struct StorageFull;
+
+impl StorageFull {
+    /// The refusal, with this as its cause.
+    pub fn because(error: ConnectorError) -> ConnectorError {
+        ConnectorError { source: Some(Box::new(StorageFull)), ..error }
+    }
+
+    /// Whether a refusal has this cause.
+    pub fn is_cause_of(error: &ConnectorError) -> bool {
+        error.source.as_deref().is_some_and(|cause| cause.is::<StorageFull>())
+    }
+}
+
 /// One side of a files sync, opened for one account, bounded by one root, and on the CRM side by the selected records.
 ///
 /// Every call is one bounded piece of work; the engine decides about repeats. A batch call fails as a whole (`Err`) when it
@@ -438,6 +456,12 @@ pub trait FileSide: Send + Sync {
 
     /// Removes entries. One that is gone already is removed. At most [`FileCapabilities::batch`].
     async fn remove(&self, removals: &[Removal]) -> Result<Outcomes<()>>;
+
+    /// What of these chosen records is not there, one sentence for people. `None`: all is, or that cannot be said in a few
+    /// requests.
+    async fn missing(&self, _chosen: &Records) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// What settings can be chosen from, by setting: `modules`, `records`.
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>>;

@@ -28,7 +28,8 @@ use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
 use tandem_teamleader::push::{self as teamleader, TeamleaderPush};
-use tandem_teamleader::{MeetingOptions, TeamleaderContacts, TeamleaderFiles, TeamleaderMail, TeamleaderMeetings};
+use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
+use tandem_zoho::push::{self as zoho, ZohoPush};
 use tandem_zoho::{ZohoContacts, ZohoEvents, ZohoFiles};
 
 /// Opens connectors on the ports of this process.
@@ -76,8 +77,13 @@ impl Connectors for OpenConnectors {
                 Some(Arc::new(MailPush::new(self.transport(ask)?, config, address, &push.topic)))
             }
             ("dropbox", "files") => Some(Arc::new(DropboxPush::new(&ask.connection.account.id))),
-            ("teamleader", "contacts") => Some(self.teamleader_push(ask, teamleader::OF_CONTACTS)?),
-            ("teamleader", "calendar") => Some(self.teamleader_push(ask, teamleader::OF_MEETINGS)?),
+            ("teamleader", "contacts") => Some(self.teamleader_push(ask, teamleader::OF_CONTACTS.to_vec())?),
+            ("teamleader", "calendar") => {
+                let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
+                Some(self.teamleader_push(ask, teamleader::of_calendar(carried))?)
+            }
+            ("zoho", "contacts") => Some(self.zoho_push(ask, zoho::OF_CONTACTS)?),
+            ("zoho", "calendar") => Some(self.zoho_push(ask, zoho::OF_EVENTS)?),
             _ => None,
         })
     }
@@ -115,6 +121,12 @@ fn no_mail(provider: &str) -> ConnectorError {
     refused(format!("This release files no mail of `{provider}`."))
 }
 
+fn zoho_origin(ask: Opening<'_>) -> Result<String, ConnectorError> {
+    let detail = "Zoho named no data centre for this account; connect it again.";
+    let unknown = || ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail);
+    ask.connection.api_origin.clone().ok_or_else(unknown)
+}
+
 fn region(ask: Opening<'_>) -> Region {
     ask.settings.phone_region.as_deref().map_or_else(Region::none, Region::of)
 }
@@ -126,14 +138,6 @@ fn device(ask: Opening<'_>) -> String {
 
 fn file_settings(ask: Opening<'_>) -> Result<&FileSettings, ConnectorError> {
     ask.settings.files.as_ref().ok_or_else(|| refused("This sync has no settings for files.".to_owned()))
-}
-
-/// Where the API of the account's data centre is.
-fn zoho_origin(ask: Opening<'_>) -> Result<String, ConnectorError> {
-    ask.connection.api_origin.clone().ok_or_else(|| {
-        let detail = "Zoho named no data centre for this account; connect it again.";
-        ConnectorError::new("zoho", "open", ErrorKind::AuthRevoked, detail)
-    })
 }
 
 fn carry(ask: Opening<'_>) -> Carry {
@@ -203,7 +207,7 @@ impl OpenConnectors {
 
     fn teamleader(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         if let Some(calendar) = &ask.settings.calendar {
-            return self.teamleader_meetings(ask, calendar);
+            return self.teamleader_calendar(ask, calendar);
         }
         let options =
             tandem_teamleader::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
@@ -211,17 +215,13 @@ impl OpenConnectors {
         Ok(Arc::new(TeamleaderContacts::new(self.transport(ask)?, clock, config, options)))
     }
 
-    fn teamleader_push(
-        &self,
-        ask: Opening<'_>,
-        types: &'static [&'static str],
-    ) -> Result<Arc<dyn Push>, ConnectorError> {
+    fn teamleader_push(&self, ask: Opening<'_>, types: Vec<&'static str>) -> Result<Arc<dyn Push>, ConnectorError> {
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
         let hook = hook(&self.ports, "teamleader");
         Ok(Arc::new(TeamleaderPush::new(self.transport(ask)?, clock, config, types, hook)))
     }
 
-    fn teamleader_meetings(
+    fn teamleader_calendar(
         &self,
         ask: Opening<'_>,
         calendar: &CalendarSettings,
@@ -229,13 +229,19 @@ impl OpenConnectors {
         let (store, clock) = (self.ports.store.clone(), Arc::clone(&self.ports.clock));
         // `<account>/<user>`: what one user's calendar has named, all know.
         let account = ask.connection.account.id.split('/').next().unwrap_or_default();
-        let options = MeetingOptions {
+        let options = CalendarOptions {
             past_days: calendar.window_past_days,
             future_days: calendar.window_future_days,
+            activities: calendar.activities.clone(),
             names: Arc::new(AppointmentNames::of(store, Arc::clone(&clock), "teamleader", account)),
         };
         let config = self.ports.config.teamleader.clone();
-        Ok(Arc::new(TeamleaderMeetings::new(self.transport(ask)?, clock, config, options)))
+        Ok(Arc::new(TeamleaderCalendar::new(self.transport(ask)?, clock, config, options)))
+    }
+
+    fn zoho_push(&self, ask: Opening<'_>, events: &'static [&'static str]) -> Result<Arc<dyn Push>, ConnectorError> {
+        let (clock, hook) = (Arc::clone(&self.ports.clock), hook(&self.ports, "zoho"));
+        Ok(Arc::new(ZohoPush::new(self.transport(ask)?, clock, zoho_origin(ask)?, events, hook)))
     }
 
     fn sell_documents(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {

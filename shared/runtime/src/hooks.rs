@@ -13,6 +13,7 @@ use tandem_google::drive::watch;
 use tandem_google::push::{MAILBOXES, mailbox};
 use tandem_http::{Expected, Oidc, OidcError};
 use tandem_teamleader::push as teamleader;
+use tandem_zoho::push as zoho;
 
 /// Accounts of one notification that are looked up at once.
 const CONCURRENT: usize = 8;
@@ -66,6 +67,13 @@ impl Hooks {
         let Some((channel, token)) = teamleader::channel(secret) else { return Answer::Thanks };
         let notice = Notice { channel, token, resource: "", greeting: Greeting::No };
         answer("teamleader", self.engine.hear_channel(&notice).await)
+    }
+
+    /// Of Zoho, which signs nothing: the channel's token in the body proves it.
+    pub async fn zoho(&self, body: &[u8]) -> Answer {
+        let Some(told) = zoho::notification(body) else { return Answer::Malformed };
+        let notice = Notice { channel: &told.channel, token: &told.token, resource: "", greeting: Greeting::No };
+        answer("zoho", self.engine.hear_channel(&notice).await)
     }
 
     /// What Dropbox wants to see when the address is entered at its console.

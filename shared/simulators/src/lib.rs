@@ -91,7 +91,7 @@ macro_rules! provider {
 provider!(FakeGoogle, "google", FakeGoogle::outbox);
 provider!(FakeDropbox, "dropbox", FakeDropbox::outbox);
 provider!(FakeTeamleader, "teamleader", FakeTeamleader::outbox);
-provider!(FakeZoho, "zoho");
+provider!(FakeZoho, "zoho", FakeZoho::outbox);
 provider!(FakeSell, "sell");
 
 /// How a simulator is run.

@@ -53,6 +53,9 @@ pub struct SideProgress {
     /// Why nothing may be written on this side in the run under way: the right that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub barred: Option<String>,
+    /// Since this side had no room for a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Full>,
     /// Whether the feed was read to its end in the run under way.
     #[serde(default)]
     pub caught_up: bool,
@@ -71,11 +74,23 @@ impl Default for SideProgress {
             generation: 0,
             seen_parts: 0,
             barred: None,
+            full: None,
             caught_up: false,
             purpose: Purpose::Read,
             bounds: String::new(),
         }
     }
+}
+
+/// A side without room: what is to be written there waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Full {
+    /// In the connector's words.
+    pub detail: String,
+    /// How often it was found full, one time after the other.
+    pub times: u32,
+    /// From when on one file is tried again.
+    pub until: Timestamp,
 }
 
 /// What a full listing is for.

@@ -107,6 +107,9 @@ pub struct Authorisation {
     pub expires_at: i64,
 }
 
+/// Which connection an id stands for, where it is not its own.
+const SAME_AS: &str = "same_as";
+
 impl Store {
     /// Saves a new connection.
     pub async fn create_connection(&self, connection: &Connection) -> Result<(), StoreError> {
@@ -119,9 +122,14 @@ impl Store {
         Ok(self.transact(&ops).await?)
     }
 
-    /// A connection by id. Whose it is, the caller checks.
+    /// A connection by id, or by the id of one that [was merged](Self::merge_connection) into it. Whose it is, the caller
+    /// checks.
     pub async fn connection(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
-        let found = self.table.get(&[keys::connection(id)]).await?.pop().flatten();
+        let mut found = self.table.get(&[keys::connection(id)]).await?.pop().flatten();
+        let other = found.as_ref().and_then(|item| item.attributes.get(SAME_AS)).and_then(serde_json::Value::as_str);
+        if let Some(other) = other.map(ConnectionId::new) {
+            found = self.table.get(&[keys::connection(&other)]).await?.pop().flatten();
+        }
         found.map(|item| read("connection", item)).transpose()
     }
 
@@ -188,6 +196,17 @@ impl Store {
         let same = [Condition::Equals("tokens_version", connection.tokens_version.into())];
         self.update(&keys::connection(&connection.id), &update, &same).await?;
         Ok(())
+    }
+
+    /// A pending connection turns out to be for an account that the user has connected already: its id is one more name of
+    /// that connection from now on, for whoever was given it and looks how it went.
+    pub async fn merge_connection(&self, pending: &Connection, into: &ConnectionId) -> Result<(), StoreError> {
+        let ops = [
+            Op::Put(item(keys::connection(&pending.id), &serde_json::json!({ SAME_AS: into })), vec![]),
+            Op::Delete(keys::user_connection(&pending.user, &pending.id), vec![]),
+            Op::Delete(keys::refresh(&pending.id), vec![]),
+        ];
+        Ok(self.transact(&ops).await?)
     }
 
     /// Forgets a connection and its tokens.

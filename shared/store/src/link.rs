@@ -8,7 +8,7 @@ use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use tandem_core::fingerprint::Base;
 use tandem_core::plan::Reason;
-use tandem_core::record::{RemoteId, RowKey, RunId, Scope, Side, SyncId, Version};
+use tandem_core::record::{Field, RemoteId, RowKey, RunId, Scope, Side, SyncId, Version};
 use tandem_ports::table::{Index, Key, Op, Query, WRITE_BATCH, Write};
 
 /// Write requests under way at once: a batch of 200 links is 16 requests, and must not take 16 round trips.
@@ -92,6 +92,9 @@ pub struct Row {
     /// When both sides last agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_at: Option<Timestamp>,
+    /// Fields that an undo put back on one side: the sides differ in them by agreement, until somebody edits one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_back: Vec<Field>,
     /// A person made a meeting of this grey block: it is carried to the CRM.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub converted: bool,
@@ -152,6 +155,7 @@ impl Row {
             right_scope: Scope::Inside,
             match_keys: Vec::new(),
             synced_at: None,
+            put_back: Vec::new(),
             converted: false,
             effect: None,
             news_at: None,

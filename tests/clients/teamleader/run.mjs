@@ -467,6 +467,93 @@ check("a webhook is registered, listed by address, told of its types alone, and 
   }
 });
 
+check("a call is added, shown, moved, completed and deleted", async () => {
+  const { api, user_id } = await world();
+  const contact = (await api.contacts.add({ last_name: "An" })).data.id;
+  const whole = {
+    participant: { customer: { type: "contact", id: contact } },
+    due_at: "2026-12-01T10:00:00+01:00",
+    assignee: { type: "user", id: user_id },
+  };
+  for (const missing of Object.keys(whole)) await refused(api.calls.add({ ...whole, [missing]: undefined }), 400);
+  const { data } = await api.calls.add({ ...whole, description: "Ask" });
+  assert.equal(data.type, "call");
+  let shown = (await api.calls.info({ id: data.id })).data;
+  assert.equal(shown.scheduled_at, "2026-12-01T09:00:00+00:00");
+  assert.deepEqual(shown.participant.contact, { type: "contact", id: contact });
+  assert.deepEqual([shown.description, shown.status, shown.assignee.id], ["Ask", "open", user_id]);
+  await api.calls.update({ id: data.id, due_at: "2026-12-02T10:00:00Z", description: "Ask again" });
+  await api.calls.complete({ id: data.id, outcome_summary: "Not in" });
+  shown = (await api.calls.info({ id: data.id })).data;
+  assert.deepEqual([shown.status, shown.outcome_summary, shown.description], ["completed", "Not in", "Ask again"]);
+  const days = async (after, before) =>
+    (await api.calls.list({ filter: { scheduled_after: after, scheduled_before: before } })).data.length;
+  assert.deepEqual([await days("2026-12-01", "2026-12-02"), await days("2026-12-03", "2026-12-09")], [1, 0]);
+  const other = { assignee: { type: "user", id: (await control("POST", "users", { account: ACCOUNT, email: "bo@example.com" })).id } };
+  await api.calls.add({ ...whole, ...other });
+  assert.equal((await api.calls.list({ filter: { user_id } })).data.length, 2, "no list of calls is limited to a user");
+  await api.calls.delete({ id: data.id });
+  await refused(api.calls.info({ id: data.id }), 404);
+  await control("POST", "settings", { lacks: ["calls.delete"] });
+  await refused(api.calls.delete({ id: data.id }), 404);
+});
+
+check("a task is created, changed, planned, completed, reopened and deleted", async () => {
+  const { api, user_id } = await world();
+  const work_type_id = (await api.workTypes.list()).data[0].id;
+  const whole = { title: "Offer", due_on: "2026-12-01", work_type_id };
+  for (const missing of Object.keys(whole)) await refused(api.tasks.create({ ...whole, [missing]: undefined }), 400);
+  const assignee = { type: "user", id: user_id };
+  const { data } = await api.tasks.create({ ...whole, assignee });
+  await api.tasks.create({ ...whole, title: "Nobody's" });
+  await api.tasks.create({ ...whole, title: "A team's", assignee: { type: "team", id: "t1" } });
+  await api.tasks.update({ id: data.id, due_on: "2026-12-05", title: "New offer", description: "By mail" });
+  const shown = async () => (await api.tasks.info({ id: data.id })).data;
+  assert.deepEqual([(await shown()).title, (await shown()).due_on, (await shown()).completed], ["New offer", "2026-12-05", false]);
+  await api.tasks.complete({ id: data.id });
+  assert.ok((await shown()).completed);
+  await api.tasks.reopen({ id: data.id });
+  assert.equal((await shown()).completed_at, null);
+  const titles = async (filter) => (await api.tasks.list({ filter })).data.map((one) => one.title);
+  assert.deepEqual(await titles({ user_id }), ["A team's", "New offer"]);
+  assert.deepEqual(await titles({ user_id: null }), ["Nobody's"]);
+  assert.deepEqual(await titles({ due_from: "2026-12-02", due_by: "2026-12-09" }), ["New offer"]);
+  const times = { starts_at: "2026-12-05T09:00:00Z", ends_at: "2026-12-05T10:00:00Z" };
+  const planned = (await api.tasks.schedule({ id: data.id, ...times })).data;
+  assert.equal(planned.type, "event");
+  assert.deepEqual((await api.events.info({ id: planned.id })).data.task, { type: "task", id: data.id });
+  await api.tasks.delete({ id: data.id });
+  await refused(api.tasks.info({ id: data.id }), 404);
+});
+
+check("an event is created, shown, changed and cancelled, and loses links to deals that are not sent again", async () => {
+  const { api, user_id } = await world();
+  const kinds = (await api.activityTypes.list()).data;
+  assert.equal(kinds.length, 3);
+  const faces = [];
+  for (const type of ["meeting", "call", "task"]) faces.push((await api.migrate.activityType({ type })).data.id);
+  assert.deepEqual(kinds.map((one) => one.id), faces);
+  const fair = (await control("POST", "activity-types", { account: ACCOUNT, name: "Fair" })).id;
+  const company = (await api.companies.add({ name: "Acme" })).data.id;
+  const whole = { title: "Fair", activity_type_id: fair, starts_at: "2026-12-01T09:00:00Z", ends_at: "2026-12-01T17:00:00Z" };
+  for (const missing of Object.keys(whole)) await refused(api.events.create({ ...whole, [missing]: undefined }), 400);
+  const links = [{ type: "company", id: company }, { type: "deal", id: "d1" }];
+  const attendees = [{ type: "user", id: user_id }];
+  const { data } = await api.events.create({ ...whole, attendees, links, location: "Hall 5" });
+  assert.equal(data.type, "event");
+  await api.events.update({ id: data.id, title: "Big fair" });
+  const shown = (await api.events.info({ id: data.id })).data;
+  assert.deepEqual([shown.title, shown.location, shown.creator.id], ["Big fair", "Hall 5", user_id]);
+  assert.deepEqual(shown.links, links.slice(0, 1));
+  await api.meetings.schedule({ title: "Visit", starts_at: whole.starts_at, ends_at: whole.ends_at, attendees });
+  const types = async (filter) => (await api.events.list({ filter })).data.map((one) => one.activity_type.id);
+  assert.deepEqual((await types({ user_id })).sort(), [fair, faces[0]].sort(), "a meeting is an event too");
+  assert.deepEqual(await types({ activity_type_id: fair }), [fair]);
+  assert.deepEqual(await types({ ends_after: "2026-12-02T00:00:00Z" }), []);
+  await api.events.cancel({ id: data.id });
+  await refused(api.events.info({ id: data.id }), 404);
+});
+
 let failed = 0;
 for (const [name, run] of checks) {
   try {

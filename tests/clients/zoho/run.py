@@ -7,12 +7,15 @@ Prints one line a check, then `N passed, N failed`; the exit code is 1 when any 
 The SDK is used as it is; only its environment names the simulator.
 """
 import datetime
+import http.server
 import json
 import logging
 import os
 import shutil
 import sys
 import tempfile
+import threading
+import time
 import traceback
 import urllib.error
 import urllib.parse
@@ -26,6 +29,13 @@ from zohocrmsdk.src.com.zoho.crm.api import attachments
 from zohocrmsdk.src.com.zoho.crm.api.attachments.attachments_operations import (
     AttachmentsOperations, DeleteAttachmentsParam, GetAttachmentsParam, UploadUrlAttachmentsParam)
 from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
+from zohocrmsdk.src.com.zoho.crm.api.notifications import APIException as WatchException
+from zohocrmsdk.src.com.zoho.crm.api.notifications import BodyWrapper as WatchBody
+from zohocrmsdk.src.com.zoho.crm.api.notifications import (
+    Notification, NotificationsOperations)
+from zohocrmsdk.src.com.zoho.crm.api.notifications import SuccessResponse as WatchSuccess
+from zohocrmsdk.src.com.zoho.crm.api.notifications.notifications_operations import (
+    DeleteNotificationParam, GetNotificationsParam)
 from zohocrmsdk.src.com.zoho.crm.api.record import APIException, BodyWrapper, Field, Record, RecordOperations
 from zohocrmsdk.src.com.zoho.crm.api.record import (
     DeletedRecordsWrapper, DeleteRecordsParam, GetDeletedRecordsParam, GetRecordsHeader, GetRecordsParam,
@@ -35,7 +45,8 @@ from zohocrmsdk.src.com.zoho.crm.api.users import GetUsersParam, UsersOperations
 from zohocrmsdk.src.com.zoho.crm.api.util import StreamWrapper
 
 CLIENT, SECRET, BACK = "1000.SDK", "secret", "https://tandem.example/back"
-SCOPES = ["ZohoCRM.modules.ALL", "ZohoCRM.settings.ALL", "ZohoCRM.users.READ", "ZohoCRM.org.READ", "ZohoCRM.coql.READ"]
+SCOPES = ["ZohoCRM.modules.ALL", "ZohoCRM.settings.ALL", "ZohoCRM.users.READ", "ZohoCRM.org.READ", "ZohoCRM.coql.READ",
+          "ZohoCRM.notifications.ALL"]
 CHECKS = []
 
 
@@ -338,6 +349,118 @@ def attachments_need_a_scope_of_their_own(w):
         raise AssertionError("a refusal was expected")
     except urllib.error.HTTPError as refusal:
         assert json.load(refusal)["code"] == "OAUTH_SCOPE_MISMATCH"
+
+
+class Ear:
+    """Hears what the provider tells, on this machine."""
+
+    def __enter__(self):
+        ear = self
+        ear.heard = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                ear.heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *arguments):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def hears(self, count):
+        for _ in range(150):
+            if len(self.heard) >= count:
+                break
+            time.sleep(0.02)
+        time.sleep(0.1)
+        assert len(self.heard) == count, self.heard
+        return self.heard
+
+
+def channel(url, identity="1068002", token="our token", hours=24, events=("Contacts.all",)):
+    one = Notification()
+    one.set_channel_id(identity)
+    one.set_events(list(events))
+    one.set_channel_expiry(datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours))
+    one.set_token(token)
+    one.set_notify_url(url)
+    one.set_notify_on_related_action(False)
+    body = WatchBody()
+    body.set_watch([one])
+    return body
+
+
+def watched(answer, status, kind=WatchSuccess):
+    assert answer.get_status_code() == status, f"{answer.get_status_code()} instead of {status}"
+    one = answer.get_object().get_watch()[0]
+    assert isinstance(one, kind), one
+    return one
+
+
+def listed(identity):
+    query = ParameterMap()
+    query.add(GetNotificationsParam.channel_id, int(identity))
+    return NotificationsOperations().get_notifications(query)
+
+
+def closed(identity):
+    query = ParameterMap()
+    query.add(DeleteNotificationParam.channel_ids, identity)
+    return NotificationsOperations().delete_notification(query)
+
+
+@check
+def a_channel_tells_of_its_module_with_its_token_until_it_is_deleted(w):
+    with Ear() as ear:
+        said = watched(NotificationsOperations().enable_notifications(channel(ear.url)), 201)
+        assert said.get_details()["events"][0].get_channel_id() == "1068002", said.get_details()
+        identity = w.seed(1)[0]
+        first = ear.hears(1)[0]
+        assert (first["channel_id"], first["token"]) == ("1068002", "our token"), first
+        assert (first["module"], first["operation"], first["ids"]) == ("Contacts", "insert", [identity]), first
+        changed = contact("Claes")
+        changed.set_id(int(identity))
+        data(w.write(w.contacts.update_records, changed), 200)
+        assert ear.hears(2)[1]["operation"] == "update"
+        assert listed("1068002").get_object().get_watch()[0].get_resource_name() == "Contacts"
+        watched(closed("1068002"), 200)
+        assert listed("1068002").get_status_code() == 204
+        w.seed(1)
+        ear.hears(2)
+        assert watched(closed("1068002"), 202, WatchException).get_code().get_value() == "NOT_SUBSCRIBED"
+
+
+@check
+def a_channel_lives_a_week_at_most_and_is_prolonged_and_moved_by_put(w):
+    with Ear() as ear:
+        operations = NotificationsOperations()
+        watched(operations.enable_notifications(channel(ear.url, hours=8 * 24)), 201)
+        ends = listed("1068002").get_object().get_watch()[0].get_channel_expiry()
+        assert ends - datetime.datetime.now(datetime.timezone.utc) < datetime.timedelta(minutes=61), ends
+        watched(operations.update_notifications(channel(ear.url, hours=6 * 24, token="another")), 200)
+        ends = listed("1068002").get_object().get_watch()[0].get_channel_expiry()
+        assert ends - datetime.datetime.now(datetime.timezone.utc) > datetime.timedelta(days=5), ends
+        w.seed(1)
+        assert ear.hears(1)[0]["token"] == "another"
+        unknown = operations.update_notifications(channel(ear.url, identity="7"))
+        assert watched(unknown, 202, WatchException).get_code().get_value() == "NOT_SUBSCRIBED"
+
+
+@check
+def a_channel_that_zoho_does_not_take_is_refused(w):
+    enable = NotificationsOperations().enable_notifications
+    for wrong in (channel("http://127.0.0.1:1/", token="x" * 51), channel("http://127.0.0.1:1/", events=["Contacts.eat"]),
+                  channel("http://127.0.0.1:1/", events=["Unicorns.all"]), channel("http://127.0.0.1:1/", hours=-1)):
+        assert watched(enable(wrong), 202, WatchException).get_code().get_value() == "INVALID_DATA"
 
 
 def main():

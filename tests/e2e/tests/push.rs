@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 /// How many changes are timed at each provider.
 const CHANGES: usize = 50;
+/// And at each CRM: Teamleader gives 200 calls a minute, and a change with its run takes six.
+const CRM_CHANGES: usize = 20;
 /// How long every answer of a provider takes.
 const LATENCY_MS: u64 = 50;
 /// The 95th percentile of the time from a change at the provider to the CRM must be below this.
 const FILES_MOST: Duration = Duration::from_secs(3);
 const APPOINTMENTS_MOST: Duration = Duration::from_secs(2);
+const CONTACTS_MOST: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(10);
 const NEVER: Duration = Duration::from_secs(30);
 
@@ -20,6 +23,48 @@ fn what_happens_at_google_or_dropbox_is_in_the_crm_within_seconds() {
     let crm = id(&world.must("POST", "/v1/connections", &json!({"provider": "builtin"})));
     files(&world, &crm);
     appointments(&world, &crm);
+}
+
+#[test]
+fn a_contact_made_in_teamleader_or_zoho_is_in_google_within_seconds() {
+    let world = Setup::named("push-crms").start(&["--seed", "empty", "--fresh"]);
+    let (people, google) = connect(&world, "google");
+    for crm in ["teamleader", "zoho"] {
+        let (account, connection) = connect(&world, crm);
+        let profile = format!("{crm}-google-contacts");
+        let wanted = json!({"profile": profile, "crm": connection, "remote": google, "settings": {}, "enabled": true});
+        listening(&world, crm, &wanted);
+        let times: Vec<Duration> = (0..CRM_CHANGES)
+            .map(|number| {
+                let last = format!("{crm} {number}");
+                make_contact(&world, crm, &account, &last, &format!("{crm}.{number}@example.com"));
+                until(|| is_in_google(&world, &people, &last), &format!("{last} is not in Google"), &world)
+            })
+            .collect();
+        report(&format!("{crm} contacts"), &times, CONTACTS_MOST);
+        world.simulator(crm, "settings", Some(&json!({"latency_ms": 0})));
+    }
+}
+
+/// Somebody makes a contact in the CRM.
+fn make_contact(world: &World, crm: &str, account: &str, last: &str, email: &str) {
+    let (what, order) = match crm {
+        "zoho" => {
+            let record = json!({"First_Name": "An", "Last_Name": last, "Email": email});
+            ("records", json!({"account": account, "module": "Contacts", "records": [record]}))
+        }
+        _ => {
+            let emails = json!([{"type": "primary", "email": email}]);
+            let fields = json!({"first_name": "An", "last_name": last, "emails": emails});
+            ("contacts", json!({"account": account, "contacts": [{"fields": fields}]}))
+        }
+    };
+    world.simulator(crm, what, Some(&order));
+}
+
+fn is_in_google(world: &World, account: &str, last: &str) -> bool {
+    let state = world.simulator("google", &format!("state?account={account}"), None);
+    state["people"].as_array().is_some_and(|people| people.iter().any(|one| one["names"][0]["familyName"] == last))
 }
 
 /// A sync that runs, rests and listens; from then on the provider takes its time.
@@ -116,21 +161,31 @@ fn at_rest(world: &World, sync: &str) {
 }
 
 /// How long it takes until a list of the CRM has something with this name.
-#[expect(clippy::disallowed_methods, reason = "a real world on a real clock: how long it took is what is asked")]
 fn arrives(world: &World, path: &str, field: &str, name: &str) -> Duration {
-    let begun = Instant::now();
-    while begun.elapsed() < NEVER {
+    let is_there = || {
         let mut page = world.must("GET", path, &json!({}));
         loop {
             if page["items"].as_array().expect("a list").iter().any(|item| item[field] == name) {
-                return begun.elapsed();
+                return true;
             }
-            let Some(next) = page["next"].as_str() else { break };
+            let Some(next) = page["next"].as_str() else { return false };
             page = world.must("GET", &format!("{path}&next={next}"), &json!({}));
+        }
+    };
+    until(is_there, &format!("{name} did not arrive"), world)
+}
+
+/// How long it takes until this is so.
+#[expect(clippy::disallowed_methods, reason = "a real world on a real clock: how long it took is what is asked")]
+fn until(is_so: impl Fn() -> bool, otherwise: &str, world: &World) -> Duration {
+    let begun = Instant::now();
+    while begun.elapsed() < NEVER {
+        if is_so() {
+            return begun.elapsed();
         }
         sleep(LOOK);
     }
-    panic!("{name} did not arrive: {}", world.must("GET", "/v1/syncs", &json!({})));
+    panic!("{otherwise}: {}", world.must("GET", "/v1/syncs", &json!({})));
 }
 
 fn report(what: &str, times: &[Duration], most: Duration) {

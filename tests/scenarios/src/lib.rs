@@ -32,7 +32,7 @@ use tandem_store::names::AppointmentNames;
 use tandem_store::run::Run;
 use tandem_store::sync::{Sync, SyncState};
 use tandem_teamleader::fake::FakeTeamleader;
-use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderContacts, TeamleaderMail, TeamleaderMeetings};
+use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderConfig, TeamleaderContacts, TeamleaderMail};
 use tandem_testkit::blobs::MemoryBlobs;
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::fault::Faults;
@@ -195,18 +195,19 @@ impl Open {
 
 impl Open {
     /// `account` is the user's; of `<account>/<user>` the user is one of Teamleader's colleagues.
-    fn meetings(&self, account: &str, calendar: &CalendarSettings) -> TeamleaderMeetings {
+    fn meetings(&self, account: &str, calendar: &CalendarSettings) -> TeamleaderCalendar {
         let transport = match account.split_once('/') {
             Some((_, colleague)) => self.teamleader.authorised_as(VENDOR, colleague),
             None => self.teamleader.authorised(VENDOR),
         };
         let names = AppointmentNames::of(Store::new(self.table.clone()), self.clock.clone(), "teamleader", VENDOR);
-        let options = MeetingOptions {
+        let options = CalendarOptions {
             past_days: calendar.window_past_days,
             future_days: calendar.window_future_days,
+            activities: calendar.activities.clone(),
             names: Arc::new(names),
         };
-        TeamleaderMeetings::new(transport, self.clock.clone(), TeamleaderConfig::default(), options)
+        TeamleaderCalendar::new(transport, self.clock.clone(), TeamleaderConfig::default(), options)
     }
 }
 

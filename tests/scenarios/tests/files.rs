@@ -350,6 +350,31 @@ async fn what_dropbox_tells_before_its_folder_is_told_comes_to_its_place_and_not
 }
 
 #[tokio::test]
+async fn a_full_dropbox_takes_nothing_more_and_the_run_says_so_once() {
+    let story = Story::begins("dropbox", json!({})).await;
+    story.crm_saves("", "offer.txt", b"offer").await;
+    story.run().await;
+    let dropbox = &story.opened.dropbox;
+    story.crm_saves("", "new.txt", b"no room for this").await;
+    let again = story.files.begin_replacement(&story.admin, &story.crm().await["offer.txt"].0).await.unwrap();
+    story.arrive(&again.address.url, b"a longer offer").await;
+    story.remote_saves("Companies/Acme (1)/theirs.txt", "theirs");
+    dropbox.set(|settings| settings.space = 12);
+    let run = story.run().await;
+    let error = run.error.unwrap();
+    assert_eq!((run.state, error.code.as_str(), run.counts.remote.failing), (RunState::Done, "storage_full", 0));
+    assert!(error.message.contains("this Dropbox is full"), "{}", error.message);
+    assert_eq!(story.crm().await["theirs.txt"].1, "theirs");
+    assert_eq!((story.remote("new.txt"), story.remote("offer.txt")), (None, Some("offer".to_owned())));
+    dropbox.set(|settings| settings.space = 1 << 40);
+    story.opened.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(story.run().await.error, None);
+    assert_eq!(story.remote("new.txt").as_deref(), Some("no room for this"));
+    assert_eq!(story.remote("offer.txt").as_deref(), Some("a longer offer"));
+    assert_eq!(story.run().await.counts.writes(), 0);
+}
+
+#[tokio::test]
 async fn s2_30_every_module_has_its_folder_meetings_and_products_too_and_files_travel_both_ways() {
     for remote in ["dropbox", "google"] {
         let story = Story::begins(remote, json!({})).await;

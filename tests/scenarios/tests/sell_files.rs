@@ -15,13 +15,13 @@ async fn begins(remote: &'static str, settings: Value) -> FileStory {
 }
 
 fn uploads(story: &FileStory, name: &str, text: &str) -> u64 {
-    story.sell.user_uploads(VENDOR, ("contact", story.company.parse().unwrap()), name, text.as_bytes())
+    story.sell.user_uploads(VENDOR, ("contact", story.company.parse().expect("a number")), name, text.as_bytes())
 }
 
 /// A colleague makes a record (`contacts`, `leads`, `deals`); its id.
 fn makes(story: &FileStory, path: &str, data: &Value) -> u64 {
     let body = json!({"account": VENDOR, "data": data});
-    story.sell.order("POST", path, &body)["data"]["id"].as_u64().unwrap()
+    story.sell.order("POST", path, &body)["data"]["id"].as_u64().expect("an id")
 }
 
 fn asked(story: &FileStory) -> usize {

@@ -393,6 +393,16 @@ async fn a_run_is_undone_where_nobody_has_edited_since() {
     assert_eq!(story.people().iter().filter(|p| p["names"][0]["familyName"] == "Baert").count(), 0);
     assert_eq!(story.crm_contacts().await.iter().filter(|c| c["last_name"] == "Maes").count(), 0);
     assert!(undone.run.is_some());
+    // The row says what is so: the two are linked, and not alike.
+    let said = async || {
+        let rows = story.records("in_sync").await;
+        let title = |row: &tandem_engine::RecordView| row.crm.as_ref().and_then(|copy| copy.title.clone());
+        let row = rows.into_iter().find(|row| title(row).is_some_and(|title| title.contains("Peeters"))).unwrap();
+        row.reason.map(|reason| (reason.code, reason.message))
+    };
+    let (code, message) = said().await.expect("a reason");
+    assert_eq!(code, "put_back");
+    assert!(message.contains("differ") && message.contains("position"), "{message}");
     let again = story.undo(&run).await;
     assert_eq!((again.undone, again.not_undone.len()), (0, 1), "an undo twice changes nothing more: {again:?}");
     // What was put back stays so, and Ann's edit travels as any other.
@@ -400,9 +410,17 @@ async fn a_run_is_undone_where_nobody_has_edited_since() {
     assert_eq!((run.counts.remote.created, run.counts.remote.updated, run.counts.crm.created), (0, 0, 0), "{run:?}");
     assert_eq!(story.crm_get(&ann).await["position"], "Edited since");
     quiet(&story).await;
+    assert!(said().await.is_some());
+    // Another field's edit does not make them alike, nor does a look at all of them.
+    story.crm_edit(Kind::Contact, &id, json!({ "remarks": "VIP" })).await;
+    assert_eq!(story.run().await.counts.remote.updated, 1);
+    story.google.expire_cursors();
+    story.run().await;
+    assert!(said().await.is_some());
     // An edit goes on from there.
     story.crm_edit(Kind::Contact, &id, json!({ "position": "Owner" })).await;
     assert_eq!(story.run().await.counts.remote.updated, 1);
+    assert_eq!(said().await, None);
     assert_eq!(story.person("Peeters")["organizations"][0]["title"], "Owner");
 }
 

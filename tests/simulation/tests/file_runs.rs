@@ -275,3 +275,12 @@ async fn a_plan_that_does_not_come_to_rest_is_a_failing_record_with_the_reason_a
         assert_eq!(world.at_remote(|remote| files(remote)), 2, "and nothing is doubled");
     }
 }
+
+#[tokio::test]
+async fn a_run_of_files_is_not_undone_and_the_answer_says_where_the_old_ones_are() {
+    let (world, _) = in_sync(like_dropbox(), json!({})).await;
+    let (sync, run) = (world.sync_now().await, world.last_run().await);
+    let budget = Budget::of(world.clock.clone(), Duration::from_secs(20));
+    let refused = world.engine.undo(&sync, &run, None, &budget).await.unwrap_err();
+    assert!(refused.to_string().contains("earlier versions"), "{refused}");
+}

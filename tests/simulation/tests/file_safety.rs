@@ -3,6 +3,7 @@ use serde_json::json;
 use simulation::files::{FilesWorld, REMOTES, has, in_sync};
 use tandem_core::record::Side;
 use tandem_ports::error::ErrorKind;
+use tandem_store::link::RowState;
 use tandem_store::run::RunState;
 use tandem_testkit::files::like_drive;
 
@@ -107,5 +108,53 @@ async fn a_folder_of_the_same_number_is_another_customers_unless_its_name_or_its
             assert!(!there.contains_key("Companies/Somebody else (17)/offer.txt"), "{there:?}");
         }
         assert_eq!(world.run().await.counts.writes(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_full_side_is_found_full_once_the_other_direction_goes_on_and_later_all_arrives() {
+    for remote in REMOTES {
+        let (world, acme) = in_sync(remote(), json!({})).await;
+        let folder = world.id(&world.remote, "Companies/Acme (17)");
+        world.in_crm(|crm| {
+            (0..40).for_each(|n| drop(crm.file(&acme, &format!("{n}.txt"), b"no room for this")));
+            drop(crm.content(&acme, "large.bin", tandem_testkit::files::Content::Pattern { size: 30 * 1024 * 1024 }));
+        });
+        world.at_remote(|remote| {
+            remote.file(&folder, "theirs.txt", b"theirs");
+            remote.room = Some(remote.used());
+        });
+        let run = world.run().await;
+        let error = run.error.expect("the run says it");
+        assert_eq!((run.state, error.code.as_str()), (RunState::Done, "storage_full"), "{error:?}");
+        assert!(error.message.contains("this account is full"), "{error:?}");
+        assert_eq!((run.counts.remote.failing, run.counts.remote.created, run.counts.crm.created), (0, 0, 1));
+        has(&world.crm_paths(), "Acme/theirs.txt", "theirs");
+        let (rows, _) = world.store.file_page(&world.sync, Some(RowState::Excluded), None, 100).await.unwrap();
+        let waiting = rows.iter().filter(|row| row.excluded.as_ref().is_some_and(|why| why.code == "storage_full"));
+        assert_eq!(waiting.count(), 41, "each one says why it waits");
+        // As long as it is full, one batch tries; sooner than the time that was said, none does.
+        let tries = |world: &FilesWorld| world.take_calls().1.get("put").copied().unwrap_or(0);
+        tries(&world);
+        let mut tried = 0;
+        for _ in 0..12 {
+            world.run().await;
+            tried += tries(&world);
+        }
+        assert!((1..=4).contains(&tried), "a day of runs every two hours: {tried} tries");
+        // A person has made room, and says so by starting a run.
+        world.at_remote(|remote| remote.room = None);
+        let run = world.run_by_hand().await;
+        assert_eq!((run.state, run.error, run.counts.remote.created), (RunState::Done, None, 41));
+        assert_eq!(world.crm_paths().len() + 1, world.remote_paths().len(), "but for the module's folder");
+        assert_eq!(world.run().await.counts.writes(), 0);
+        // It also goes on by itself.
+        world.in_crm(|crm| drop(crm.file(&acme, "more.txt", b"more")));
+        world.at_remote(|remote| remote.room = Some(remote.used()));
+        assert!(world.run().await.error.is_some());
+        world.at_remote(|remote| remote.room = None);
+        world.clock.advance(std::time::Duration::from_secs(86_400));
+        assert_eq!(world.run().await.error, None);
+        has(&world.remote_paths(), "Companies/Acme (17)/more.txt", "more");
     }
 }

@@ -1,6 +1,7 @@
 //! Syncs, runs and records.
 use super::*;
-use tandem_core::record::ConnectionId;
+use tandem_core::record::{ConnectionId, Side, SyncId};
+use tandem_store::channel::{Channel, ChannelRow, ChannelState, PushBook, PushState};
 use tandem_store::connection::{Account, Connection, ConnectionState};
 
 const PROFILE: &str = "teamleader-google-contacts";
@@ -82,6 +83,47 @@ async fn s4_4_a_dropbox_account_that_may_be_professional_works_and_the_vendors_l
         }
         let without = world.call(&an, "PATCH", &one, json!({"settings": {"limits": "none"}})).await.body;
         assert_eq!(without["caution"], Value::Null, "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn records_that_are_not_in_the_crm_are_refused_when_they_are_chosen() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let crm = world.call(&an, "POST", "/v1/connections", json!({"provider": "builtin"})).await.text("id");
+    let user = world.state.store.connection(&ConnectionId::new(&crm)).await.unwrap().unwrap().user;
+    let remote = Connection {
+        account: Account { id: "dbid:an".to_owned(), ..Account::default() },
+        state: ConnectionState::Connected,
+        ..Connection::new(ConnectionId::new("folder"), user, "dropbox", world.clock.now())
+    };
+    world.state.store.create_connection(&remote).await.unwrap();
+    let company = world.call(&an, "POST", "/crm/v1/companies", json!({"name": "Acme"})).await.text("id");
+    let filter = json!({"all": [{"field": "name", "op": "exists"}]});
+    let segment = json!({"name": "All deals", "module": "deals", "filter": filter});
+    let deals = world.call(&an, "POST", "/crm/v1/segments", segment).await.text("id");
+    let make = |settings: Value| json!({"profile": "teamleader-dropbox", "crm": crm, "remote": "folder", "settings": settings});
+    let one = |kind: &str, id: &str| json!({"type": kind, "id": id});
+    let wrong = [
+        (json!({"records": {"segment": "no-such-segment"}}), "settings.records"),
+        (json!({"records": {"segment": deals}}), "settings.records"),
+        (json!({"records": [one("company", &company), one("company", "no-such-company")]}), "settings.records"),
+        (json!({"records": [one("contact", &company)]}), "settings.records"),
+        (json!({"records": [one("shoe", &company)]}), "settings.records"),
+        (json!({"modules": []}), "settings.modules"),
+        (json!({"modules": ["shoes"]}), "settings.modules"),
+        (json!({"max_file_bytes": 0}), "settings.max_file_bytes"),
+    ];
+    for (settings, field) in &wrong {
+        let refused = world.call(&an, "POST", "/v1/syncs", make(settings.clone())).await;
+        assert_eq!(refused.error(), (422, "invalid", *field), "{settings}: {}", refused.body);
+    }
+    let made = world.call(&an, "POST", "/v1/syncs", make(json!({"records": [one("company", &company)]}))).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    for (settings, field) in wrong {
+        let path = format!("/v1/syncs/{}", made.text("id"));
+        let refused = world.call(&an, "PATCH", &path, json!({"settings": settings})).await;
+        assert_eq!(refused.error(), (422, "invalid", field), "{settings}: {}", refused.body);
     }
 }
 
@@ -192,6 +234,26 @@ async fn removing_a_connection_pauses_its_sync_with_the_reason() {
     let sync = world.get(&an, &one).await.body;
     assert_eq!(sync["state"], "paused");
     assert!(sync["reason"].as_str().unwrap().contains("removed"));
+}
+
+#[tokio::test]
+async fn removing_either_connection_ends_what_its_syncs_are_told_over() {
+    for (side, member) in [(Side::Left, "crm"), (Side::Right, "remote")] {
+        let world = World::new();
+        let an = world.user("an@example.test").await;
+        let sync = world.sync(&an).await;
+        let connection = world.get(&an, &format!("/v1/syncs/{sync}")).await.text(member);
+        let (id, now) = (SyncId::new(sync), world.clock.now());
+        let row = ChannelRow::opening(&id, "secret", now);
+        world.state.store.save_channel("100000000000000001", &row).await.unwrap();
+        let (name, target, resource) = ("100000000000000001".to_owned(), "account".to_owned(), String::new());
+        let channel = Channel { id: name, target, account: None, resource, opened_at: now, until: None };
+        let book = PushBook { state: PushState::On, channels: vec![channel], ..PushBook::default() };
+        world.state.store.save_push_book(&id, side, &book).await.unwrap();
+        world.call(&an, "DELETE", &format!("/v1/connections/{connection}"), Value::Null).await;
+        let row = world.state.store.channel("100000000000000001").await.unwrap().unwrap();
+        assert_eq!(row.state, ChannelState::Closed, "{member}");
+    }
 }
 
 #[tokio::test]

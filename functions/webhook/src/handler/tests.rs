@@ -3,6 +3,7 @@ mod crms;
 mod life;
 mod proofs;
 mod world;
+mod zoho;
 
 use serde_json::json;
 use std::time::Duration;

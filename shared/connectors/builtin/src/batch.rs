@@ -29,6 +29,27 @@ pub(crate) async fn in_transactions<'a, I: Sync, T: Send>(
     Ok(outcomes)
 }
 
+/// The records that carry these markers, by marker. A mark may outlive its record, or point to one that was marked anew.
+pub(crate) async fn marked(
+    ledger: &Ledger,
+    markers: &[&str],
+    carries: impl Fn(&Record, &str) -> bool + Send,
+) -> std::result::Result<HashMap<String, Record>, CrmError> {
+    let found = ledger.marked(markers).await?;
+    let pairs: Vec<(&str, String)> =
+        markers.iter().zip(found).filter_map(|(marker, id)| Some((*marker, id?))).collect();
+    let ids: Vec<&str> = pairs.iter().map(|(_, id)| id.as_str()).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let records = ledger.records(&ids).await?.into_iter();
+    let live = pairs.iter().zip(records).filter_map(|((marker, _), record)| {
+        let record = record.filter(|record| carries(record, marker))?;
+        Some(((*marker).to_owned(), record))
+    });
+    Ok(live.collect())
+}
+
 /// What is to be done to a record that is there.
 pub(crate) trait Aimed: Sync {
     /// Which record.

@@ -28,6 +28,8 @@ use tandem_ports::files::CHUNK;
 
 /// How long a download address is good.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(600);
+/// The longest name: what Linux, Windows and Dropbox all take.
+const MOST_BYTES: usize = 255;
 /// Most folders within each other.
 const DEPTH: usize = 50;
 
@@ -63,6 +65,15 @@ impl Files {
         Ok(shown)
     }
 
+    /// A record whose files the user may see, with all that has come.
+    async fn opened(&self, actor: &User, subject: &str) -> Result<(Ledger, Record), CrmError> {
+        self.settle(actor).await?;
+        let ledger = self.crm.ledger(actor);
+        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
+        actor.require(record.kind, Action::View)?;
+        Ok((ledger, record))
+    }
+
     /// What is in a record, with its folders, and where to go on.
     pub async fn list(
         &self,
@@ -70,10 +81,7 @@ impl Files {
         subject: &str,
         next: Option<&str>,
     ) -> Result<(Vec<Value>, Option<String>), CrmError> {
-        self.settle(actor).await?;
-        let ledger = self.crm.ledger(actor);
-        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
-        actor.require(record.kind, Action::View)?;
+        let (ledger, record) = self.opened(actor, subject).await?;
         let all = below(&ledger, &record.id).await?;
         let skip: usize =
             next.map_or(Ok(0), str::parse).map_err(|_| CrmError::invalid("next", "this is no mark of ours"))?;
@@ -92,10 +100,7 @@ impl Files {
         path: &str,
         next: Option<&str>,
     ) -> Result<(Vec<Value>, Option<String>), CrmError> {
-        self.settle(actor).await?;
-        let ledger = self.crm.ledger(actor);
-        let record = ledger.record(subject).await?.ok_or(CrmError::NotFound)?;
-        actor.require(record.kind, Action::View)?;
+        let (ledger, record) = self.opened(actor, subject).await?;
         let mut at = record.id;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             let found = ledger.named(&at, name).await?;
@@ -263,14 +268,25 @@ fn text_of<'a>(input: &'a Map<String, Value>, name: &str) -> Result<&'a str, Crm
     }
 }
 
-/// A name that can be part of a path.
+/// A name that can be part of a path. What is wrong with another one is said.
 pub(crate) fn checked_name(field: &str, name: &str) -> Result<String, CrmError> {
-    let bad =
-        name.is_empty() || matches!(name, "." | "..") || name.contains(|c: char| c == '/' || c.is_ascii_control());
-    if bad || name.len() > 255 {
-        return Err(CrmError::invalid(field, "a name has 1 to 255 bytes and no slash"));
-    }
-    Ok(name.to_owned())
+    let wrong = if name.is_empty() {
+        "a name is missing"
+    } else if matches!(name, "." | "..") {
+        "`.` and `..` are no names"
+    } else if name.contains('/') {
+        "a name has no slash: folders have a field of their own"
+    } else if name.contains(|c: char| c.is_ascii_control()) {
+        "a name has no control characters, such as tabs and line ends"
+    } else if name.len() > MOST_BYTES {
+        return Err(CrmError::invalid(
+            field,
+            format!("a name has at most {MOST_BYTES} bytes in UTF-8; this one has {}", name.len()),
+        ));
+    } else {
+        return Ok(name.to_owned());
+    };
+    Err(CrmError::invalid(field, wrong))
 }
 
 /// A key for new bytes of a file.

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_core::files::hash::Digests;
+use tandem_core::files::name;
 use tandem_core::mail::{Address, Attachment, MailKey, Mailbox, NewPerson, Subject, SubjectKind, TrackedMail};
 use tandem_core::record::RemoteId;
 use tandem_ports::blobs::BlobStore;
@@ -220,13 +221,8 @@ impl BuiltinMail {
         made.map(drop)
     }
 
-    async fn free_name(&self, folder: &str, name: &str) -> Result<String, CrmError> {
-        let (stem, ending) = match name.rsplit_once('.') {
-            Some((stem, ending)) if !stem.is_empty() => (stem, format!(".{ending}")),
-            Some(_) | None => (name, String::new()),
-        };
-        for number in 1..=NAMESAKES {
-            let name = if number == 1 { name.to_owned() } else { format!("{stem} ({number}){ending}") };
+    async fn free_name(&self, folder: &str, wanted: &str) -> Result<String, CrmError> {
+        for name in name::numbered(wanted).take(NAMESAKES) {
             if self.ledger.named(folder, &name).await?.is_none() {
                 return Ok(name);
             }

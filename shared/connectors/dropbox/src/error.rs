@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_ports::files::StorageFull;
 use tandem_ports::infra::TransportError;
 
 /// As in errors, logs and settings.
@@ -44,7 +45,7 @@ pub(crate) fn correct_offset(response: &Response<Bytes>) -> Option<u64> {
 pub(crate) fn classify(operation: &'static str, response: &Response<Bytes>) -> ConnectorError {
     let status = response.status().as_u16();
     let (kind, detail) = match status {
-        409 => of_tags(&tags_of(response), retry_after(response)),
+        409 => return refused_for(operation, &tags_of(response), retry_after(response)),
         401 if body_says(response, "missing_scope") => {
             (ErrorKind::Forbidden, "the Dropbox connection lacks a right that it was not given")
         }
@@ -59,9 +60,17 @@ pub(crate) fn classify(operation: &'static str, response: &Response<Bytes>) -> C
 
 /// The same for one entry of a batch.
 pub(crate) fn classify_item(operation: &'static str, failure: &Value) -> ConnectorError {
-    let (kind, detail) = of_tags(&tags(failure), None);
-    ConnectorError::new(PROVIDER, operation, kind, detail)
+    refused_for(operation, &tags(failure), None)
 }
+
+fn refused_for(operation: &'static str, tags: &[String], retry_after: Option<Duration>) -> ConnectorError {
+    let (kind, detail) = of_tags(tags, retry_after);
+    let error = ConnectorError::new(PROVIDER, operation, kind, detail);
+    if detail == FULL { StorageFull::because(error) } else { error }
+}
+
+/// Said of the whole account.
+const FULL: &str = "this Dropbox is full";
 
 fn refusal(status: u16) -> String {
     format!("Dropbox refuses this (status {status})")
@@ -87,7 +96,7 @@ fn of_tags(tags: &[String], retry_after: Option<Duration>) -> (ErrorKind, &'stat
         return (ErrorKind::Retryable, "it did not arrive at Dropbox as it was sent");
     }
     if has(&["insufficient_space", "insufficient_quota"]) {
-        return (ErrorKind::Forbidden, "this Dropbox is full");
+        return (ErrorKind::Forbidden, FULL);
     }
     if has(&["no_write_permission", "access_restricted", "team_folder"]) {
         return (ErrorKind::Forbidden, "there is no right to write there in this Dropbox");
@@ -199,6 +208,10 @@ mod tests {
         assert_eq!(kind(409, &[], &path(r#"{".tag":"too_many_write_operations"}"#)), throttled(None));
         assert_eq!(kind(409, &[], &path(r#"{".tag":"disallowed_name"}"#)), ErrorKind::Permanent);
         assert_eq!(kind(409, &[], &path(r#"{".tag":"insufficient_space"}"#)), ErrorKind::Forbidden);
+        let full = serde_json::json!({".tag": "path", "path": {".tag": "insufficient_space"}});
+        assert!(StorageFull::is_cause_of(&classify_item("test", &full)));
+        let other = serde_json::json!({".tag": "path", "path": {".tag": "no_write_permission"}});
+        assert!(!StorageFull::is_cause_of(&classify_item("test", &other)));
         assert_eq!(kind(409, &[], r#"{".tag":"something_new"}"#), ErrorKind::Permanent);
         let limit = r#"{"reason":{".tag":"too_many_requests"},"retry_after":30}"#;
         assert_eq!(kind(429, &[], limit), throttled(Some(30)));

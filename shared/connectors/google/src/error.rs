@@ -3,6 +3,7 @@ use http::{HeaderMap, Response};
 use serde::Deserialize;
 use std::time::Duration;
 use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_ports::files::StorageFull;
 use tandem_ports::infra::TransportError;
 
 /// As in errors, logs and settings.
@@ -76,14 +77,15 @@ pub(crate) fn classify(operation: &'static str, response: &Response<bytes::Bytes
         "only the organiser may change this appointment".to_owned()
     } else if status.has_reason(&UNWATCHED) {
         "Google does not tell of changes in this calendar".to_owned()
-    } else if status.has_reason(&["storageQuotaExceeded"]) {
+    } else if status.has_reason(&STORAGE_FULL) {
         "this Google Drive is full".to_owned()
     } else if status.has_reason(&["exportSizeLimitExceeded"]) {
         "Google does not turn so large a document into a PDF".to_owned()
     } else {
         sentence(kind, response.status().as_u16())
     };
-    ConnectorError::new(PROVIDER, operation, kind, detail)
+    let error = ConnectorError::new(PROVIDER, operation, kind, detail);
+    if status.has_reason(&STORAGE_FULL) { StorageFull::because(error) } else { error }
 }
 
 /// The same for one item of a batch.
@@ -91,6 +93,9 @@ pub(crate) fn classify_item(operation: &'static str, http_status: u16, status: &
     let kind = kind_of(http_status, status, None);
     ConnectorError::new(PROVIDER, operation, kind, sentence(kind, http_status))
 }
+
+/// About the whole account: there is no room in it.
+const STORAGE_FULL: [&str; 1] = ["storageQuotaExceeded"];
 
 /// About this appointment and not about the account: the user is a guest of it.
 const ORGANIZER_ONLY: [&str; 1] = ["forbiddenForNonOrganizer"];
@@ -305,6 +310,8 @@ mod tests {
         let drive = |reason: &str| format!(r#"{{"error":{{"code":403,"errors":[{{"reason":"{reason}"}}]}}}}"#);
         assert_eq!(kind(403, &[], &drive("sharingRateLimitExceeded")), throttled(None));
         assert_eq!(kind(403, &[], &drive("storageQuotaExceeded")), ErrorKind::Forbidden);
+        let is_full = |reason: &str| StorageFull::is_cause_of(&classify("test", &answer(403, &[], &drive(reason))));
+        assert!(is_full("storageQuotaExceeded") && !is_full("insufficientFilePermissions"));
         assert_eq!(kind(403, &[], &drive("exportSizeLimitExceeded")), ErrorKind::Permanent);
         assert_eq!(kind(404, &[], "{}"), ErrorKind::NotFound);
         let reason = |reason: &str| format!(r#"{{"error":{{"errors":[{{"reason":"{reason}"}}]}}}}"#);

@@ -2,13 +2,15 @@
 import json
 import sys
 
-METHODS = """accounts.projects-v2-status companies.add companies.info companies.list contacts.add contacts.delete
-contacts.info contacts.linkToCompany contacts.list contacts.tag contacts.unlinkFromCompany contacts.untag
-contacts.update contacts.updateCompanyLink customFieldDefinitions.list emailTracking.create emailTracking.list
-files.delete files.download files.info files.list files.upload meetings.complete meetings.delete meetings.info
-meetings.list meetings.schedule meetings.update products.info products.list projects-v2/projects.info
-projects-v2/projects.list projects.info projects.list tags.list tasks.create tasks.list users.list users.me
-webhooks.list webhooks.register webhooks.unregister workTypes.list""".split()
+METHODS = """accounts.projects-v2-status activityTypes.list calls.add calls.complete calls.info calls.list calls.update
+companies.add companies.info companies.list contacts.add contacts.delete contacts.info contacts.linkToCompany
+contacts.list contacts.tag contacts.unlinkFromCompany contacts.untag contacts.update contacts.updateCompanyLink
+customFieldDefinitions.list emailTracking.create emailTracking.list events.cancel events.create events.info
+events.list events.update files.delete files.download files.info files.list files.upload meetings.complete
+meetings.delete meetings.info meetings.list meetings.schedule meetings.update migrate.activityType products.info
+products.list projects-v2/projects.info projects-v2/projects.list projects.info projects.list tags.list
+tasks.complete tasks.create tasks.delete tasks.info tasks.list tasks.reopen tasks.schedule tasks.update
+users.list users.me webhooks.list webhooks.register webhooks.unregister workTypes.list""".split()
 # Supported by the update endpoints, and missing in the OpenAPI document.
 ADDED = {"contacts.update": {"custom_fields_update_strategy": {"enum": ["partial"]}}}
 
@@ -56,6 +58,7 @@ def main():
         facts[method] = {**(found if isinstance(found, dict) else {}), **ADDED.get(method, {})}
     # Since a specification after 1.112 (in 1.221).
     facts["files.list"]["filter"]["subject"]["type"]["enum"].append("meeting")
+    facts["calls.delete"] = {"id": "any"}
     json.dump(facts, sys.stdout, indent=1, sort_keys=True)
     print()
 

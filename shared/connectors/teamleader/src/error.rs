@@ -46,6 +46,8 @@ fn missing_right(operation: &str) -> String {
         Some("emailTracking") => "e-mail tracking",
         Some("tasks" | "workTypes") => "tasks",
         Some("meetings") => "meetings",
+        Some("calls") => "calls",
+        Some("events" | "migrate") => "events",
         Some("products") => "products",
         Some("projects" | "projects-v2/projects") => "projects",
         Some("users") => "users",
@@ -120,6 +122,11 @@ pub(crate) fn is_about_a_record(kind: ErrorKind) -> bool {
 /// Whether a right is missing.
 pub(crate) fn is_forbidden(error: &ConnectorError) -> bool {
     error.kind == ErrorKind::Forbidden
+}
+
+/// Whether this is missing to the user: no right to it, or no such thing in this account.
+pub(crate) fn is_missing(error: &ConnectorError) -> bool {
+    is_forbidden(error) || is_gone(error)
 }
 
 /// Our own refusal of a request that Teamleader would refuse.

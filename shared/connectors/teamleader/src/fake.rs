@@ -1,15 +1,18 @@
 //! Teamleader Focus in memory, over its real HTTP surface: OAuth with single-use refresh tokens, contacts, companies,
 //! tags, custom fields, the quota and its headers. Never kinder than the specification: what it does not promise (a
 //! count, deactivated contacts in a list without `status`) is not given. No wall clock, no randomness.
+mod calls;
 mod companies;
 mod contacts;
 mod control;
+mod events;
 mod files;
 mod lists;
 mod mail;
 mod meetings;
 mod oauth;
 mod state;
+mod tasks;
 mod webhooks;
 
 pub use control::Edit;
@@ -234,10 +237,20 @@ fn headed(state: &mut State, account: Option<&str>, mut response: Response<Bytes
     response
 }
 
+/// Who asks.
+fn user_of(state: &mut State, account: &str, asked: &Asked) -> String {
+    let bearer = asked.header("authorization").strip_prefix("Bearer ");
+    let colleague = state.colleague_of(bearer).map(str::to_owned);
+    colleague.unwrap_or_else(|| state.account(account).user_id.clone())
+}
+
 fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer {
     // Clients in use send lists as GET too; the documentation says POST.
     if asked.method != "POST" {
         return Err(Refusal::new(405, "Method not allowed."));
+    }
+    if state.settings.lacks.iter().any(|lacking| lacking == method) {
+        return Err(Refusal::missing());
     }
     let body = asked.json()?;
     lists::check_keys(state, method, &body)?;
@@ -254,12 +267,17 @@ fn api(state: &mut State, account: &str, method: &str, asked: &Asked) -> Answer 
         "meetings" => meetings::answer(state, account, action, &body),
         "users" => meetings::users(state, account, action, &body),
         "emailTracking" => mail::tracking(state, account, action, &body),
-        "tasks" => mail::tasks(state, account, action, &body),
+        "tasks" => tasks::answer(state, account, action, &body),
+        "calls" => calls::answer(state, account, action, &body),
+        "events" => {
+            let user = user_of(state, account, asked);
+            events::answer(state, (account, &user), action, &body)
+        }
+        "activityTypes" if action == "list" => events::types_list(state, account, &body),
+        "migrate" if action == "activityType" => events::migrated(state, account, &body),
         "workTypes" if action == "list" => mail::types(state, account, &body),
         "files" => {
-            let bearer = asked.header("authorization").strip_prefix("Bearer ");
-            let colleague = state.colleague_of(bearer).map(str::to_owned);
-            let user = colleague.unwrap_or_else(|| state.account(account).user_id.clone());
+            let user = user_of(state, account, asked);
             files::answer(state, account, &user, action, &files::Ask { body: &body, origin: &asked.origin })
         }
         "products" => files::others(state, account, "product", action, &body),

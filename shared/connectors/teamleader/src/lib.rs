@@ -4,6 +4,7 @@
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
 mod api;
 pub mod auth;
+mod calendar;
 pub mod config;
 mod contacts;
 mod error;
@@ -12,13 +13,12 @@ pub mod fake;
 mod files;
 mod mail;
 mod map;
-mod meetings;
 pub mod push;
 mod wire;
 
+pub use calendar::{CalendarOptions, TeamleaderCalendar};
 pub use config::TeamleaderConfig;
 pub use contacts::{Options, TeamleaderContacts};
 pub use files::{FileOptions, TeamleaderFiles};
 pub use mail::TeamleaderMail;
-pub use meetings::{MeetingOptions, TeamleaderMeetings};
 pub use push::TeamleaderPush;

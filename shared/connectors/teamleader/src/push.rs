@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_core::calendar::Activity;
 use tandem_ports::error::Result;
 use tandem_ports::infra::{Clock, HttpTransport};
 use tandem_ports::push::{Opened, Order, Push, Route, Target};
@@ -26,8 +27,16 @@ pub const OF_CONTACTS: &[&str] = &[
     "contact.updatedLinkToCompany",
     "company.updated",
 ];
-/// What changes the meetings of a sync.
-pub const OF_MEETINGS: &[&str] = &["meeting.created", "meeting.updated", "meeting.completed", "meeting.deleted"];
+/// What changes a sync's calendar that carries these. Of events of the older calendar nothing is told.
+pub fn of_calendar(activities: &[Activity]) -> Vec<&'static str> {
+    let of = |activity: &Activity| match activity {
+        Activity::Meetings => &["meeting.created", "meeting.updated", "meeting.completed", "meeting.deleted"][..],
+        Activity::Calls => &["call.added", "call.updated", "call.completed", "call.deleted"],
+        Activity::Tasks => &["task.created", "task.updated", "task.completed", "task.deleted"],
+        Activity::Events => &[],
+    };
+    activities.iter().flat_map(of).copied().collect()
+}
 
 /// A webhook, as `webhooks.register` and `webhooks.unregister` take it and `webhooks.list` shows it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -39,7 +48,7 @@ pub(crate) struct Webhook {
 /// The webhook of one sync.
 pub struct TeamleaderPush {
     api: Api,
-    types: &'static [&'static str],
+    types: Vec<&'static str>,
     address: String,
 }
 
@@ -49,7 +58,7 @@ impl TeamleaderPush {
         transport: Arc<dyn HttpTransport>,
         clock: Arc<dyn Clock>,
         config: TeamleaderConfig,
-        types: &'static [&'static str],
+        types: Vec<&'static str>,
         address: String,
     ) -> Self {
         Self { api: Api::new(transport, clock, config.api_url), types, address }

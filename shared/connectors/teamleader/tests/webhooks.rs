@@ -6,11 +6,12 @@ use facts::Recorder;
 use http::Request;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
+use tandem_core::calendar::Activity;
 use tandem_ports::error::ErrorKind;
 use tandem_ports::infra::Clock;
 use tandem_ports::push::{Order, Push};
 use tandem_teamleader::fake::{Edit, FakeTeamleader, Fault};
-use tandem_teamleader::push::{OF_CONTACTS, OF_MEETINGS};
+use tandem_teamleader::push::{OF_CONTACTS, of_calendar};
 use tandem_teamleader::{TeamleaderConfig, TeamleaderPush};
 use tandem_testkit::clock::ManualClock;
 
@@ -25,37 +26,38 @@ struct World {
     push: TeamleaderPush,
 }
 
-fn world(types: &'static [&'static str]) -> World {
+fn world(types: &[&'static str]) -> World {
     let clock = Arc::new(ManualClock::default());
     let fake = FakeTeamleader::new(clock.clone()).shared();
     let recorder = Arc::new(Recorder { inner: fake.authorised(ACCOUNT), seen: Mutex::default() });
     let (config, hook) = (TeamleaderConfig::default(), HOOK.to_owned());
-    let push = TeamleaderPush::new(recorder.clone(), clock.clone(), config, types, hook);
+    let push = TeamleaderPush::new(recorder.clone(), clock.clone(), config, types.to_vec(), hook);
     World { fake, clock, recorder, push }
 }
 
 impl World {
     async fn open(&self, id: &str) {
         let order = Order { id, token: TOKEN, until: self.clock.now() };
-        let opened = self.push.open(&self.push.targets()[0], &order).await.unwrap();
+        let opened = self.push.open(&self.push.targets()[0], &order).await.expect("registered");
         assert_eq!((opened.resource.as_str(), opened.until), ("", None), "it has no id and no end");
     }
     async fn others_register(&self, url: &str) {
         let body = json!({"url": url, "types": ["contact.added"]}).to_string();
         let request = Request::post("https://api.focus.teamleader.eu/webhooks.register").body(Bytes::from(body));
-        let answer = self.fake.authorised(ACCOUNT).send(request.unwrap()).await.unwrap();
+        let answer = self.fake.authorised(ACCOUNT).send(request.expect("a request")).await.expect("an answer");
         assert_eq!(answer.status(), 204);
     }
     fn urls(&self) -> Vec<String> {
         let all = self.fake.webhooks(ACCOUNT);
-        all.as_array().unwrap().iter().map(|one| one["url"].as_str().unwrap().to_owned()).collect()
+        let url = |one: &Value| one["url"].as_str().expect("an address").to_owned();
+        all.as_array().expect("a list").iter().map(url).collect()
     }
 }
 
 #[tokio::test]
 async fn what_is_asked_is_in_the_specification_for_every_kind() {
-    for types in [OF_CONTACTS, OF_MEETINGS] {
-        let world = world(types);
+    for types in [OF_CONTACTS.to_vec(), of_calendar(&Activity::ALL)] {
+        let world = world(&types);
         world.open("123456789012345678").await;
         assert_eq!(world.urls(), [format!("{HOOK}/123456789012345678-{TOKEN}")]);
         assert_eq!(world.fake.webhooks(ACCOUNT)[0]["types"], json!(types));

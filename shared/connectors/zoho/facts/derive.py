@@ -7,7 +7,8 @@ import json
 import os
 import sys
 
-FILES = ["record", "coql", "fields", "custom_views", "users", "org", "profiles", "modules", "attachments"]
+FILES = ["record", "coql", "fields", "custom_views", "users", "org", "profiles", "modules", "attachments",
+         "notifications"]
 VERBS = ["get", "post", "put", "delete"]
 
 
@@ -31,6 +32,8 @@ def main():
                 }
         if name in ("record", "coql"):
             bodies[name] = sorted(parts["schemas"]["Body_Wrapper"]["properties"])
+        if name == "notifications":
+            bodies[name] = sorted(parts["schemas"]["Notification"]["properties"])
         if name == "record":
             codes.update(parts["schemas"]["API_Exception"]["properties"]["code"]["enum"])
     facts = {"methods": methods, "bodies": bodies, "codes": sorted(codes)}

@@ -27,6 +27,9 @@ pub const SCOPES_FOR_EVENTS: [&str; 1] = ["ZohoCRM.modules.events.ALL"];
 pub const SCOPES_FOR_FILES: [&str; 3] =
     ["ZohoCRM.modules.attachments.ALL", "ZohoCRM.modules.leads.READ", "ZohoCRM.modules.deals.READ"];
 
+/// What being told of changes asks for; without it a sync keeps to the schedule.
+pub const SCOPE_FOR_NOTIFICATIONS: &str = "ZohoCRM.notifications.ALL";
+
 /// Zoho's data centres; a user's account lives in one of them, and its accounts server alone knows its codes and tokens.
 const ACCOUNTS_SERVERS: [&str; 8] = [
     "https://accounts.zoho.com",
@@ -53,16 +56,14 @@ pub fn endpoints(config: &ZohoConfig) -> OAuthEndpoints {
         true => API_ORIGIN.to_owned(),
         false => accounts.clone(),
     };
+    let scopes = SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_EVENTS).chain(&SCOPES_FOR_FILES);
+    let scopes = scopes.chain([&SCOPE_FOR_NOTIFICATIONS]);
     OAuthEndpoints {
         authorize_url: format!("{accounts}/oauth/v2/auth"),
         token_url: format!("{accounts}/oauth/v2/token"),
         // https://www.zoho.com/crm/developer/docs/api/v8/revoke-tokens.html
         revocation: Revocation::Form(format!("{accounts}/oauth/v2/token/revoke")),
-        scopes: [&SCOPES_FOR_CONTACTS[..], &SCOPES_FOR_EVENTS, &SCOPES_FOR_FILES]
-            .concat()
-            .iter()
-            .map(|scope| (*scope).to_owned())
-            .collect(),
+        scopes: scopes.map(|scope| (*scope).to_owned()).collect(),
         required_scopes: vec![SCOPES_FOR_CONTACTS[0].to_owned()],
         scope_separator: ",",
         authorize_parameters: [("access_type", "offline"), ("prompt", "consent")].map(parameter).to_vec(),

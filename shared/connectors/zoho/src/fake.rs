@@ -8,10 +8,12 @@ mod oauth;
 mod records;
 mod settings;
 mod state;
+mod watch;
 mod writes;
 
 pub use attachments::AttachmentView;
 pub use state::{Fault, LockRefusal, Settings, Sharing};
+pub use watch::Notification;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -257,6 +259,7 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
         ("GET", ["settings", "custom_views", id]) => settings::views(state, asked, Some(id)),
         ("GET", ["settings", "profiles"]) => settings::profiles(state, user, None),
         ("GET", ["settings", "profiles", id]) => settings::profiles(state, user, Some(id)),
+        (_, ["actions", "watch"]) => watch::answer(state, user, asked),
         ("POST", ["coql"]) => filter::coql(state, user, &asked.json()?),
         (_, [module, ..]) if RECORDS.contains(module) => of_records(state, user, asked, &parts),
         (_, [module]) if module.chars().next().is_some_and(char::is_uppercase) => {
@@ -305,10 +308,11 @@ fn scope_of(method: &str, parts: &[&str]) -> String {
     let operation = match method {
         "GET" => "READ",
         "POST" => "CREATE",
-        "PUT" => "UPDATE",
+        "PUT" | "PATCH" => "UPDATE",
         _ => "DELETE",
     };
     match parts {
+        ["actions", "watch"] => format!("ZohoCRM.notifications.{operation}"),
         ["settings", group, ..] => format!("ZohoCRM.settings.{group}.{operation}"),
         ["coql"] => "ZohoCRM.coql.READ".to_owned(),
         [group @ ("users" | "org")] => format!("ZohoCRM.{group}.{operation}"),

@@ -14,6 +14,7 @@ pub mod fake;
 mod files;
 mod layout;
 mod map;
+pub mod push;
 mod rights;
 mod wire;
 
@@ -21,3 +22,4 @@ pub use config::ZohoConfig;
 pub use contacts::{Options, ZohoContacts};
 pub use events::ZohoEvents;
 pub use files::{FileOptions, ZohoFiles};
+pub use push::ZohoPush;

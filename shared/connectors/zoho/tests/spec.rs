@@ -14,10 +14,12 @@ use tandem_core::normalise::Region;
 use tandem_core::record::{ContainerId, Marker, RemoteId};
 use tandem_ports::connector::{Connector, Deletion, Draft, Fetched, Next, Patch};
 use tandem_ports::files::{EntryRef, FileSide, FolderOrFile, FolderRef, Name, Removal};
-use tandem_ports::infra::{HttpTransport, TransportError};
+use tandem_ports::infra::{Clock, HttpTransport, TransportError};
+use tandem_ports::push::{Order, Push};
 use tandem_testkit::clock::ManualClock;
 use tandem_zoho::fake::FakeZoho;
-use tandem_zoho::{FileOptions, Options, ZohoContacts, ZohoFiles};
+use tandem_zoho::push::OF_CONTACTS;
+use tandem_zoho::{FileOptions, Options, ZohoContacts, ZohoFiles, ZohoPush};
 
 /// Documented on "Update Records" of v2.1 to v8, and missing in the OpenAPI files.
 const BESIDE_THE_SPEC: [&str; 1] = ["if-unmodified-since"];
@@ -97,6 +99,15 @@ async fn everything_asked() -> Vec<Request<Bytes>> {
     bounded.get(&ids).await.expect("read");
     let deletion = |read: &Fetched| Deletion { id: read.id.clone(), expect: read.version.clone() };
     zoho.delete(&read.iter().map(deletion).collect::<Vec<_>>()).await.expect("deleted");
+    let (transport, api) = (Arc::clone(&recorder) as Arc<_>, "https://www.zohoapis.eu".to_owned());
+    let push = ZohoPush::new(transport, Arc::clone(&clock) as Arc<_>, api, OF_CONTACTS, "https://a.example".to_owned());
+    let until = clock.now() + push.life();
+    let order = Order { id: "123456789012345678", token: "0123456789abcdef", until };
+    let opened = push.open(&push.targets()[0], &order).await.expect("opened");
+    assert_eq!(opened.until, Some(until), "no longer than Zoho lets it live");
+    for _ in 0..2 {
+        push.close(&push.targets()[0].name, order.id, "").await.expect("closed, or closed before");
+    }
     std::mem::take(&mut *recorder.seen.lock().expect("not poisoned"))
 }
 
@@ -179,6 +190,12 @@ async fn whatever_we_ask_is_in_zohos_own_list() {
             assert!(text.contains("form-data; name=\"file\"; filename=\"new.txt\""), "{text}");
         } else if !request.body().is_empty() {
             let body: Json = serde_json::from_slice(request.body()).expect("JSON");
+            if name.contains("watch") {
+                for key in body["watch"][0].as_object().expect("a channel").keys() {
+                    assert!(names(&facts["bodies"]["notifications"]).contains(key), "a channel has no {key}");
+                }
+                continue;
+            }
             let kind = if name.contains("coql") { "coql" } else { "record" };
             for key in body.as_object().expect("an object").keys() {
                 assert!(names(&facts["bodies"][kind]).contains(key), "{name} takes no {key}");
@@ -186,6 +203,7 @@ async fn whatever_we_ask_is_in_zohos_own_list() {
         }
     }
     let wanted = [
+        "DELETE /crm/v8/actions/watch",
         "DELETE /crm/v8/{module_api_name}",
         "DELETE /crm/v8/{module}/{record_id}/Attachments/{id}",
         "GET /crm/v8/settings/custom_views",
@@ -197,6 +215,7 @@ async fn whatever_we_ask_is_in_zohos_own_list() {
         "GET /crm/v8/{module_api_name}/deleted",
         "GET /crm/v8/{module}/{record_id}/Attachments",
         "GET /crm/v8/{module}/{record_id}/Attachments/{id}",
+        "POST /crm/v8/actions/watch",
         "POST /crm/v8/coql",
         "POST /crm/v8/{module_api_name}",
         "POST /crm/v8/{module}/{record_id}/Attachments",
@@ -207,7 +226,8 @@ async fn whatever_we_ask_is_in_zohos_own_list() {
 
 #[tokio::test]
 async fn our_writes_set_no_workflow_off() {
-    for request in everything_asked().await {
+    let of_records = |request: &Request<Bytes>| !request.uri().path().ends_with("/actions/watch");
+    for request in everything_asked().await.into_iter().filter(of_records) {
         match request.method().as_str() {
             "POST" | "PUT" if !request.uri().path().ends_with("/coql") => {
                 let body: Json = serde_json::from_slice(request.body()).expect("JSON");

@@ -123,6 +123,36 @@ fn value<T: serde::de::DeserializeOwned>(
     }
 }
 
+/// The type of a module's records: `company` for `companies`.
+pub fn record_type(module: &str) -> String {
+    match module.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None => module.strip_suffix('s').unwrap_or(module).to_owned(),
+    }
+}
+
+/// Whether records can be chosen so, where these modules are.
+fn of_modules(records: &Records, modules: &[String]) -> Result<(), Invalid> {
+    let wrong = |message: String| Err(Invalid::new("settings.records", message));
+    match records {
+        Records::All => Ok(()),
+        Records::Segment(id) if id.is_empty() => wrong("Name the segment by its id.".to_owned()),
+        Records::Segment(_) => Ok(()),
+        Records::Some(some) => {
+            let types: Vec<String> = modules.iter().map(|module| record_type(module)).collect();
+            match some.iter().position(|one| !types.contains(&one.kind)) {
+                Some(at) => wrong(format!(
+                    "No. {} of the list is of a type that is not among the chosen modules; there are {}.",
+                    at + 1,
+                    types.join(", ")
+                )),
+                None if some.iter().any(|one| one.id.is_empty()) => wrong("Each record has an id.".to_owned()),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
 impl FileRules {
     /// Judges the settings for files. With the vendor's limits its largest file and its rename rule are fixed.
     pub fn settings(&self, given: &Map<String, Value>, vendor: VendorRules) -> Result<FileSettings, Invalid> {
@@ -133,10 +163,18 @@ impl FileRules {
             let message = format!("There is no module `{module}` here; there are {}.", self.modules.join(", "));
             return Err(Invalid::new("settings.modules", message));
         }
+        if modules.is_empty() {
+            let message = format!("Choose at least one of {}.", self.modules.join(", "));
+            return Err(Invalid::new("settings.modules", message));
+        }
         let expected = "`all`, {\"segment\": id} or a list of {\"type\", \"id\"}";
-        let records = value(given, "records", expected)?.unwrap_or_default();
+        let records: Records = value(given, "records", expected)?.unwrap_or_default();
+        of_modules(&records, &modules)?;
         let renames = value(given, "on_remote_rename", "`copy` or `rename`")?;
         let largest: Option<u64> = value(given, "max_file_bytes", "a number of bytes, or null")?;
+        if largest == Some(0) {
+            return Err(Invalid::new("settings.max_file_bytes", "Must be at least 1, or null for any size."));
+        }
         let capped = self.vendor_max_bytes.filter(|_| vendor == VendorRules::Apply);
         if let (Some(largest), Some(cap)) = (largest, capped)
             && largest > cap
@@ -165,20 +203,22 @@ impl FileRules {
 
     /// The settings as properties of a JSON Schema.
     pub fn schema(&self) -> Value {
+        let types: Vec<String> = self.modules.iter().map(|module| record_type(module)).collect();
         json!({
-            "modules": { "type": "array", "default": self.modules,
+            "modules": { "type": "array", "default": self.modules, "minItems": 1,
                 "items": { "type": "string", "enum": self.modules } },
             "records": { "default": "all", "description": "all, {\"segment\": id}, or a list of {\"type\", \"id\"}.",
                 "anyOf": [
                     { "const": "all" },
                     { "type": "object", "required": ["segment"], "additionalProperties": false,
-                      "properties": { "segment": { "type": "string" } } },
+                      "properties": { "segment": { "type": "string", "minLength": 1 } } },
                     { "type": "array", "items": { "type": "object", "required": ["type", "id"],
                       "additionalProperties": false,
-                      "properties": { "type": { "type": "string" }, "id": { "type": "string" } } } }] },
+                      "properties": { "type": { "type": "string", "enum": types },
+                                      "id": { "type": "string", "minLength": 1 } } } }] },
             "on_remote_rename": { "type": "string", "enum": ["rename", "copy"], "default": self.on_remote_rename },
             "google_native": { "type": "string", "enum": ["skip", "pdf"], "default": "skip" },
-            "max_file_bytes": { "type": ["integer", "null"], "minimum": 0, "default": null },
+            "max_file_bytes": { "type": ["integer", "null"], "minimum": 1, "default": null },
             "language": { "type": "string", "enum": ["en", "de", "nl", "fr"], "default": "en",
                 "description": "Names of the module folders." },
         })
@@ -223,6 +263,25 @@ mod tests {
         }
         let back = serde_json::to_value(Records::Segment("s".into())).unwrap();
         assert_eq!(back, json!({"segment": "s"}));
+    }
+
+    #[test]
+    fn what_could_never_carry_a_file_is_refused_with_the_fields_name() {
+        let field = |settings| judge(settings, VendorRules::Ignore).unwrap_err().field;
+        assert_eq!(field(json!({"modules": []})), "settings.modules");
+        assert_eq!(field(json!({"max_file_bytes": 0})), "settings.max_file_bytes");
+        for records in [
+            json!([{"type": "shoe", "id": "1"}]),
+            json!([{"type": "companies", "id": "1"}]),
+            json!([{"type": "company", "id": ""}]),
+            json!({"segment": ""}),
+        ] {
+            assert_eq!(field(json!({"records": records})), "settings.records", "{records}");
+        }
+        let company = json!([{"type": "company", "id": "1"}]);
+        assert_eq!(field(json!({"modules": ["contacts"], "records": company})), "settings.records");
+        assert!(judge(json!({"modules": ["companies"], "records": company}), VendorRules::Ignore).is_ok());
+        assert!(judge(json!({"max_file_bytes": 1}), VendorRules::Ignore).is_ok());
     }
 
     #[test]

@@ -9,7 +9,9 @@ use tandem_core::guard;
 use tandem_core::plan::{Reason, Why};
 use tandem_core::record::{Marker, RemoteId, RowKey, Side, Version};
 use tandem_ports::error::{ConnectorError, ErrorKind};
-use tandem_ports::files::{Attempt, EntryRef, FolderOrFile, FolderRef, Name, NewFolder, Relocation, Removal};
+use tandem_ports::files::{
+    Attempt, EntryRef, FolderOrFile, FolderRef, Name, NewFolder, Relocation, Removal, StorageFull,
+};
 
 /// Times that a row may meet with a conflict in one job before it is left for the next run.
 const CONFLICTS: u32 = 3;
@@ -21,7 +23,8 @@ impl Files<'_> {
     pub async fn carry_out(&mut self, progress: &mut Progress<'_>) -> Result<(), Stop> {
         self.load(progress).await?;
         loop {
-            let plan = self.plan_quietly(progress);
+            let mut plan = self.plan_quietly(progress);
+            self.leave_for_room(&mut plan, progress);
             self.note_excluded(&plan, progress);
             self.guard(&plan, progress).await?;
             let ready: Vec<Step> = plan.steps.into_iter().filter(|step| step.ready).collect();
@@ -44,6 +47,7 @@ impl Files<'_> {
             self.keep(progress).await?;
         }
         progress.checkpoint.files.unfinished = false;
+        self.has_room(progress);
         self.keep(progress).await
     }
 
@@ -434,6 +438,10 @@ impl Files<'_> {
                 }
                 progress.checkpoint.side_mut(side).caught_up = false;
                 self.catch_up(side, progress).await
+            }
+            ErrorKind::Forbidden if StorageFull::is_cause_of(error) => {
+                self.found_full(side, error, progress);
+                Ok(())
             }
             // A side that tells no rights says here that one is missing, for all of the record.
             ErrorKind::Forbidden if self.is_polled(side) => {

@@ -7,6 +7,7 @@ mod compare;
 mod note;
 mod observe;
 mod poll;
+mod room;
 mod send;
 mod stream;
 mod view;
@@ -113,6 +114,7 @@ impl Engine {
                 return Err(stop);
             }
         }
+        progress.checkpoint.files.unfinished |= files.is_to_be_tried(progress);
         if progress.checkpoint.files.unfinished {
             files.carry_out(progress).await?;
         }

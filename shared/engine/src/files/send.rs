@@ -67,6 +67,9 @@ impl Files<'_> {
             self.send_small(to, batch, progress).await?;
         }
         for one in large {
+            if self.waits_for_room(to, progress) {
+                break;
+            }
             self.in_time(progress).await?;
             if one.native { self.send_native(&one, progress).await? } else { self.send_large(&one, progress).await? }
         }
@@ -131,6 +134,9 @@ impl Files<'_> {
     }
 
     async fn send_small(&mut self, to: Side, batch: Vec<Sending>, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        if self.waits_for_room(to, progress) {
+            return Ok(());
+        }
         self.in_time(progress).await?;
         let making: Vec<RowKey> = batch.iter().filter(|one| self.makes(one)).map(|one| one.key().clone()).collect();
         let intents = self.intend(to, &making).await?;

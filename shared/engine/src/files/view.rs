@@ -10,9 +10,11 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use tandem_core::files::plan::{Act, Plan};
 use tandem_core::files::row::{FileRow, Role};
+use tandem_core::files::settings::Records;
 use tandem_core::guard;
 use tandem_core::record::{RowKey, Side};
 use tandem_store::checkpoint::Stage;
+use tandem_store::connection::Connection;
 use tandem_store::file::{FileRowChange, file_state};
 use tandem_store::lease::Lease;
 use tandem_store::link::RowState;
@@ -81,6 +83,22 @@ impl Engine {
             }
         }
         Ok(all)
+    }
+
+    /// What of the records that a files sync is set to is not in the CRM, one sentence for people. The sync need not be
+    /// stored yet.
+    pub async fn missing_records(&self, sync: &Sync, crm: &Connection) -> Result<Option<String>, EngineError> {
+        let (profile, mut settings) = rules(sync)?;
+        let Some(files) = settings.files.as_mut() else { return Ok(None) };
+        let chosen = std::mem::take(&mut files.records);
+        if chosen == Records::All {
+            return Ok(None);
+        }
+        let (side, settings) = (Side::Left, &settings);
+        let ask = Opening { sync: &sync.id, connection: crm, profile, settings, side, container: None };
+        let refused = |error| crate::desk::refused(side, &error);
+        let port = self.connectors.open_files(ask).await.map_err(refused)?;
+        port.missing(&chosen).await.map_err(refused)
     }
 
     /// Looks at both trees as a run would, and counts.

@@ -12,7 +12,7 @@ use tandem_ports::connector::{Choice, Cursor, Outcomes};
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
 use tandem_ports::files::{
     Attempt, CHUNK, ChildrenPage, Entry, EntryRef, FileCapabilities, FileNext, FilePage, FileSide, FolderRef, Listing,
-    Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Target, Upload, UploadSession,
+    Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, StorageFull, Stored, Target, Upload, UploadSession,
 };
 
 /// Files above this are kept as their hashes only.
@@ -42,6 +42,9 @@ impl MemoryFiles {
             (Content::Bytes(bytes), true) => Content::Bytes([&bytes[..], b"!"].concat().into()),
             _ => content,
         };
+        if state.room.is_some_and(|room| state.used() + content.size() > room) {
+            return Err(StorageFull::because(self.error("put", ErrorKind::Forbidden, "this account is full")));
+        }
         let id = match &upload.target {
             Target::Replace { entry, expect, .. } => {
                 let id = entry.id.as_str().to_owned();

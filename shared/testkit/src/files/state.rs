@@ -168,6 +168,8 @@ pub struct State {
     pub read_takes: std::time::Duration,
     /// What arrives is not what was sent, as long as this is set.
     pub garbles: bool,
+    /// How many bytes fit in; `None`: any number.
+    pub room: Option<u64>,
 }
 
 impl State {
@@ -185,6 +187,7 @@ impl State {
             append_takes: std::time::Duration::ZERO,
             read_takes: std::time::Duration::ZERO,
             garbles: false,
+            room: None,
         }
     }
 
@@ -247,6 +250,12 @@ impl State {
             all.extend(children.map(|(id, _)| id.clone()));
         }
         all
+    }
+
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        let size = |node: &Node| if let NodeKind::File(content) = &node.kind { content.size() } else { 0 };
+        self.nodes.values().map(size).sum()
     }
 
     pub(super) fn add(&mut self, id: String, parent: Option<&str>, name: &str, kind: NodeKind) -> String {

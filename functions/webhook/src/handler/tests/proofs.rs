@@ -205,8 +205,8 @@ async fn a_proved_mail_push_that_is_about_nothing_of_ours_is_acknowledged() {
 async fn what_this_release_does_not_take_answers_404_in_the_words_of_the_api() {
     let world = World::begins("teamleader-gmail", json!({})).await;
     for (method, path) in [
-        ("POST", "/webhooks/zoho"),
         ("DELETE", "/webhooks/zoho"),
+        ("GET", "/webhooks/zoho"),
         ("GET", "/webhooks/google/drive"),
         ("GET", "/webhooks/teamleader/guess"),
         ("POST", "/webhooks/teamleader"),

@@ -44,12 +44,16 @@ use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::queue::MemoryQueue;
 use tandem_testkit::secrets::MemorySecrets;
+use tandem_zoho::ZohoContacts;
+use tandem_zoho::fake::FakeZoho;
+use tandem_zoho::push::{self as zoho, ZohoPush};
 
 pub(super) const ACCOUNT: &str = "jan@example.com";
 pub(super) const SECRET: &str = "the secret of the Dropbox app";
 pub(super) const TOPIC: &str = "projects/tandem/topics/mail";
 pub(super) const PUSHER: &str = "push@tandem.iam.gserviceaccount.com";
 pub(super) const AUDIENCE: &str = "https://tandem.example/webhooks/google/gmail";
+const ZOHO: &str = "https://www.zohoapis.eu";
 const PUBLIC: &str = "https://tandem.example";
 
 /// What opens connectors, as the runtime does, on providers in memory.
@@ -60,6 +64,7 @@ pub(super) struct Opened {
     dropbox: Arc<FakeDropbox>,
     google: Arc<FakePeople>,
     teamleader: Arc<FakeTeamleader>,
+    zoho: Arc<FakeZoho>,
     /// Where notifications are wanted.
     pub(super) public: Mutex<String>,
     pub(super) midway: Arc<Midway>,
@@ -124,7 +129,13 @@ impl Connectors for Opened {
             let transport = self.google.authorised(account);
             return Ok(Arc::new(GoogleContacts::new(transport, GoogleConfig::default(), container, Region::none())));
         }
-        let options = tandem_teamleader::Options { container, carry: Carry::NameAndPhone, region: Region::none() };
+        let (carry, region) = (Carry::NameAndPhone, Region::none());
+        if ask.connection.provider == "zoho" {
+            let options = tandem_zoho::Options { container, carry, region };
+            let transport = self.interrupted("/crm/v8/Contacts", self.zoho.authorised(account));
+            return Ok(Arc::new(ZohoContacts::new(transport, clock, ZOHO.to_owned(), options)));
+        }
+        let options = tandem_teamleader::Options { container, carry, region };
         let transport = self.interrupted("/contacts.list", self.teamleader.authorised(account));
         let config = TeamleaderConfig::default();
         Ok(Arc::new(TeamleaderContacts::new(transport, clock, config, options)))
@@ -160,10 +171,18 @@ impl Connectors for Opened {
         Ok(Some(match (ask.connection.provider.as_str(), ask.profile.kind) {
             ("builtin", _) | ("google", "contacts") => return Ok(None),
             ("teamleader", kind) => {
-                let types = if kind == "contacts" { teamleader::OF_CONTACTS } else { teamleader::OF_MEETINGS };
+                let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
+                let calendar = || teamleader::of_calendar(carried);
+                let types = if kind == "contacts" { teamleader::OF_CONTACTS.to_vec() } else { calendar() };
                 let transport = self.teamleader.authorised(&ask.connection.account.email);
                 let (clock, config) = (self.clock.clone(), TeamleaderConfig::default());
                 Arc::new(TeamleaderPush::new(transport, clock, config, types, self.hook("teamleader")))
+            }
+            ("zoho", kind) => {
+                let events = if kind == "contacts" { zoho::OF_CONTACTS } else { zoho::OF_EVENTS };
+                let transport = self.zoho.authorised(&ask.connection.account.email);
+                let (clock, origin) = (self.clock.clone(), ZOHO.to_owned());
+                Arc::new(ZohoPush::new(transport, clock, origin, events, self.hook("zoho")))
             }
             ("dropbox", _) => Arc::new(DropboxPush::new(account)),
             (_, "files") => Arc::new(DrivePush::new(google(), config, self.hook("google/drive"))),
@@ -184,6 +203,7 @@ pub(super) struct World {
     pub(super) google: Arc<FakePeople>,
     pub(super) dropbox: Arc<FakeDropbox>,
     pub(super) teamleader: Arc<FakeTeamleader>,
+    pub(super) zoho: Arc<FakeZoho>,
     pub(super) engine: Engine,
     pub(super) store: Store,
     pub(super) crm: Crm,
@@ -247,8 +267,10 @@ impl World {
         let (records, blobs) = (Crm::new(table.clone(), clock.clone()), Arc::new(MemoryBlobs::default()));
         let (dropbox, google) = (FakeDropbox::new(clock.clone()).shared(), FakePeople::new(clock.clone()).shared());
         let teamleader = FakeTeamleader::new(clock.clone()).shared();
+        let zoho = FakeZoho::new(clock.clone()).shared();
         let opened = Arc::new(Opened {
             teamleader: teamleader.clone(),
+            zoho: zoho.clone(),
             dropbox: dropbox.clone(),
             google: google.clone(),
             table: table.clone(),
@@ -278,6 +300,7 @@ impl World {
             google,
             dropbox,
             teamleader,
+            zoho,
             engine,
             store,
             crm: records,
@@ -404,6 +427,9 @@ impl World {
             letters.push(Letter::new("/webhooks/dropbox", &[("x-dropbox-signature", &told.signature)], &told.body));
         }
         for told in self.teamleader.take_notifications() {
+            letters.push(Letter::new(&path(&told.url), &[("content-type", "application/json")], &told.body));
+        }
+        for told in self.zoho.take_notifications() {
             letters.push(Letter::new(&path(&told.url), &[("content-type", "application/json")], &told.body));
         }
         letters

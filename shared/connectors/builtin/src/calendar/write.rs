@@ -1,7 +1,7 @@
 //! Writing: as many appointments as fit, one transaction at a time.
 use super::{BuiltinCalendar, version};
 use crate::appointment::{self, UNTITLED};
-use crate::batch::{Answers, Decision, LOOK_AHEAD, Plan, by_id, change_some};
+use crate::batch::{Answers, Decision, LOOK_AHEAD, Plan, by_id, change_some, marked};
 use crate::error::CrmError;
 use crate::ledger::{Edit, Tries};
 use crate::record::{Body, Record};
@@ -28,21 +28,10 @@ impl BuiltinCalendar {
 
     /// The records that this user's sync marked with these, by marker.
     pub(super) async fn made(&self, markers: &[&str]) -> Result<HashMap<String, Record>, CrmError> {
-        let marked = self.ledger.marked(markers).await?;
-        let pairs: Vec<(&str, String)> =
-            markers.iter().zip(marked).filter_map(|(marker, id)| Some((*marker, id?))).collect();
-        let ids: Vec<&str> = pairs.iter().map(|(_, id)| id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let records = self.ledger.records(&ids).await?;
-        // A mark may outlive its record, or point to one that was marked anew.
-        let live = pairs.iter().zip(records).filter_map(|((marker, _), record)| {
-            let record = record.filter(|record| self.holds(record))?;
-            let is_marked = appointment::marker_of(&record.body, &self.actor.id) == Some(*marker);
-            is_marked.then(|| ((*marker).to_owned(), record))
-        });
-        Ok(live.collect())
+        let carries = |record: &Record, marker: &str| {
+            self.holds(record) && appointment::marker_of(&record.body, &self.actor.id) == Some(marker)
+        };
+        marked(&self.ledger, markers, carries).await
     }
 
     /// The appointments that these drafts' iCalUIDs are the names of, by draft's place: another user's calendar showed

@@ -1,6 +1,6 @@
 //! Writing: as many records as fit, one transaction at a time.
 use super::{BuiltinContacts, version};
-use crate::batch::{LOOK_AHEAD, Plan, before, by_id};
+use crate::batch::{LOOK_AHEAD, Plan, before, by_id, marked};
 use crate::companies::Companies;
 use crate::error::CrmError;
 use crate::ledger::{Edit, Tries};
@@ -74,7 +74,8 @@ impl BuiltinContacts {
         let mut tries = Tries::new();
         loop {
             let head = self.ledger.head().await?;
-            let made_before = self.marked_contacts(&markers).await?;
+            let made_before =
+                marked(&self.ledger, &markers, |record, marker| record.marker.as_deref() == Some(marker)).await?;
             let named = drafts.iter().map(|draft| &draft.fields);
             let mut context = self.context(made_before.values(), named).await?;
             let mut plan = Plan::new();
@@ -108,23 +109,6 @@ impl BuiltinContacts {
         let made = records.values().filter(|record| record.kind == Kind::Company);
         companies.extend(made.map(|company| (company.id.clone(), company.clone())));
         plan.outcomes(&records, |record| self.written(record, &companies))
-    }
-
-    async fn marked_contacts(&self, markers: &[&str]) -> Result<HashMap<String, Record>, CrmError> {
-        let marked = self.ledger.marked(markers).await?;
-        let pairs: Vec<(&str, String)> =
-            markers.iter().zip(marked).filter_map(|(marker, id)| Some((*marker, id?))).collect();
-        let ids: Vec<&str> = pairs.iter().map(|(_, id)| id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let records = self.ledger.records(&ids).await?;
-        let live = pairs.iter().zip(records).filter_map(|((marker, _), record)| {
-            record
-                .filter(|record| record.marker.as_deref() == Some(marker))
-                .map(|record| ((*marker).to_owned(), record))
-        });
-        Ok(live.collect())
     }
 
     async fn plan_create(&self, context: &mut Context, draft: &Draft) -> Result<(String, Vec<Edit>), CrmError> {

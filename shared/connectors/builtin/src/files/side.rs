@@ -404,6 +404,28 @@ impl FileSide for BuiltinFiles {
         Ok(outcomes)
     }
 
+    async fn missing(&self, chosen: &Records) -> Result<Option<String>> {
+        let ids: Vec<&str> = match chosen {
+            Records::All => return Ok(None),
+            Records::Segment(id) => vec![id],
+            Records::Some(some) => some.iter().map(|one| one.id.as_str()).collect(),
+        };
+        let found = self.ledger.records(&ids).await.map_err(|error| classify("files.missing", error))?;
+        let Records::Some(some) = chosen else {
+            let of = segment_filter(found.into_iter().next().flatten()).ok().map(|(kind, _)| kind.plural());
+            return Ok(match of {
+                None => Some("There is no such segment in the CRM.".to_owned()),
+                Some(module) if self.options.modules.iter().any(|chosen| chosen == module) => None,
+                Some(module) => Some(format!("This segment picks {module}, which are not among the modules.")),
+            });
+        };
+        let there = |record: &Option<Record>, kind: &str| {
+            record.as_ref().is_some_and(|record| record.kind.word() == kind && self.may_see(record))
+        };
+        let gone = some.iter().zip(&found).position(|(one, record)| !there(record, &one.kind));
+        Ok(gone.map(|at| format!("No. {} of the list is no {} of the CRM.", at + 1, some[at].kind)))
+    }
+
     async fn choices(&self) -> Result<Vec<(&'static str, Vec<Choice>)>> {
         let fail = |error| classify("files.choices", error);
         let module = |kind: Kind| Choice { id: kind.plural().to_owned(), name: kind.plural().to_owned() };

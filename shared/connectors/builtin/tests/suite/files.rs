@@ -74,7 +74,6 @@ async fn names_are_unique_and_checked_and_folders_move_whole() {
     desk.files.show(&desk.world.admin, &desk.company).await.unwrap_err();
     let taken = desk.upload("", "a.txt", b"2").await.unwrap_err();
     assert!(matches!(&taken, CrmError::Invalid { field, .. } if field == "name"), "{taken}");
-    assert!(desk.upload("", "a/b.txt", b"2").await.is_err());
     let inner = desk.upload("Plans", "p.txt", b"3").await.unwrap();
     let subject = json!({"type": "company", "id": desk.company});
     let made =
@@ -104,6 +103,25 @@ async fn a_deleted_company_takes_its_files_along() {
     let live =
         changes.items.iter().filter(|item| matches!(item.kind, Kind::File | Kind::Folder) && item.record.is_some());
     assert_eq!(live.count(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_is_refused_says_which_rule_it_breaks() {
+    let desk = desk().await;
+    let long = "ä".repeat(128);
+    for (name, rule) in [
+        ("", "missing"),
+        (".", "no names"),
+        ("..", "no names"),
+        ("a/b.txt", "slash"),
+        ("a\tb.txt", "control characters"),
+        (long.as_str(), "255 bytes in UTF-8; this one has 256"),
+    ] {
+        let refused = desk.upload("", name, b"1").await.unwrap_err();
+        let CrmError::Invalid { field, message } = &refused else { panic!("{refused}") };
+        assert!(field == "name" && message.contains(rule), "{name:?}: {refused}");
+    }
+    assert!(desk.upload("", &long[2..], b"1").await.is_ok());
 }
 
 /// Live files and folders of the account.

@@ -1,6 +1,6 @@
 //! Requests and their answers: every call is a POST of JSON to `/{resource}.{action}`. Here too: the quota.
+pub(crate) mod calendar;
 pub(crate) mod files;
-pub(crate) mod meetings;
 pub(crate) mod pace;
 pub(crate) mod requests;
 

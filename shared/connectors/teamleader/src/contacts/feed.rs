@@ -19,8 +19,6 @@ const LIST: &str = "contacts.list";
 const FORM: u8 = 1;
 /// Times are whole seconds: a second is over, and its rows are final, once this has passed.
 const SETTLED: SignedDuration = SignedDuration::from_secs(2);
-/// How often the companies are looked at, in seconds.
-const COMPANIES_EVERY: i64 = 600;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Position {
@@ -223,17 +221,13 @@ impl TeamleaderContacts {
         self.close(position, changes, at).await
     }
 
-    /// Nothing more was changed: has anything left without a word, and are the companies due?
+    /// Nothing more was changed: has anything left without a word, and which companies were changed?
     async fn close(&self, mut position: Position, changes: Vec<Change>, at: Timestamp) -> Result<ChangePage> {
         let page = window_at(position.count);
         let answer = self.list::<Row>(requests::contacts(self.within(), Sort::Added, page)).await?;
         let expected = position.count - page.size * (page.number - 1);
         if answer.body.data.len() as u64 != expected {
             return Ok(ChangePage { changes, next: Next::Relist, total: None });
-        }
-        let looked = time(&position.companies).unwrap_or_default();
-        if at.duration_since(looked).as_secs() < COMPANIES_EVERY {
-            return Ok(caught_up(position, changes));
         }
         let since = position.companies.clone();
         let page = Page { size: self.page_size, number: 1 };

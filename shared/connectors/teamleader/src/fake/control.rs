@@ -2,7 +2,8 @@
 //! and as methods of [`FakeTeamleader`].
 use super::files::UserFile;
 use super::state::{Fault, Right, Settings, State, Waiting};
-use super::{Asked, FakeTeamleader, Refusal, companies, contacts, files, json_response, meetings, webhooks};
+use super::{Asked, FakeTeamleader, Refusal, Reply};
+use super::{calls, companies, contacts, events, files, json_response, mail, meetings, tasks, webhooks};
 use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
@@ -20,7 +21,7 @@ pub struct Edit {
     pub status: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Order {
     #[serde(default)]
@@ -47,6 +48,8 @@ struct Order {
     record: Map<String, Value>,
     #[serde(default)]
     meeting: Map<String, Value>,
+    #[serde(default)]
+    activity: Map<String, Value>,
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -91,6 +94,10 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> Result<Value, Refusal> {
         ("POST", "meetings") => return Ok(json!({"id": meetings::user_schedules(state, account, &order.meeting)?})),
         ("PATCH", "meetings") => meetings::user_reschedules(state, account, &order.id, &order.meeting)?,
         ("DELETE", "meetings") => return Ok(json!({"deleted": meetings::user_cancels(state, account, &order.id)})),
+        ("POST", "activity-types") => {
+            return Ok(json!({"id": events::user_names(state, account, &order.name)}));
+        }
+        (method, "activities") => return user_plans(state, account, method, &order),
         ("POST", "users") => {
             let id = meetings::hire(state, account, &order.email);
             return Ok(json!({"id": id, "token": state.mint_for(account, Some(&id))}));
@@ -123,6 +130,50 @@ fn act(state: &mut State, asked: &Asked, rest: &str) -> Result<Value, Refusal> {
     Ok(json!({}))
 }
 
+/// The account's first user makes, changes, completes or deletes a `call`, a `task` or an `event`.
+fn user_plans(state: &mut State, account: &str, method: &str, order: &Order) -> Result<Value, Refusal> {
+    let mut body = order.activity.clone();
+    if method != "POST" {
+        body.insert("id".to_owned(), json!(order.id));
+    }
+    let method = match (order.kind.as_str(), method) {
+        ("call", "POST") => "calls.add",
+        ("call", "PATCH") => "calls.update",
+        ("call", "PUT") => "calls.complete",
+        ("call", "DELETE") => "calls.delete",
+        ("task", "POST") => "tasks.create",
+        ("task", "PATCH") => "tasks.update",
+        ("task", "PUT") => "tasks.complete",
+        ("task", "DELETE") => "tasks.delete",
+        ("event", "POST") => "events.create",
+        ("event", "PATCH") => "events.update",
+        ("event", "DELETE") => "events.cancel",
+        _ => return Err(Refusal::missing()),
+    };
+    if method == "tasks.create" {
+        let kind = mail::work_types(state, account)[0]["id"].clone();
+        body.entry("work_type_id").or_insert(kind);
+    }
+    let user = state.account(account).user_id.clone();
+    // No call wrote this.
+    let counted = state.calls.last().map(|call| call.writes);
+    let done = match method.split_once('.') {
+        Some(("calls", action)) => calls::answer(state, account, action, &body),
+        Some(("tasks", action)) => tasks::answer(state, account, action, &body),
+        Some((_, action)) => events::answer(state, (account, &user), action, &body),
+        None => Err(Refusal::missing()),
+    };
+    if let Some((call, writes)) = state.calls.last_mut().zip(counted) {
+        call.writes = writes;
+    }
+    let id = match done? {
+        Reply::Made(_, id) => Some(id),
+        Reply::Data(_) | Reply::Done => None,
+    };
+    webhooks::tell_of(state, account, method, &body, id.as_deref());
+    Ok(json!({"id": id}))
+}
+
 fn make_account(state: &mut State, order: &Order) -> Value {
     let token = state.mint(&order.account);
     let held = state.account(&order.account);
@@ -151,7 +202,10 @@ fn state_of(state: &State, account: &str) -> Value {
     let contacts: Vec<Value> = held.contacts.values().map(contacts::info).collect();
     let companies: Vec<Value> = held.companies.values().map(companies::shown).collect();
     let meetings: Vec<Value> = held.meetings.values().map(meetings::info).collect();
-    json!({"contacts": contacts, "companies": companies, "meetings": meetings, "definitions": held.definitions,
+    let calls: Vec<Value> = held.calls.values().map(calls::info).collect();
+    let events: Vec<Value> = held.events.values().map(events::shown).collect();
+    json!({"contacts": contacts, "companies": companies, "meetings": meetings, "calls": calls, "events": events,
+        "tasks": held.tasks, "definitions": held.definitions,
         "tags": held.tags, "files": files::state_of(&held.files)})
 }
 
@@ -261,6 +315,30 @@ impl FakeTeamleader {
     /// Where it does not exist or Teamleader would refuse the edit.
     pub fn user_edits_company(&self, account: &str, id: &str, body: &Map<String, Value>) {
         company_changes(&mut self.now(), account, id, body).map_err(|r| r.title).expect("a company that exists");
+    }
+
+    /// The account's first user makes (`POST`), changes (`PATCH`), completes (`PUT`) or deletes (`DELETE`) a `call`, a `task`
+    /// or an `event` (members as Teamleader takes them; `id` is empty for a new one); the id of a new one.
+    ///
+    /// # Panics
+    /// Where Teamleader would refuse it.
+    pub fn user_plans(
+        &self,
+        account: &str,
+        method: &str,
+        kind: &str,
+        id: &str,
+        activity: &Map<String, Value>,
+    ) -> String {
+        let order = Order { kind: kind.to_owned(), id: id.to_owned(), activity: activity.clone(), ..Order::default() };
+        let done = user_plans(&mut self.now(), account, method, &order).map_err(|r| r.title);
+        let id = done.expect("something that Teamleader takes")["id"].clone();
+        id.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The account has one more activity type, as older accounts have; its id.
+    pub fn user_names_type(&self, account: &str, name: &str) -> String {
+        events::user_names(&mut self.now(), account, name)
     }
 
     /// The user defines a custom field (members as `customFieldDefinitions.list` shows them); its id.

@@ -64,6 +64,24 @@ const MEETING: &[&str] = &[
     "custom_fields",
 ];
 
+const TASK: &[&str] = &[
+    "title",
+    "description",
+    "due_on",
+    "work_type_id",
+    "milestone_id",
+    "project_id",
+    "deal_id",
+    "ticket_id",
+    "estimated_duration",
+    "assignee",
+    "customer",
+    "custom_fields",
+];
+const CALL: &[&str] = &["description", "participant", "due_at", "assignee", "deal_id", "custom_fields"];
+const EVENT: &[&str] =
+    &["title", "description", "starts_at", "ends_at", "location", "work_type_id", "attendees", "links"];
+
 const METHODS: &[Keys] = &[
     (
         "meetings.list",
@@ -117,25 +135,47 @@ const METHODS: &[Keys] = &[
         &["ids", "user_id", "milestone_id", "completed", "scheduled", "due_by", "due_from", "term", "customer"],
         &["due_on"],
     ),
+    ("tasks.create", TASK, &[], &[]),
+    ("tasks.info", &["id"], &[], &[]),
+    ("tasks.update", TASK, &[], &[]),
+    ("tasks.complete", &["id"], &[], &[]),
+    ("tasks.reopen", &["id"], &[], &[]),
+    ("tasks.delete", &["id"], &[], &[]),
+    ("tasks.schedule", &["id", "starts_at", "ends_at"], &[], &[]),
     (
-        "tasks.create",
-        &[
-            "title",
-            "description",
-            "due_on",
-            "work_type_id",
-            "milestone_id",
-            "project_id",
-            "deal_id",
-            "ticket_id",
-            "estimated_duration",
-            "assignee",
-            "customer",
-            "custom_fields",
-        ],
-        &[],
+        "calls.list",
+        &["filter", "page", "includes"],
+        &["scheduled_after", "scheduled_before", "relates_to", "call_outcome_id"],
         &[],
     ),
+    ("calls.info", &["id"], &[], &[]),
+    ("calls.add", CALL, &[], &[]),
+    ("calls.update", CALL, &[], &[]),
+    ("calls.complete", &["id", "call_outcome_id", "outcome_summary"], &[], &[]),
+    ("calls.delete", &["id"], &[], &[]),
+    (
+        "events.list",
+        &["filter", "page", "sort"],
+        &[
+            "ids",
+            "user_id",
+            "activity_type_id",
+            "ends_after",
+            "starts_before",
+            "term",
+            "attendee",
+            "link",
+            "task_id",
+            "done",
+        ],
+        &["starts_at"],
+    ),
+    ("events.info", &["id"], &[], &[]),
+    ("events.create", EVENT, &[], &[]),
+    ("events.update", EVENT, &[], &[]),
+    ("events.cancel", &["id"], &[], &[]),
+    ("activityTypes.list", &["filter", "page"], &["ids"], &[]),
+    ("migrate.activityType", &["type"], &[], &[]),
     ("workTypes.list", &["filter", "page", "sort"], &["ids", "term"], &["name"]),
     ("users.me", &[], &[], &[]),
     ("files.list", &["filter", "page", "sort"], &["subject"], &["updated_at"]),
@@ -171,8 +211,13 @@ pub(super) fn check_keys(state: &State, method: &str, body: &Map<String, Value>)
     if state.settings.strictness == Strictness::Ignore {
         return Ok(());
     }
-    // `id` and `work_order_id` are what schedule and update do not share.
-    let own = |key: &str| matches!((method, key), ("meetings.update", "id") | ("meetings.schedule", "work_order_id"));
+    // What making and changing do not share.
+    let own = |key: &str| match method {
+        "meetings.update" | "tasks.update" | "calls.update" | "events.update" => key == "id",
+        "meetings.schedule" => key == "work_order_id",
+        "events.create" => key == "activity_type_id",
+        _ => false,
+    };
     let unknown = body.keys().find(|key| !keys.contains(&key.as_str()) && !own(key));
     let filter = body.get("filter").and_then(Value::as_object);
     let unknown = unknown.or_else(|| filter.and_then(|f| f.keys().find(|key| !filters.contains(&key.as_str()))));

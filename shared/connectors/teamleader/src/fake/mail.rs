@@ -1,4 +1,4 @@
-//! `emailTracking.*`, `tasks.*`, `workTypes.list`.
+//! `emailTracking.*`, `workTypes.list`.
 use super::state::{State, shown_time};
 use super::{Answer, FakeTeamleader, Refusal, Reply, lists};
 use serde_json::{Map, Value, json};
@@ -57,52 +57,8 @@ fn attached(
     Ok(wanted.into_iter().map(|id| json!({"type": "file", "id": id})).collect())
 }
 
-pub(super) fn tasks(state: &mut State, account: &str, action: &str, body: &Map<String, Value>) -> Answer {
-    match action {
-        "list" => {
-            let filter = body.get("filter").cloned().unwrap_or_default();
-            let all = &state.account(account).tasks;
-            let term = filter.get("term").and_then(Value::as_str).map(str::to_lowercase);
-            let described = |row: &Value| row["description"].as_str().unwrap_or_default().to_lowercase();
-            let passes = |row: &&Value| {
-                filter.get("customer").is_none_or(|customer| row["customer"] == *customer)
-                    && term.as_ref().is_none_or(|term| described(row).contains(term.as_str()))
-            };
-            let mut rows: Vec<Value> = all.iter().filter(passes).cloned().collect();
-            rows.sort_by_key(|row| row["due_on"].as_str().unwrap_or_default().to_owned());
-            Ok(lists::paged(state, body, rows, |row| row))
-        }
-        "create" => {
-            for name in ["title", "due_on", "work_type_id"] {
-                mandatory(body, name)?;
-            }
-            let due: Result<jiff::civil::Date, _> = body["due_on"].as_str().unwrap_or_default().parse();
-            due.map_err(|_| Refusal::invalid("due_on is not a valid date."))?;
-            let known = work_types(state, account);
-            if !known.iter().any(|known| known["id"] == body["work_type_id"]) {
-                return Err(Refusal::invalid("work_type_id is not known."));
-            }
-            if let Some(customer) = body.get("customer") {
-                let kind = customer["type"].as_str().unwrap_or_default().to_owned();
-                there(state, account, &kind, customer["id"].as_str().unwrap_or_default())?;
-            }
-            let (id, now) = (state.uuid(), shown_time(state.now_ms));
-            let mut row = body.clone();
-            let kind = row.remove("work_type_id").unwrap_or_default();
-            row.insert("work_type".to_owned(), json!({"type": "workType", "id": kind}));
-            row.insert("id".to_owned(), json!(id));
-            row.insert("completed".to_owned(), json!(false));
-            row.insert("added_at".to_owned(), json!(now));
-            state.account(account).tasks.push(Value::Object(row));
-            state.wrote();
-            Ok(Reply::Made("task", id))
-        }
-        _ => Err(Refusal::missing()),
-    }
-}
-
 /// Every account has some; `workTypes.list` shows id and name, by name.
-fn work_types(state: &mut State, account: &str) -> Vec<Value> {
+pub(super) fn work_types(state: &mut State, account: &str) -> Vec<Value> {
     let id = state.account(account).account_id.clone();
     vec![json!({"id": format!("wt-{id}"), "name": "Administration"})]
 }
@@ -112,12 +68,12 @@ pub(super) fn types(state: &mut State, account: &str, body: &Map<String, Value>)
     Ok(lists::paged(state, body, rows, |row| row))
 }
 
-fn mandatory(body: &Map<String, Value>, name: &str) -> Result<Value, Refusal> {
+pub(super) fn mandatory(body: &Map<String, Value>, name: &str) -> Result<Value, Refusal> {
     let given = body.get(name).filter(|value| value.as_str().is_some_and(|text| !text.is_empty()));
     given.cloned().ok_or_else(|| Refusal::invalid(format!("{name} is mandatory.")))
 }
 
-fn there(state: &mut State, account: &str, kind: &str, id: &str) -> Result<(), Refusal> {
+pub(super) fn there(state: &mut State, account: &str, kind: &str, id: &str) -> Result<(), Refusal> {
     let held = state.account(account);
     let found = match kind {
         "contact" => held.contacts.contains_key(id),

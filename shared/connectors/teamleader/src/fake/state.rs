@@ -44,6 +44,8 @@ pub enum Right {
     NoContacts,
     /// No companies: the module's right is missing.
     NoCompanies,
+    /// No calls: the module's right is missing.
+    NoCalls,
 }
 
 impl Right {
@@ -53,6 +55,7 @@ impl Right {
             Right::NoExport => ["contacts", "companies"].contains(&resource) && action == "list",
             Right::NoContacts => resource == "contacts",
             Right::NoCompanies => resource == "companies",
+            Right::NoCalls => resource == "calls",
         };
         if refused { Err(Refusal::new(403, "You are not allowed to access this resource.")) } else { Ok(()) }
     }
@@ -94,6 +97,8 @@ pub struct Settings {
     pub ranges: Switch,
     /// `projects-v2` or `legacy`.
     pub projects: String,
+    /// Methods that this account's API does not have (yet, or any more).
+    pub lacks: Vec<String>,
 }
 
 impl Default for Settings {
@@ -115,6 +120,7 @@ impl Default for Settings {
             most_file_bytes: 50 * 1024 * 1024,
             ranges: Switch::Yes,
             projects: "projects-v2".to_owned(),
+            lacks: Vec::new(),
         }
     }
 }
@@ -215,6 +221,10 @@ pub(super) struct Account {
     pub(super) tracked: Vec<Value>,
     pub(super) tasks: Vec<Value>,
     pub(super) meetings: BTreeMap<String, Stored>,
+    pub(super) calls: BTreeMap<String, Stored>,
+    pub(super) events: BTreeMap<String, Stored>,
+    /// Activity types besides the three that every account has.
+    pub(super) activity_types: Vec<Value>,
     /// Its users besides the first one.
     pub(super) colleagues: Vec<Colleague>,
     pub(super) files: BTreeMap<String, super::files::File>,
@@ -236,6 +246,10 @@ pub(super) struct Colleague {
 }
 
 impl Account {
+    pub(super) fn has_user(&self, id: &str) -> bool {
+        self.user_id == id || self.colleagues.iter().any(|colleague| colleague.id == id)
+    }
+
     /// The user that a grant is of: the first one, or this colleague.
     pub(super) fn me(&self, colleague: Option<&str>) -> Value {
         let colleague = self.colleagues.iter().find(|one| Some(one.id.as_str()) == colleague);

@@ -3,6 +3,7 @@ pub(crate) mod attachments;
 pub(crate) mod events;
 pub(crate) mod records;
 pub(crate) mod settings;
+pub(crate) mod watch;
 
 use crate::error::{self, Operation};
 use crate::wire::{Treated, TreatedAll};

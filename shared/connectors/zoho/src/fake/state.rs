@@ -231,6 +231,11 @@ pub(super) struct State {
     pub(super) spent: Vec<(i64, u64)>,
     pub(super) faults: Vec<Fault>,
     pub(super) calls: Vec<Logged>,
+    /// Those who are told of changes, and what waits to be told.
+    #[serde(default)]
+    pub(super) channels: BTreeMap<u64, super::watch::Channel>,
+    #[serde(default)]
+    pub(super) outbox: Vec<super::Notification>,
     /// Invitations and notices sent to participants of events.
     #[serde(default)]
     pub(super) mails: usize,
@@ -264,6 +269,8 @@ impl Default for State {
             spent: Vec::new(),
             faults: Vec::new(),
             calls: Vec::new(),
+            channels: BTreeMap::new(),
+            outbox: Vec::new(),
             mails: 0,
             attachments: BTreeMap::new(),
         }

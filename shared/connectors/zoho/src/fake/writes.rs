@@ -1,6 +1,6 @@
 //! Writing records: each one is judged by itself; mixed results come as 207.
 use super::state::{FieldDef, Gone, LockRefusal, State, Stored};
-use super::{Answer, Asked, Refusal};
+use super::{Answer, Asked, Refusal, watch};
 use serde_json::{Map, Value, json};
 
 const MOST: usize = 100;
@@ -88,6 +88,7 @@ pub(super) fn create(
     let stored = Stored { data, owner: user.to_owned(), created_ms: now, modified_ms: now, ..Stored::default() };
     state.records.entry(module.to_owned()).or_default().insert(id, stored);
     state.count_write();
+    watch::tell(state, module, id, "insert", &Map::new());
     Ok(id)
 }
 
@@ -250,6 +251,7 @@ pub(super) fn change(
     }
     let notify = super::events::notifies(module, &record);
     let record = checked(state, user, module, (at, record))?;
+    let told = record.clone();
     for field in state.fields[module].iter().filter(|field| field.mandatory) {
         if record.get(&field.api_name).is_some_and(Value::is_null) {
             return Err(named(400, "MANDATORY_NOT_FOUND", "required field not found", at, &field.api_name));
@@ -265,6 +267,7 @@ pub(super) fn change(
     stored.modified_ms = now;
     state.next();
     state.count_write();
+    watch::tell(state, module, id, "update", &told);
     Ok(id)
 }
 
@@ -339,4 +342,5 @@ pub(super) fn bury(state: &mut State, user: &str, module: &str, id: u64, kind: &
     }
     state.next();
     state.count_write();
+    watch::tell(state, module, id, "delete", &Map::new());
 }

@@ -1,7 +1,7 @@
 //! Scheduling, changing and deleting meetings, one at a time; each write is followed by one reading.
 use super::people::Known;
-use super::{TeamleaderMeetings, is_at, map};
-use crate::api::meetings::{DELETE, INFO, SCHEDULE, UPDATE, of_user, reference};
+use super::{Look, TeamleaderCalendar, activity, is_at, map};
+use crate::api::calendar::{DELETE, INFO, SCHEDULE, UPDATE, of_user, reference};
 use crate::api::requests::{Page, about, one};
 use crate::api::{Answer, Call};
 use crate::contacts::{MOST_PAGES, SIDE_PAGE, SMALLEST_PAGE, writes::one_by_one};
@@ -10,15 +10,16 @@ use crate::wire::{Data, Made, text, time};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use tandem_core::calendar::Activity;
 use tandem_core::event::{Event, field};
-use tandem_core::record::{Field, Marker, RemoteId};
+use tandem_core::record::{Field, Fields, Marker, RemoteId};
 use tandem_ports::connector::{Deletion, Draft, Fetched, Outcomes, Patch, Written};
 use tandem_ports::error::Result;
 
 /// How far back a meeting counts as made lately: longer than any job and its repeats take to come back to it.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(2);
 
-impl TeamleaderMeetings {
+impl TeamleaderCalendar {
     pub(super) async fn create_all(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
         one_by_one(SCHEDULE, drafts, |draft| self.create_one(draft)).await
     }
@@ -83,46 +84,74 @@ impl TeamleaderMeetings {
     async fn update_one(&self, patch: &Patch) -> Result<Written> {
         let known: Known = serde_json::from_value(patch.raw.clone()).unwrap_or_default();
         let me = self.me().await?;
-        let refused = |invalid: tandem_core::error::Invalid| error::refused(UPDATE, &invalid.to_string());
-        let wanted = Event::from_fields(&patch.fields).map_err(refused)?;
-        let mut body = map::body(&patch.changed, &wanted, &me.zone).map_err(refused)?;
-        if patch.changed.contains(&field::ATTENDEES) {
-            let guests = self.attendees(&known, patch.fields.items(&field::ATTENDEES)).await?;
-            body.extend(guests.map(|guests| ("attendees".to_owned(), Value::Array(guests))));
-        }
-        let id = patch.id.as_str();
-        let completes = completes(&patch.changed, &wanted, &known);
+        let (activity, id) = activity::taken_apart(patch.id.as_str());
+        let row = activity::row(activity);
+        let refused = |invalid: tandem_core::error::Invalid| error::refused(row.update, &invalid.to_string());
+        let mut body = match activity {
+            Activity::Calls | Activity::Tasks => {
+                let wanted = (&patch.changed[..], &patch.fields);
+                map::plain_body(activity, wanted, &known.meeting, &me.zone).map_err(refused)?
+            }
+            Activity::Meetings | Activity::Events => {
+                let wanted = Event::from_fields(&patch.fields).map_err(refused)?;
+                let mut body = map::body(&patch.changed, &wanted, &me.zone).map_err(refused)?;
+                if patch.changed.contains(&field::ATTENDEES) {
+                    let guests = self.attendees(&known, patch.fields.items(&field::ATTENDEES)).await?;
+                    body.extend(guests.map(|guests| ("attendees".to_owned(), Value::Array(guests))));
+                }
+                body
+            }
+        };
+        let completes = row.complete.filter(|_| completes(&patch.changed, &patch.fields, &known));
         let unchanged = Written { id: patch.id.clone(), version: patch.expect.clone(), shown: None };
         if patch.changed.is_empty() {
             return Ok(unchanged);
         }
         if !body.is_empty() {
-            self.api.act(about(UPDATE, id, body)).await?;
+            if activity == Activity::Events {
+                body.insert("links".to_owned(), Value::Array(activity::links(&known.meeting)));
+            }
+            self.api.act(about(row.update, id, body)).await?;
         }
-        if completes {
-            self.api.act(about("meetings.complete", id, Map::new())).await?;
+        if let Some(complete) = completes {
+            self.api.act(about(complete, id, Map::new())).await?;
         }
         // What cannot be said here must be seen as not taken. The write is done, whatever the reading says; with the old
         // version the next reading looks changed, and says what we wrote.
-        match self.shown(id).await {
+        match self.shown(patch.id.as_str()).await {
             Ok(written) => Ok(written.unwrap_or(unchanged)),
             Err(_) => Ok(unchanged),
         }
     }
 
-    /// The user leaves a meeting that colleagues are at; nobody else's agenda loses it.
+    /// The user leaves a meeting or an event that colleagues are at; nobody else's agenda loses it.
     async fn delete_one(&self, deletion: &Deletion) -> Result<()> {
-        let id = deletion.id.as_str();
         let me = self.me().await?;
-        let Some(meeting) = self.info(id, &me).await? else { return Ok(()) };
+        let (activity, id) = activity::taken_apart(deletion.id.as_str());
+        let row = activity::row(activity);
+        let seen = match self.look(deletion.id.as_str(), &me).await? {
+            Look::There(seen) => seen,
+            Look::Gone => return Ok(()),
+            Look::OutOfReach => return Err(error::refused(row.delete, "it cannot be read for now")),
+        };
         let is_me = |guest: &Value| text(guest.get("type")) == "user" && text(guest.get("id")) == me.id;
-        let left: Vec<Value> = attendees_of(&meeting).into_iter().filter(|guest| !is_me(guest)).collect();
+        let left: Vec<Value> = attendees_of(&seen).into_iter().filter(|guest| !is_me(guest)).collect();
         let call = match left.iter().any(|guest| text(guest.get("type")) == "user") {
-            true => about(UPDATE, id, one("attendees", Value::Array(left))),
-            false => about(DELETE, id, Map::new()),
+            true => {
+                let mut body = one("attendees", Value::Array(left));
+                if activity == Activity::Events {
+                    body.insert("links".to_owned(), Value::Array(activity::links(&seen)));
+                }
+                about(row.update, id, body)
+            }
+            false => about(row.delete, id, Map::new()),
         };
         match self.api.act(call).await {
-            Err(refusal) if error::is_gone(&refusal) => Ok(()),
+            // Where the account's API has no such deletion, it is still there.
+            Err(refusal) if error::is_gone(&refusal) => match self.look(deletion.id.as_str(), &me).await? {
+                Look::There(_) | Look::OutOfReach => Err(error::refused(row.delete, "Teamleader does not delete it")),
+                Look::Gone => Ok(()),
+            },
             answer => answer,
         }
     }
@@ -181,8 +210,8 @@ fn customer(guests: &[Value]) -> Option<Value> {
     contacts.next().is_none().then(|| json!({"type": "contact", "id": first["id"]}))
 }
 
-/// Teamleader completes a meeting and does not open it again.
-fn completes(changed: &[Field], wanted: &Event, known: &Known) -> bool {
+/// Teamleader completes a meeting, a call and a task; it is not opened again from here.
+fn completes(changed: &[Field], wanted: &Fields, known: &Known) -> bool {
     let is_open = text(known.meeting.get("status")) != "done";
-    changed.contains(&field::STATUS) && wanted.status == tandem_core::event::Status::Done && is_open
+    changed.contains(&field::STATUS) && wanted.text(&field::STATUS) == "done" && is_open
 }

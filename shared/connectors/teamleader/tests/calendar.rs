@@ -1,45 +1,24 @@
 //! Meetings: every promise of the suite, what they cost in calls, and who is at them.
-use async_trait::async_trait;
+mod noted;
+
+use noted::Noted;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
+use tandem_core::calendar::Activity;
 use tandem_core::event::{Attendee, Event, Moment, Span, field};
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Value};
 use tandem_ports::connector::{Change, Connector, Cursor, Deletion, Draft, Fetched, Next, Patch};
-use tandem_ports::error::{ErrorKind, Result};
-use tandem_ports::names::Names;
+use tandem_ports::error::ErrorKind;
 use tandem_teamleader::fake::{Edit, FakeTeamleader, Fault as Wire, Strictness};
-use tandem_teamleader::{MeetingOptions, TeamleaderConfig, TeamleaderMeetings};
+use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderConfig};
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::conformance::{Fault, Harness};
 
 const ACCOUNT: &str = "jan@example.com";
 /// The day of the manual clock.
 const TODAY: &str = "2026-01-01";
-
-/// Names as the durable store keeps them.
-#[derive(Default)]
-struct Noted {
-    by_id: Mutex<BTreeMap<RemoteId, String>>,
-    by_name: Mutex<BTreeMap<String, RemoteId>>,
-}
-
-#[async_trait]
-impl Names for Noted {
-    async fn of(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
-        let kept = self.by_id.lock().expect("not poisoned");
-        Ok(ids.iter().map(|id| kept.get(id).cloned()).collect())
-    }
-    async fn named(&self, name: &str) -> Result<Option<RemoteId>> {
-        Ok(self.by_name.lock().expect("not poisoned").get(name).cloned())
-    }
-    async fn note(&self, id: &RemoteId, name: &str) -> Result<()> {
-        self.by_id.lock().expect("not poisoned").insert(id.clone(), name.to_owned());
-        self.by_name.lock().expect("not poisoned").insert(name.to_owned(), id.clone());
-        Ok(())
-    }
-}
 
 fn object(value: Json) -> Map<String, Json> {
     value.as_object().cloned().expect("an object")
@@ -52,7 +31,7 @@ fn instant(text: &str) -> Moment {
 struct Agenda {
     clock: Arc<ManualClock>,
     fake: Arc<FakeTeamleader>,
-    connector: TeamleaderMeetings,
+    connector: TeamleaderCalendar,
 }
 
 impl Agenda {
@@ -60,10 +39,15 @@ impl Agenda {
         let clock = Arc::new(ManualClock::default());
         let fake = FakeTeamleader::new(Arc::clone(&clock) as Arc<_>).shared();
         fake.set(|settings| settings.strictness = Strictness::Refuse);
-        let options = MeetingOptions { past_days: 30, future_days: 365, names: Arc::new(Noted::default()) };
+        let options = CalendarOptions {
+            past_days: 30,
+            future_days: 365,
+            names: Arc::new(Noted::default()),
+            activities: vec![Activity::Meetings],
+        };
         let (transport, clocked) = (fake.authorised(ACCOUNT), Arc::clone(&clock) as Arc<_>);
         let connector =
-            TeamleaderMeetings::new(transport, clocked, TeamleaderConfig::default(), options).with_page_size(page_size);
+            TeamleaderCalendar::new(transport, clocked, TeamleaderConfig::default(), options).with_page_size(page_size);
         Agenda { clock, fake, connector }
     }
     fn contact(&self, name: &str, email: &str) -> String {

@@ -1,9 +1,10 @@
 //! Who is at a meeting: Teamleader knows users and contacts, calendars know addresses.
-use super::TeamleaderMeetings;
-use super::map;
-use crate::api::meetings::{self as requests, reference};
+use super::TeamleaderCalendar;
+use super::{activity, map};
+use crate::api::calendar::{self as requests, reference};
 use crate::api::requests::Page;
 use crate::contacts::{MOST_PAGES, SIDE_PAGE, SMALLEST_PAGE};
+use crate::error;
 use crate::wire::{Data, text};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,24 @@ const CONTACTS: usize = 100;
 pub(super) struct Met {
     /// `user:<id>`, `contact:<id>` → address; empty where somebody has none.
     addresses: BTreeMap<String, String>,
+    /// `contact:<id>`, `company:<id>` → name, of those whom calls are with.
+    names: BTreeMap<String, String>,
     /// Whether the users were read: one call shows all of them.
     users_read: bool,
+}
+
+impl Met {
+    /// Contacts have a first and a last name, companies one.
+    fn note(&mut self, kind: &str, rows: &[Map<String, Value>]) {
+        for row in rows {
+            let who = key(kind, text(row.get("id")));
+            let name = ["first_name", "last_name", "name"].map(|part| text(row.get(part))).join(" ");
+            self.names.insert(who.clone(), normalise::text(&name));
+            if kind == "contact" {
+                self.addresses.insert(who, main_address(row));
+            }
+        }
+    }
 }
 
 /// The user who is connected.
@@ -41,6 +58,8 @@ pub(super) struct People {
     me: Me,
     /// `user:<id>`, `contact:<id>` → address.
     addresses: BTreeMap<String, String>,
+    /// `contact:<id>`, `company:<id>` → name.
+    names: BTreeMap<String, String>,
 }
 
 /// As [`Patch::raw`](tandem_ports::connector::Patch::raw) carries them.
@@ -61,11 +80,16 @@ impl People {
     pub(super) fn of(me: &str, zone: &str, addresses: &[(&str, &str)]) -> People {
         let zone = TimeZone::get(zone).expect("a zone");
         let addresses = addresses.iter().map(|(who, address)| ((*who).to_owned(), (*address).to_owned())).collect();
-        People { me: Me { id: me.to_owned(), zone }, addresses }
+        People { me: Me { id: me.to_owned(), zone }, addresses, names: BTreeMap::new() }
     }
 
     pub(super) fn zone(&self) -> &TimeZone {
         &self.me.zone
+    }
+
+    /// The name of somebody whom a call is with.
+    pub(super) fn name(&self, kind: &str, id: &str) -> Option<&str> {
+        self.names.get(&key(kind, id)).map(String::as_str).filter(|name| !name.is_empty())
     }
 
     /// The contacts at a meeting and where they are reached, in the calendar of its first user. Colleagues have the meeting
@@ -97,23 +121,36 @@ impl Known {
     }
 }
 
-impl TeamleaderMeetings {
-    /// The contacts at these meetings: a call for each hundred not met before.
+impl TeamleaderCalendar {
+    /// The contacts at these meetings, and whom calls are with: a call for each hundred not met before.
     pub(super) async fn people(&self, meetings: &[&Map<String, Value>]) -> Result<People> {
         let me = self.me().await?;
-        let all = meetings.iter().flat_map(|meeting| map::guests(meeting));
-        let contacts: BTreeSet<&str> = all.filter(|(kind, _)| *kind == "contact").map(|(_, id)| id).collect();
-        let unknown: Vec<&str> = {
+        let (mut contacts, mut companies) = (BTreeSet::new(), BTreeSet::new());
+        {
             let met = self.met();
-            contacts.into_iter().filter(|id| !met.addresses.contains_key(&key("contact", id))).collect()
-        };
-        for some in unknown.chunks(CONTACTS) {
-            let rows: Vec<Map<String, Value>> = self.list(requests::contacts_by_id(some)).await?;
-            let found = rows.iter().map(|row| (key("contact", text(row.get("id"))), main_address(row)));
-            self.met().addresses.extend(found);
+            for meeting in meetings {
+                let guests = map::guests(meeting).filter(|(kind, _)| *kind == "contact").map(|(_, id)| id);
+                contacts.extend(guests.filter(|id| !met.addresses.contains_key(&key("contact", id))));
+                for (kind, id) in activity::participants(meeting) {
+                    let strangers = if kind == "company" { &mut companies } else { &mut contacts };
+                    strangers.extend((!met.names.contains_key(&key(kind, id))).then_some(id));
+                }
+            }
         }
-        let addresses = self.met().addresses.clone();
-        Ok(People { me, addresses })
+        for some in Vec::from_iter(contacts).chunks(CONTACTS) {
+            let rows = self.list(requests::contacts_by_id(some)).await?;
+            self.met().note("contact", &rows);
+        }
+        for some in Vec::from_iter(companies).chunks(CONTACTS) {
+            match self.list(requests::companies_by_id(some)).await {
+                Ok(rows) => self.met().note("company", &rows),
+                // Who may not see companies has calls with them all the same.
+                Err(refusal) if error::is_forbidden(&refusal) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        let met = self.met();
+        Ok(People { me, addresses: met.addresses.clone(), names: met.names.clone() })
     }
 
     /// Notes the users of the account, once.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::meetings::people::People;
+use crate::calendar::people::People;
 use tandem_core::event::Answer;
 
 const ME: &str = "u1";

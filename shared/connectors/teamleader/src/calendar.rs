@@ -1,29 +1,33 @@
-//! The meetings of one user of a Teamleader account as a [`Connector`].
+//! What one user of a Teamleader account has in the calendar as a [`Connector`]: meetings, and calls, tasks and events of the
+//! older calendar where the sync carries them. What is made here becomes a meeting.
+mod activity;
 mod feed;
 mod map;
 mod people;
 mod writes;
 
-use crate::api::meetings::{self as requests, INFO};
-use crate::api::requests::about;
+use crate::api::calendar::{self as requests, INFO};
+use crate::api::requests::{Page, about};
 use crate::api::{Api, pace};
 use crate::config::TeamleaderConfig;
 use crate::error::{self, PROVIDER};
-use crate::wire::{Data, text};
+use crate::wire::{Data, Made, text};
+use activity::Faces;
 use async_trait::async_trait;
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use people::{Me, Met, People};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tandem_core::calendar::Activity;
 use tandem_core::event::{self, field};
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Value as Said, Version};
 use tandem_core::schema::FieldSchema;
 use tandem_ports::connector::{
     Capabilities, ChangePage, Choice, Connector, Cursor, Deletion, Draft, Fetched, Outcomes, Patch, Written,
 };
-use tandem_ports::error::Result;
+use tandem_ports::error::{ConnectorError, Result};
 use tandem_ports::infra::{Clock, HttpTransport};
 use tandem_ports::names::Names;
 
@@ -49,40 +53,55 @@ const FIELDS: [Field; 8] = [
     field::STATUS,
 ];
 
-/// How one sync sees a user's meetings.
+/// How one sync sees a user's calendar.
 #[derive(Clone)]
-pub struct MeetingOptions {
+pub struct CalendarOptions {
     /// How far back meetings are looked at, in days.
     pub past_days: u32,
     /// How far ahead.
     pub future_days: u32,
     /// Under which names calendars know the meetings of this account.
     pub names: Arc<dyn Names>,
+    /// What is carried. Records of the others are out of reach: they stay linked, and nothing becomes of them.
+    pub activities: Vec<Activity>,
 }
 
-/// The meetings of one Teamleader user, opened for one sync.
-pub struct TeamleaderMeetings {
+/// The calendar of one Teamleader user, opened for one sync.
+pub struct TeamleaderCalendar {
     api: Api,
     clock: Arc<dyn Clock>,
-    options: MeetingOptions,
+    options: CalendarOptions,
     page_size: u64,
     me: Mutex<Option<Me>>,
     met: Mutex<Met>,
+    /// The activity types of events that are the faces of something else, once asked for.
+    faces: Mutex<Option<Faces>>,
+    /// Whether an activity's list was answered, where it was asked for.
+    answers: Mutex<BTreeMap<Activity, bool>>,
     /// What the delta tells was changed after this.
     edited_since: Mutex<Option<Timestamp>>,
 }
 
-impl TeamleaderMeetings {
+impl TeamleaderCalendar {
     /// `transport` adds the user's access token.
     pub fn new(
         transport: Arc<dyn HttpTransport>,
         clock: Arc<dyn Clock>,
         config: TeamleaderConfig,
-        options: MeetingOptions,
+        options: CalendarOptions,
     ) -> Self {
         let api = Api::new(transport, Arc::clone(&clock), config.api_url);
-        let (me, met, edited_since) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { api, clock, options, page_size: PAGE_SIZE, me, met, edited_since }
+        Self {
+            api,
+            clock,
+            options,
+            page_size: PAGE_SIZE,
+            me: Mutex::default(),
+            met: Mutex::default(),
+            faces: Mutex::default(),
+            answers: Mutex::default(),
+            edited_since: Mutex::default(),
+        }
     }
 
     /// Reads smaller pages (2 to 100 rows), for tests.
@@ -106,38 +125,104 @@ impl TeamleaderMeetings {
         Ok(me)
     }
 
-    /// One `meetings.info`; `None` where there is no such meeting, or the user is not at it (any more).
+    /// Whether the sync carries an activity.
+    fn carries(&self, activity: Activity) -> bool {
+        self.options.activities.contains(&activity)
+    }
+
+    /// One `info`, seen as a meeting; `None` where there is no such record, or it is not the user's (any more).
     async fn info(&self, id: &str, me: &Me) -> Result<Option<Map<String, Value>>> {
-        match self.api.read::<Data<Map<String, Value>>>(about(INFO, id, Map::new())).await {
-            Ok(answer) => Ok(Some(answer.body.data).filter(|meeting| is_at(meeting, me))),
-            Err(refusal) if error::is_gone(&refusal) => Ok(None),
+        let (activity, theirs) = activity::taken_apart(id);
+        let faces = self.faces(activity).await?;
+        let call = about(activity::row(activity).info, theirs, Map::new());
+        let raw = self.api.read::<Data<Map<String, Value>>>(call).await?.body.data;
+        Ok(activity::seen(activity, &raw, me, &faces).filter(|seen| is_at(seen, me)))
+    }
+
+    /// The same; what the sync does not carry, or what the user may not see, is out of reach. That it is gone is believed
+    /// of an activity whose list is answered: else it is the whole activity that is missing.
+    async fn look(&self, id: &str, me: &Me) -> Result<Look> {
+        let (activity, _) = activity::taken_apart(id);
+        if activity::is_notice(id) {
+            return Ok(Look::Gone);
+        }
+        if !self.carries(activity) || self.answers().get(&activity) == Some(&false) {
+            return Ok(Look::OutOfReach);
+        }
+        match self.info(id, me).await {
+            Ok(found) => Ok(found.map_or(Look::Gone, Look::There)),
+            Err(refusal) if self.bars(&refusal) && !self.is_answered(activity).await? => Ok(Look::OutOfReach),
+            Err(refusal) if error::is_gone(&refusal) => Ok(Look::Gone),
             Err(refusal) => Err(refusal),
         }
     }
 
-    /// Reads meetings: one call each, and one for the contacts at all of them.
+    /// Whether a refusal may be about an activity that is missing to the user, which stops none of the others.
+    fn bars(&self, refusal: &ConnectorError) -> bool {
+        self.options.activities.len() > 1 && error::is_missing(refusal)
+    }
+
+    /// Whether an activity can be read at all, asked once.
+    async fn is_answered(&self, activity: Activity) -> Result<bool> {
+        if let Some(answered) = self.answers().get(&activity) {
+            return Ok(*answered);
+        }
+        match self.page(activity, Page { size: 2, number: 1 }).await {
+            Ok(_) => Ok(true),
+            Err(refusal) if self.bars(&refusal) => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, BTreeMap<Activity, bool>> {
+        self.answers.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// The activity types that meetings, calls and tasks have in the older calendar; three calls, once.
+    async fn faces(&self, activity: Activity) -> Result<Faces> {
+        if activity != Activity::Events {
+            return Ok(Faces::new());
+        }
+        if let Some(faces) = self.known_faces() {
+            return Ok(faces);
+        }
+        let mut faces = Faces::new();
+        for kind in ["meeting", "call", "task"] {
+            faces.push(self.api.read::<Data<Made>>(requests::activity_type(kind)).await?.body.data.id);
+        }
+        *self.faces.lock().expect("no code panics while it holds this lock") = Some(faces.clone());
+        Ok(faces)
+    }
+
+    fn known_faces(&self) -> Option<Faces> {
+        self.faces.lock().expect("no code panics while it holds this lock").clone()
+    }
+
+    /// Reads records: one call each, and one for the contacts at all of them.
     async fn read(&self, ids: &[&str]) -> Result<Vec<Option<Fetched>>> {
         let me = self.me().await?;
         let mut calls = Vec::with_capacity(ids.len());
         for id in ids {
-            calls.push(self.info(id, &me));
+            calls.push(self.look(id, &me));
         }
-        let mut infos = futures::stream::iter(calls).buffered(AT_ONCE);
-        let mut meetings = Vec::with_capacity(ids.len());
-        while let Some(info) = infos.next().await {
-            meetings.push(info?);
+        let mut looks = futures::stream::iter(calls).buffered(AT_ONCE);
+        let mut found = Vec::with_capacity(ids.len());
+        while let Some(look) = looks.next().await {
+            found.push(look?);
         }
-        let there: Vec<&Map<String, Value>> = meetings.iter().flatten().collect();
+        let there: Vec<&Map<String, Value>> = found.iter().filter_map(Look::there).collect();
         let people = self.people(&there).await?;
         let names = self.names(&there).await?;
-        let mut read = Vec::with_capacity(meetings.len());
-        for meeting in &meetings {
-            let Some(meeting) = meeting else {
-                read.push(None);
-                continue;
-            };
-            let name = names.get(text(meeting.get("id"))).map_or("", String::as_str);
-            read.push(Some(Fetched { modified_at: self.edited_long_ago(), ..fetched(meeting, &people, name) }));
+        let mut read = Vec::with_capacity(found.len());
+        for (id, look) in ids.iter().zip(&found) {
+            read.push(match look {
+                Look::Gone => None,
+                Look::OutOfReach => Some(Fetched::out_of_reach(RemoteId::new(*id), Version::new(OUT_OF_REACH))),
+                Look::There(meeting) => {
+                    let name = names.get(text(meeting.get("id"))).map_or("", String::as_str);
+                    Some(Fetched { modified_at: self.edited_long_ago(), ..fetched(meeting, &people, name) })
+                }
+            });
         }
         Ok(read)
     }
@@ -162,15 +247,39 @@ impl TeamleaderMeetings {
     }
 }
 
+/// What became of a look at one record.
+enum Look {
+    /// As it is, seen as a meeting.
+    There(Map<String, Value>),
+    /// It is proved not to be there, or not to be the user's.
+    Gone,
+    /// It may be there.
+    OutOfReach,
+}
+
+impl Look {
+    fn there(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Look::There(meeting) => Some(meeting),
+            Look::Gone | Look::OutOfReach => None,
+        }
+    }
+}
+
+/// The version of what is out of reach; no digest looks like it.
+const OUT_OF_REACH: &str = "out of reach";
+
 /// Whether the user is at a meeting.
 fn is_at(meeting: &Map<String, Value>, me: &Me) -> bool {
     map::guests(meeting).any(|(kind, id)| kind == "user" && id == me.id)
 }
 
-/// One that cannot be read is there and out of reach: it stops no other.
+/// One that cannot be read is there and out of reach: it stops no other. So is a task once it is done: its copy stays, and
+/// none is made.
 fn fetched(meeting: &Map<String, Value>, people: &People, name: &str) -> Fetched {
     let said = map::event(meeting, people);
-    let scope = if said.is_ok() { Scope::Inside } else { Scope::Outside };
+    let done = meeting.get("completed").and_then(Value::as_bool) == Some(true);
+    let scope = if said.is_ok() && !done { Scope::Inside } else { Scope::Outside };
     let mut fields = said.map_or_else(|_| Fields::new(), |said| said.to_fields());
     if !name.is_empty() {
         fields.set(field::UID, Said::Text(name.to_owned()));
@@ -187,7 +296,7 @@ fn fetched(meeting: &Map<String, Value>, people: &People, name: &str) -> Fetched
 }
 
 #[async_trait]
-impl Connector for TeamleaderMeetings {
+impl Connector for TeamleaderCalendar {
     fn provider(&self) -> &'static str {
         PROVIDER
     }
@@ -246,7 +355,12 @@ impl Connector for TeamleaderMeetings {
         self.find_all(drafts).await
     }
 
-    /// All meetings that the user is at: there is no part of them to choose.
+    /// What the sync does not carry is not written either.
+    fn takes_writes_to(&self, id: &RemoteId) -> bool {
+        self.carries(activity::taken_apart(id.as_str()).0)
+    }
+
+    /// All that is the user's: there is no part of them to choose.
     async fn ensure_container(&self, _id: Option<&ContainerId>, _names: &[&str]) -> Result<Option<ContainerId>> {
         Ok(None)
     }

@@ -2,6 +2,7 @@
 //!
 //! A meeting has a start and a length in minutes and no zone. One from midnight to midnight, by the user's own clock, is
 //! all-day: Teamleader has no other way to say it.
+use super::activity;
 use super::people::People;
 use crate::wire::{self, text};
 use jiff::civil::Time;
@@ -9,10 +10,11 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use tandem_core::calendar::Activity;
 use tandem_core::error::Invalid;
 use tandem_core::event::{Attendee, Event, Moment, Span, Status, field};
 use tandem_core::normalise;
-use tandem_core::record::Field;
+use tandem_core::record::{Field, Fields};
 
 /// Teamleader demands a title.
 pub(super) const UNTITLED: &str = "(no title)";
@@ -29,15 +31,19 @@ pub(super) fn start(meeting: &Map<String, Value>) -> Option<Timestamp> {
 /// What tells whether a meeting is as it was: what a list shows of it. (A place is shown by `meetings.info` alone.)
 pub(super) fn digest(meeting: &Map<String, Value>) -> String {
     let guests: BTreeSet<String> = guests(meeting).map(|(kind, id)| format!("{kind}:{id}")).collect();
-    let shown = json!([
-        text(meeting.get("title")),
-        text(meeting.get("description")),
-        wire::stamp(text(meeting.get("scheduled_at"))),
-        minutes(meeting),
-        text(meeting.get("status")),
-        guests,
-    ]);
-    hex(fnv(shown.to_string().as_bytes()))
+    let mut shown = vec![
+        json!(text(meeting.get("title"))),
+        json!(text(meeting.get("description"))),
+        json!(wire::stamp(text(meeting.get("scheduled_at")))),
+        json!(minutes(meeting)),
+        json!(text(meeting.get("status"))),
+        json!(guests),
+    ];
+    // What lists of the other activities show besides; a meeting's place is no text.
+    let with = activity::participants(meeting);
+    shown.extend((!with.is_empty()).then(|| json!(with)));
+    shown.extend(meeting.get("location").filter(|place| place.is_string()).cloned());
+    hex(fnv(Value::Array(shown).to_string().as_bytes()))
 }
 
 /// FNV-1a, 64 bits: the same in every build, which `std`'s hasher does not promise. Nobody attacks it: a collision hides
@@ -72,7 +78,7 @@ pub(super) fn event(meeting: &Map<String, Value>, people: &People) -> Result<Eve
     let end = start.checked_add(length).map_err(|_| wrong(&field::END, "is no time."))?;
     let attendees = people.guests(meeting).map(|(_, email)| email.to_owned());
     Ok(Event {
-        title: text(meeting.get("title")).to_owned(),
+        title: title(meeting, people),
         description: text(meeting.get("description")).to_owned(),
         location: place(meeting.get("location").unwrap_or(&Value::Null)),
         // Their answers and how their names are written are the calendar's.
@@ -80,6 +86,20 @@ pub(super) fn event(meeting: &Map<String, Value>, people: &People) -> Result<Eve
         status: if text(meeting.get("status")) == "done" { Status::Done } else { Status::Open },
         ..Event::at(span(start, end, people.zone())?)
     })
+}
+
+/// A call has no title: a handset and whom it is with, in any language.
+fn title(meeting: &Map<String, Value>, people: &People) -> String {
+    if !meeting.contains_key("participant") {
+        return text(meeting.get("title")).to_owned();
+    }
+    let names: Vec<&str> =
+        activity::participants(meeting).iter().filter_map(|(kind, id)| people.name(kind, id)).collect();
+    match names[..] {
+        [] => "\u{260e}".to_owned(),
+        [who] => format!("\u{260e} {who}"),
+        [who, of, ..] => format!("\u{260e} {who} ({of})"),
+    }
 }
 
 fn span(start: Timestamp, end: Timestamp, zone: &TimeZone) -> Result<Span, Invalid> {
@@ -91,8 +111,11 @@ fn span(start: Timestamp, end: Timestamp, zone: &TimeZone) -> Result<Span, Inval
     Span::new(Moment::at(start), Moment::at(end))
 }
 
-/// The address of a place in one line; nothing for an online meeting or a room.
+/// The address of a place in one line, or what an event calls it; nothing for an online meeting or a room.
 fn place(location: &Value) -> String {
+    if let Some(place) = location.as_str() {
+        return normalise::text(place);
+    }
     let address = &location["address"];
     let part = |name: &str| normalise::text(text(address.get(name)));
     let town = [part("postal_code"), part("city")].join(" ");
@@ -130,6 +153,43 @@ pub(super) fn body(changed: &[Field], wanted: &Event, zone: &TimeZone) -> Result
     if any(&[field::DESCRIPTION]) {
         let lines = normalise::lines(&wanted.description);
         body.insert("description".to_owned(), if lines.is_empty() { Value::Null } else { json!(lines) });
+    }
+    Ok(body)
+}
+
+/// What of these fields goes into `calls.update` and `tasks.update`. A call has a beginning and a task a day, neither has an
+/// end. `before`: as it was seen.
+pub(super) fn plain_body(
+    activity: Activity,
+    (changed, wanted): (&[Field], &Fields),
+    before: &Map<String, Value>,
+    zone: &TimeZone,
+) -> Result<Map<String, Value>, Invalid> {
+    let mut body = Map::new();
+    if changed.contains(&field::TITLE) && activity == Activity::Tasks {
+        let title = normalise::text(wanted.text(&field::TITLE));
+        body.insert("title".to_owned(), json!(if title.is_empty() { UNTITLED } else { &title }));
+    }
+    if changed.contains(&field::DESCRIPTION) {
+        body.insert("description".to_owned(), json!(normalise::lines(wanted.text(&field::DESCRIPTION))));
+    }
+    if changed.contains(&field::START) {
+        let moment = Moment::parse(wanted.text(&field::START), zone);
+        let moment = moment.ok_or_else(|| wrong(&field::START, "is no time."))?;
+        let (name, at) = match (activity, moment) {
+            (Activity::Tasks, Moment::Day(day)) => ("due_on", day.to_string()),
+            (Activity::Tasks, Moment::At(instant)) => ("due_on", zone.to_datetime(instant).date().to_string()),
+            (_, Moment::At(instant)) => ("due_at", wire::sent(&instant.to_string())),
+            // On another day, at its own time.
+            (_, Moment::Day(day)) => {
+                let time = start(before).map_or(Time::midnight(), |was| zone.to_datetime(was).time());
+                let moment = Moment::of_clock(day.to_datetime(time), zone);
+                let moment =
+                    moment.ok_or_else(|| wrong(&field::START, "is a time that the user's zone does not have."))?;
+                ("due_at", wire::sent(&moment.to_string()))
+            }
+        };
+        body.insert(name.to_owned(), json!(at));
     }
     Ok(body)
 }
