@@ -139,7 +139,8 @@ impl Planner<'_> {
             let Some((_, depth)) = self.record_of(to.other(), row) else {
                 return Some(("outside_records", "Only what is within a record's folder is synchronised.".to_owned()));
             };
-            let deep = self.rules(to).max_depth.is_some_and(|most| depth >= most && copy.is_folder());
+            // Neither a folder too many nor what is in one.
+            let deep = self.rules(to).max_depth.is_some_and(|most| depth + usize::from(copy.is_folder()) > most);
             if deep {
                 return Some(("too_deep", "The other side has no folders as deep as this one.".to_owned()));
             }
