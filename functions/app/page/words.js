@@ -21,7 +21,7 @@ export const HINTS = {
   target_calendar: 'Without one, the account\'s own.', max_file_bytes: 'Empty: any size.', phone_region: 'Such as BE.',
   records: 'All, or those of a segment of {crm}.', window_past_days: 'How far back appointments or mail are taken.', window_future_days: 'How far ahead a series is taken.',
   imported_as: 'A grey block is shown here, under Records, and a click makes a meeting of it. The built-in CRM keeps blocks itself.',
-  activities: 'Meetings always are; tasks are on the day they are due. Of Teamleader; the built-in CRM has meetings alone here.',
+  activities: 'Meetings always are (events, in Zoho); tasks are on the day they are due. The built-in CRM has meetings alone here.',
   default_calendar: 'With the CRM\'s own, nothing is written in {remote}.', max_delete_percent: 'Nothing of such a run is deleted before you say so.',
 };
 

@@ -54,6 +54,8 @@ pub(crate) struct CalendarRules {
     default: Option<&'static str>,
     /// The default of `imported_as`.
     imported: ImportedAs,
+    /// What `activities` may name.
+    known: &'static [Activity],
     /// The default of `activities`.
     activities: &'static [Activity],
     /// The names of the settings that no other profile has.
@@ -73,6 +75,7 @@ pub(crate) fn rules(profile: &str) -> CalendarRules {
             others: Others::Display,
             default: Some(CRM),
             imported: ImportedAs::Meeting,
+            known: &[Activity::Meetings],
             activities: &[Activity::Meetings],
             own: &["remote_events"],
         },
@@ -81,13 +84,24 @@ pub(crate) fn rules(profile: &str) -> CalendarRules {
             others: Others::BothWays,
             default: None,
             imported: ImportedAs::Block,
+            known: &Activity::ALL,
             activities: &[Activity::Meetings, Activity::Calls],
+            own: &["activities"],
+        },
+        // Zoho's Events are meetings here; its tasks have a module of their own.
+        "zoho-google-calendar" => CalendarRules {
+            others: Others::BothWays,
+            default: None,
+            imported: ImportedAs::Meeting,
+            known: &[Activity::Meetings, Activity::Tasks],
+            activities: &[Activity::Meetings],
             own: &["activities"],
         },
         _ => CalendarRules {
             others: Others::BothWays,
             default: None,
             imported: ImportedAs::Meeting,
+            known: &[Activity::Meetings],
             activities: &[Activity::Meetings],
             own: &[],
         },
@@ -139,6 +153,16 @@ pub enum Activity {
 impl Activity {
     /// All of them, in the order in which they are read.
     pub const ALL: [Activity; 4] = [Activity::Meetings, Activity::Calls, Activity::Tasks, Activity::Events];
+
+    /// As in settings.
+    const fn word(self) -> &'static str {
+        match self {
+            Activity::Meetings => "meetings",
+            Activity::Calls => "calls",
+            Activity::Tasks => "tasks",
+            Activity::Events => "events",
+        }
+    }
 }
 
 /// What the remote's appointments become in a CRM that takes none.
@@ -202,27 +226,28 @@ impl CalendarSettings {
             let mut alone = Map::new();
             alone.insert(name.clone(), value.clone());
             serde_json::from_value::<CalendarSettings>(Value::Object(alone))
-                .map_err(|_| Invalid::new(format!("settings.{name}"), expected(name)))?;
+                .map_err(|_| Invalid::new(format!("settings.{name}"), expected(name, rules)))?;
         }
         let read: CalendarSettings = serde_json::from_value(Value::Object(own))
             .map_err(|_| Invalid::new("settings", "They do not fit together."))?;
-        let display = if rules.others == Others::Display { Display::Yes } else { Display::No };
-        read.judged(given.contains_key("target_calendar"), display)
+        read.judged(given.contains_key("target_calendar"), rules)
     }
 
-    fn judged(mut self, target_is_given: bool, display: Display) -> Result<CalendarSettings, Invalid> {
-        self.others_are_for_display = display;
+    fn judged(mut self, target_is_given: bool, rules: CalendarRules) -> Result<CalendarSettings, Invalid> {
+        self.others_are_for_display = if rules.others == Others::Display { Display::Yes } else { Display::No };
+        let wrong = |name: &str| Invalid::new(format!("settings.{name}"), expected(name, rules));
         for (name, list) in
             [("source_calendars", &mut self.source_calendars), ("read_only_calendars", &mut self.read_only_calendars)]
         {
             let mut seen = BTreeSet::new();
             list.retain(|id| seen.insert(id.clone()));
             if list.len() > MOST || list.iter().any(|id| !is_id(id) || id == CRM) {
-                return Err(Invalid::new(format!("settings.{name}"), expected(name)));
+                return Err(wrong(name));
             }
         }
-        if !self.activities.contains(&Activity::Meetings) {
-            return Err(Invalid::new("settings.activities", expected("activities")));
+        let has_meetings = self.activities.contains(&Activity::Meetings);
+        if !has_meetings || self.activities.iter().any(|one| !rules.known.contains(one)) {
+            return Err(wrong("activities"));
         }
         self.activities.sort_unstable();
         self.activities.dedup();
@@ -230,14 +255,14 @@ impl CalendarSettings {
             [("target_calendar", Some(&self.target_calendar)), ("default_calendar", self.default_calendar.as_ref())]
         {
             if id.is_some_and(|id| !is_id(id)) || (name == "target_calendar" && self.target_calendar == CRM) {
-                return Err(Invalid::new(format!("settings.{name}"), expected(name)));
+                return Err(wrong(name));
             }
         }
         for (name, days, least) in
             [("window_past_days", self.window_past_days, 0), ("window_future_days", self.window_future_days, 1)]
         {
             if !(least..=3650).contains(&days) {
-                return Err(Invalid::new(format!("settings.{name}"), expected(name)));
+                return Err(wrong(name));
             }
         }
         let default = self.default_calendar.as_deref().filter(|id| *id != CRM);
@@ -362,11 +387,11 @@ impl CalendarSettings {
                 "description": "Zendesk Sell's API takes no appointments: those of Google stay in Google (`off`), or each \
                     becomes a task at every lead and contact in Sell who is invited (`tasks`), never the other way. The \
                     built-in CRM takes appointments, whatever is chosen here." },
-            "activities": { "type": "array", "items": { "type": "string", "enum": Activity::ALL }, "uniqueItems": true,
+            "activities": { "type": "array", "items": { "type": "string", "enum": rules.known }, "uniqueItems": true,
                 "contains": { "const": Activity::Meetings }, "default": rules.activities,
-                "description": "What of Teamleader's calendar is carried: `meetings` always, `calls`, `tasks` on the day \
-                    that they are due, and `events` of its older calendar that are none of these. The built-in CRM has \
-                    meetings here, whatever is chosen." },
+                "description": "What of the CRM's calendar is carried: `meetings` always (Zoho calls them events), `calls`, \
+                    `tasks` on the day that they are due, and `events` of Teamleader's older calendar that are none of \
+                    these. The built-in CRM has meetings here, whatever is chosen." },
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -434,7 +459,7 @@ fn is_id(id: &str) -> bool {
     !id.trim().is_empty() && id.chars().count() <= LONGEST && !id.contains('/')
 }
 
-fn expected(name: &str) -> String {
+fn expected(name: &str, rules: CalendarRules) -> String {
     match name {
         "source_calendars" | "read_only_calendars" => {
             format!("Must be a list of at most {MOST} ids of calendars from choices, or `{PRIMARY}`.")
@@ -443,7 +468,8 @@ fn expected(name: &str) -> String {
         "window_future_days" => "Must be a whole number from 1 to 3650.".to_owned(),
         "imported_as" => "Must be `block` or `meeting`.".to_owned(),
         "activities" => {
-            "Must be a list out of `meetings`, `calls`, `tasks` and `events`, `meetings` among them.".to_owned()
+            let known: Vec<String> = rules.known.iter().map(|one| format!("`{}`", one.word())).collect();
+            format!("Must be a list out of {}, `meetings` among them.", known.join(", "))
         }
         "remote_events" => "Must be `off` or `tasks`.".to_owned(),
         "default_calendar" => format!("Must be `{CRM}`, or the id of a calendar from choices, or `{PRIMARY}`."),
@@ -548,13 +574,24 @@ mod tests {
     }
 
     #[test]
-    fn which_activities_are_carried_is_a_setting_of_teamleaders_profile_alone() {
+    fn which_activities_are_carried_is_a_setting_of_the_profiles_whose_crm_has_several() {
+        let zoho = |given: Value| read("zoho-google-calendar", given).map(|read| read.activities);
+        assert_eq!(zoho(json!({})).unwrap(), [Activity::Meetings]);
+        let given = json!({"activities": ["tasks", "meetings"]});
+        assert_eq!(zoho(given).unwrap(), [Activity::Meetings, Activity::Tasks]);
+        let refused = zoho(json!({"activities": ["meetings", "calls"]})).unwrap_err();
+        assert_eq!(refused.field, "settings.activities");
+        assert_eq!(refused.message, "Must be a list out of `meetings`, `tasks`, `meetings` among them.");
+        let allowed = |profile| CalendarSettings::schema(rules(profile))["activities"]["items"]["enum"].clone();
+        assert_eq!(allowed("zoho-google-calendar"), json!(["meetings", "tasks"]));
+        assert_eq!(allowed("teamleader-google-calendar"), json!(["meetings", "calls", "tasks", "events"]));
         let read = |given: Value| read("teamleader-google-calendar", given).unwrap().activities;
         assert_eq!(read(json!({})), [Activity::Meetings, Activity::Calls]);
         let given = json!({"activities": ["events", "meetings", "tasks", "events"]});
         assert_eq!(read(given), [Activity::Meetings, Activity::Tasks, Activity::Events]);
         assert!(names("teamleader-google-calendar").contains(&"activities"));
-        assert!(["sell-google-calendar", "zoho-google-calendar"].iter().all(|one| !names(one).contains(&"activities")));
+        assert!(names("zoho-google-calendar").contains(&"activities"));
+        assert!(!names("sell-google-calendar").contains(&"activities"));
         let stored: CalendarSettings = serde_json::from_value(json!({"target_calendar": "primary"})).unwrap();
         assert_eq!(stored.activities, [Activity::Meetings], "a sync of an earlier release");
     }
