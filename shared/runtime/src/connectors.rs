@@ -86,8 +86,11 @@ impl Connectors for OpenConnectors {
                 let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
                 Some(self.teamleader_push(ask, teamleader::of_calendar(carried))?)
             }
-            ("zoho", "contacts") => Some(self.zoho_push(ask, zoho::OF_CONTACTS)?),
-            ("zoho", "calendar") => Some(self.zoho_push(ask, zoho::OF_EVENTS)?),
+            ("zoho", "contacts") => Some(self.zoho_push(ask, zoho::OF_CONTACTS.to_vec())?),
+            ("zoho", "calendar") => {
+                let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
+                Some(self.zoho_push(ask, zoho::of_calendar(carried))?)
+            }
             _ => None,
         })
     }
@@ -244,7 +247,7 @@ impl OpenConnectors {
         Ok(Arc::new(TeamleaderCalendar::new(self.transport(ask)?, clock, config, options)))
     }
 
-    fn zoho_push(&self, ask: Opening<'_>, events: &'static [&'static str]) -> Result<Arc<dyn Push>, ConnectorError> {
+    fn zoho_push(&self, ask: Opening<'_>, events: Vec<&'static str>) -> Result<Arc<dyn Push>, ConnectorError> {
         let (clock, hook) = (Arc::clone(&self.ports.clock), hook(&self.ports, "zoho"));
         Ok(Arc::new(ZohoPush::new(self.transport(ask)?, clock, zoho_origin(ask)?, events, hook)))
     }
@@ -267,8 +270,9 @@ impl OpenConnectors {
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let origin = zoho_origin(ask)?;
         let clock = Arc::clone(&self.ports.clock);
-        if ask.settings.calendar.is_some() {
-            return Ok(Arc::new(ZohoEvents::new(self.transport(ask)?, clock, origin)));
+        if let Some(calendar) = &ask.settings.calendar {
+            let side = ZohoEvents::new(self.transport(ask)?, clock, origin);
+            return Ok(Arc::new(side.carrying(&calendar.activities)));
         }
         let options =
             tandem_zoho::Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };

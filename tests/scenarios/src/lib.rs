@@ -177,7 +177,8 @@ impl Open {
         }
         if ask.connection.provider == "zoho" {
             let (transport, origin) = (self.zoho.authorised(VENDOR), "https://www.zohoapis.eu".to_owned());
-            return Ok(Arc::new(ZohoEvents::new(transport, self.clock.clone(), origin)));
+            let side = ZohoEvents::new(transport, self.clock.clone(), origin);
+            return Ok(Arc::new(side.carrying(&calendar.activities)));
         }
         if ask.connection.provider == "sell" {
             let transport = self.sell.authorised(VENDOR);

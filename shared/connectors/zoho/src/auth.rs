@@ -20,8 +20,8 @@ pub const SCOPES_FOR_CONTACTS: [&str; 10] = [
 ];
 
 /// What a calendar sync asks for beside `ZohoCRM.users.READ` and `ZohoCRM.settings.profiles.READ`, which a contacts sync
-/// has too.
-pub const SCOPES_FOR_EVENTS: [&str; 1] = ["ZohoCRM.modules.events.ALL"];
+/// has too. Without the one for tasks, tasks alone are not carried.
+pub const SCOPES_FOR_EVENTS: [&str; 2] = ["ZohoCRM.modules.events.ALL", "ZohoCRM.modules.tasks.ALL"];
 
 /// What a files sync asks for beside what a contacts sync has: attachments of contacts, accounts, leads and deals.
 pub const SCOPES_FOR_FILES: [&str; 3] =

@@ -105,7 +105,7 @@ fn sentence(kind: ErrorKind, operation: Operation, status: u16, said: &Treated) 
         (ErrorKind::Conflict, _) => "the record was changed at Zoho in the meantime".to_owned(),
         (ErrorKind::NotFound, _) => "Zoho does not have it".to_owned(),
         (ErrorKind::Forbidden, "OAUTH_SCOPE_MISMATCH") => {
-            format!("the Zoho connection lacks the scope {}", operation.scope)
+            format!("the Zoho connection lacks the scope {}; connect it again", operation.scope)
         }
         (ErrorKind::Forbidden, "NO_PERMISSION") => {
             format!("the Zoho user lacks a permission: {}", permissions(&said.details))

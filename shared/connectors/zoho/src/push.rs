@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_core::calendar::Activity;
 use tandem_ports::error::Result;
 use tandem_ports::infra::{Clock, HttpTransport};
 use tandem_ports::push::{Opened, Order, Push, Route, Target};
@@ -23,13 +24,17 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// What changes the contacts of a sync. A change of an account is none of its contacts, and the delta does not show it.
 pub const OF_CONTACTS: &[&str] = &["Contacts.all"];
-/// What changes the events of a sync.
-pub const OF_EVENTS: &[&str] = &["Events.all"];
+
+/// What changes the appointments of a sync that carries these activities.
+pub fn of_calendar(activities: &[Activity]) -> Vec<&'static str> {
+    let tasks = activities.contains(&Activity::Tasks).then_some("Tasks.all");
+    std::iter::once("Events.all").chain(tasks).collect()
+}
 
 /// The channel of one sync.
 pub struct ZohoPush {
     client: Client,
-    events: &'static [&'static str],
+    events: Vec<&'static str>,
     address: String,
 }
 
@@ -40,10 +45,10 @@ impl ZohoPush {
         transport: Arc<dyn HttpTransport>,
         clock: Arc<dyn Clock>,
         api_origin: String,
-        events: &'static [&'static str],
+        events: impl Into<Vec<&'static str>>,
         address: String,
     ) -> Self {
-        Self { client: Client::new(transport, clock, api_origin), events, address }
+        Self { client: Client::new(transport, clock, api_origin), events: events.into(), address }
     }
 }
 
@@ -86,7 +91,7 @@ impl Push for ZohoPush {
     async fn open(&self, _target: &Target, order: &Order<'_>) -> Result<Opened> {
         let until = iso(order.until.as_second());
         let channel = watch::Channel { id: order.id, token: order.token, until: &until, address: &self.address };
-        let answer = self.client.send(watch::open(&self.client.origin, &channel, self.events)?).await?;
+        let answer = self.client.send(watch::open(&self.client.origin, &channel, &self.events)?).await?;
         let said = watch::parse(watch::OPEN, &answer)?;
         if said.code != "SUCCESS" {
             return Err(error::classify_item(watch::OPEN, &said));

@@ -17,6 +17,7 @@ pub(crate) struct Subject {
 
 pub(crate) const CONTACTS: Subject = Subject { module: "Contacts", word: "contact" };
 pub(crate) const EVENTS: Subject = Subject { module: "Events", word: "calendar" };
+pub(crate) const TASKS: Subject = Subject { module: "Tasks", word: "calendar" };
 
 impl Default for &'static Subject {
     fn default() -> Self {
@@ -106,10 +107,18 @@ fn is_google_sync(permission: &Permission, subject: &Subject) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     pub(crate) rights: Rights,
+    permissions: Vec<Permission>,
     /// The user's id; empty where it is not said.
     pub(crate) user: String,
     /// IANA name of the zone that Zoho shows this user's times in; empty where it is not said.
     pub(crate) time_zone: String,
+}
+
+impl Standing {
+    /// What is permitted on another module.
+    pub(crate) fn rights_on(&self, subject: &'static Subject) -> Rights {
+        Rights::of(&self.permissions, subject)
+    }
 }
 
 /// Asks who the user is and what the profile permits.
@@ -133,7 +142,7 @@ pub(crate) async fn read(client: &Client, subject: &'static Subject) -> Result<S
         },
     };
     let (rights, time_zone) = (Rights::of(&permissions, subject), user.time_zone.unwrap_or_default());
-    Ok(Standing { rights, user: user.id, time_zone })
+    Ok(Standing { rights, permissions, user: user.id, time_zone })
 }
 
 /// Most users may not look at profiles.

@@ -213,7 +213,7 @@ pub(crate) struct Profile {
     pub(crate) permissions_details: Vec<Permission>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Permission {
     pub(crate) name: String,

@@ -179,7 +179,9 @@ impl Connectors for Opened {
                 Arc::new(TeamleaderPush::new(transport, clock, config, types, self.hook("teamleader")))
             }
             ("zoho", kind) => {
-                let events = if kind == "contacts" { zoho::OF_CONTACTS } else { zoho::OF_EVENTS };
+                let carried = ask.settings.calendar.as_ref().map_or(&[][..], |calendar| &calendar.activities);
+                let calendar = || zoho::of_calendar(carried);
+                let events = if kind == "contacts" { zoho::OF_CONTACTS.to_vec() } else { calendar() };
                 let transport = self.zoho.authorised(&ask.connection.account.email);
                 let (clock, origin) = (self.clock.clone(), ZOHO.to_owned());
                 Arc::new(ZohoPush::new(transport, clock, origin, events, self.hook("zoho")))

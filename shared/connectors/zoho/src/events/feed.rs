@@ -1,6 +1,11 @@
 //! The change feed, as that of the contacts: a listing, then what was changed since (`If-Modified-Since`), then what was
 //! deleted since. Times are Zoho's own, in whole seconds; each step looks back a little further than the last one ended.
-use super::ZohoEvents;
+//!
+//! Events are read first, then tasks where they are carried, each from its own position. Tasks that the user may not read
+//! stop no event: they are *barred*. Once they can be read again, or are carried again, all of them are told, and what was
+//! deleted meanwhile.
+use super::kind::{Kind, notice};
+use super::{ZohoEvents, bars};
 use crate::api::events::{self, Order};
 use crate::api::records::{self, At};
 use crate::contacts::feed::{GOOD_FOR, MOST_KNOWN, OVERLAP, TICK, iso, remembered, second};
@@ -8,9 +13,8 @@ use crate::error;
 use crate::rights::Right;
 use crate::wire::{Deleted, DeletedRecords, Records};
 use serde::{Deserialize, Serialize};
-use tandem_core::record::RemoteId;
 use tandem_ports::connector::{Change, ChangePage, Cursor, Next};
-use tandem_ports::error::Result;
+use tandem_ports::error::{ConnectorError, Result};
 
 /// Raised when a stored cursor would be misread.
 const FORM: u8 = 1;
@@ -24,12 +28,39 @@ enum Phase {
     Deleted,
 }
 
-/// Our cursor. Times are Unix seconds.
+/// Our cursor.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    /// As earlier releases kept it.
+    #[serde(flatten)]
+    events: Position,
+    /// None before tasks are carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tasks: Option<Position>,
+    /// Tasks are read next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    at_tasks: bool,
+    /// Tasks could not be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    barred: bool,
+}
+
+impl Place {
+    fn start() -> Place {
+        Place { events: Position::start(Phase::Listing), tasks: None, at_tasks: false, barred: false }
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor(serde_json::to_string(self).expect("numbers and strings are JSON"))
+    }
+}
+
+/// Where one module is read from. Times are Unix seconds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Position {
     form: u8,
     phase: Phase,
-    /// From where changes are asked for; 0 in a listing.
+    /// From where changes are asked for; 0 in a first listing. A later listing goes on with what was deleted since.
     #[serde(default)]
     since: i64,
     /// When this listing or delta began.
@@ -54,8 +85,9 @@ impl Position {
         Position { form: FORM, phase, page: 1, ..Position::default() }
     }
 
-    fn cursor(self) -> Cursor {
-        Cursor(serde_json::to_string(&self).expect("numbers and strings are JSON"))
+    /// All is told again, and what was deleted since.
+    fn again(&self) -> Position {
+        Position { since: self.since, ..Position::start(Phase::Listing) }
     }
 
     fn at(&self) -> At {
@@ -100,25 +132,94 @@ impl Position {
     }
 }
 
+/// Where a module's reading stands after a call.
+enum Stand {
+    More(Position),
+    CaughtUp(Position),
+    Relist,
+}
+
 impl ZohoEvents {
     pub(super) async fn feed(&self, from: Option<&Cursor>) -> Result<ChangePage> {
-        let Some(cursor) = from else {
-            self.open().await?.rights.allow(Right::View, events::LIST)?;
-            return self.listing(Position::start(Phase::Listing)).await;
+        let mut place = match from {
+            None => {
+                self.open().await?.rights.allow(Right::View, events::EVENTS.list)?;
+                Place::start()
+            }
+            Some(cursor) => {
+                let stored = serde_json::from_str::<Place>(&cursor.0).ok().filter(|place| place.events.form == FORM);
+                let other = || error::cursor_expired(events::EVENTS.list, "the stored position is of another release");
+                stored.ok_or_else(other)?
+            }
         };
-        let stored = serde_json::from_str::<Position>(&cursor.0).ok().filter(|position| position.form == FORM);
-        let Some(position) = stored else {
-            return Err(error::cursor_expired(events::LIST, "the stored position is of another release"));
+        if !self.carries_tasks {
+            place.tasks = place.tasks.map(|tasks| tasks.again());
+            place.at_tasks = false;
+        }
+        if place.at_tasks {
+            return self.tasks(place).await;
+        }
+        let (changes, stand) = self.step(Kind::Event, place.events).await?;
+        let next = match stand {
+            Stand::Relist => Next::Relist,
+            Stand::More(events) => Next::More(Place { events, ..place }.cursor()),
+            Stand::CaughtUp(events) if !self.carries_tasks => Next::CaughtUp(Place { events, ..place }.cursor()),
+            Stand::CaughtUp(events) => {
+                let place = Place { events, at_tasks: true, ..place };
+                if changes.is_empty() {
+                    return self.tasks(place).await;
+                }
+                Next::More(place.cursor())
+            }
         };
+        Ok(ChangePage { changes, next, total: None })
+    }
+
+    async fn tasks(&self, mut place: Place) -> Result<ChangePage> {
+        let position = place.tasks.take().unwrap_or_else(|| Position::start(Phase::Listing));
+        let again = position.again();
+        let (mut changes, stand) = match self.step(Kind::Task, position).await {
+            Ok(read) => read,
+            Err(refusal) if bars(Kind::Task, &refusal) => {
+                let changes = if place.barred { Vec::new() } else { vec![barred(&refusal)] };
+                let place = Place { tasks: Some(again), at_tasks: false, barred: true, ..place };
+                return Ok(ChangePage { changes, next: Next::CaughtUp(place.cursor()), total: None });
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        if std::mem::take(&mut place.barred) {
+            changes.push(Change::Tombstone { id: notice() });
+        }
+        let next = match stand {
+            Stand::Relist => Next::Relist,
+            Stand::More(tasks) => Next::More(Place { tasks: Some(tasks), ..place }.cursor()),
+            Stand::CaughtUp(tasks) => Next::CaughtUp(Place { tasks: Some(tasks), at_tasks: false, ..place }.cursor()),
+        };
+        Ok(ChangePage { changes, next, total: None })
+    }
+
+    async fn step(&self, kind: Kind, position: Position) -> Result<(Vec<Change>, Stand)> {
         match position.phase {
-            Phase::Listing => self.listing(position).await,
-            Phase::Changed => self.changed(position).await,
-            Phase::Deleted => self.deleted(position, Vec::new()).await,
+            Phase::Listing => self.listing(kind, position).await,
+            Phase::Changed => self.changed(kind, position).await,
+            Phase::Deleted => self.deleted(kind, position, Vec::new()).await,
         }
     }
 
-    async fn page(&self, position: &Position, since: Option<&str>) -> Result<(Records, i64)> {
-        let call = events::list(&self.client.origin, Order::Oldest, (&position.at(), self.page_size), since)?;
+    /// Deletions are told for a while only.
+    fn check_age(&self, kind: Kind, position: &Position) -> Result<()> {
+        match self.client.clock.now().as_second() - position.since > GOOD_FOR {
+            true => {
+                let detail = "the last reading is too long ago to know all deletions";
+                Err(error::cursor_expired(kind.module().list, detail))
+            }
+            false => Ok(()),
+        }
+    }
+
+    async fn page(&self, kind: Kind, position: &Position, since: Option<&str>) -> Result<(Records, i64)> {
+        let call =
+            events::list(&self.client.origin, (kind.module(), Order::Oldest), (&position.at(), self.page_size), since)?;
         let asked = self.client.ask_dated::<Records>(call).await;
         let (answer, now) = match position.token {
             Some(_) => asked.map_err(error::token_refused)?,
@@ -127,35 +228,39 @@ impl ZohoEvents {
         Ok((answer.unwrap_or_default(), now))
     }
 
-    /// One page of the listing.
-    async fn listing(&self, mut position: Position) -> Result<ChangePage> {
-        let (answer, now) = self.page(&position, None).await?;
+    /// One page of the listing; the last one of a later listing goes on with what was deleted.
+    async fn listing(&self, kind: Kind, mut position: Position) -> Result<(Vec<Change>, Stand)> {
+        let is_first = position.since == 0;
+        if !is_first {
+            self.check_age(kind, &position)?;
+        }
+        let (answer, now) = self.page(kind, &position, None).await?;
         let began = *position.began.get_or_insert(now);
-        for record in answer.data.iter().filter(|record| second(record.modified()) >= began - OVERLAP) {
+        let lately = if is_first { began - OVERLAP } else { position.since.min(began - OVERLAP) };
+        for record in answer.data.iter().filter(|record| second(record.modified()) >= lately) {
             position.meet(record.id(), record.modified());
         }
         let opened = self.open().await?;
-        let changes = answer.data.into_iter().map(|record| Self::change(record, &opened)).collect();
-        let next = match records::page_after(self.page_size, &position.at(), &answer.info)? {
-            Some(at) => {
-                position.turned = Some((began, now));
-                position.turn_to(at);
-                Next::More(position.cursor())
-            }
-            None => {
-                let turned = position.turned.map(|(from, _)| (from, now));
-                Next::CaughtUp(Position { turned, ..position.caught_up(began) }.cursor())
-            }
-        };
-        Ok(ChangePage { changes, next, total: None })
+        let changes = answer.data.into_iter().map(|record| Self::change(kind, record, &opened)).collect();
+        if let Some(at) = records::page_after(self.page_size, &position.at(), &answer.info)? {
+            position.turned = Some((began, now));
+            position.turn_to(at);
+            return Ok((changes, Stand::More(position)));
+        }
+        let turned = position.turned.map(|(from, _)| (from, now));
+        if is_first {
+            return Ok((changes, Stand::CaughtUp(Position { turned, ..position.caught_up(began) })));
+        }
+        position.turned = turned;
+        position.turn_to(At::Page(1));
+        position.phase = Phase::Deleted;
+        self.deleted(kind, position, changes).await
     }
 
     /// One page of what was changed; the last one goes on with what was deleted.
-    async fn changed(&self, mut position: Position) -> Result<ChangePage> {
-        if self.client.clock.now().as_second() - position.since > GOOD_FOR {
-            return Err(error::cursor_expired(events::LIST, "the last reading is too long ago to know all deletions"));
-        }
-        let (answer, now) = self.page(&position, Some(&iso(position.since))).await?;
+    async fn changed(&self, kind: Kind, mut position: Position) -> Result<(Vec<Change>, Stand)> {
+        self.check_age(kind, &position)?;
+        let (answer, now) = self.page(kind, &position, Some(&iso(position.since))).await?;
         let began = *position.began.get_or_insert(now);
         let mut news = Vec::new();
         for record in answer.data {
@@ -168,21 +273,26 @@ impl ZohoEvents {
         if !news.is_empty() {
             // The zone is asked for only where there is something to read.
             let opened = self.open().await?;
-            changes = news.into_iter().map(|record| Self::change(record, &opened)).collect();
+            changes = news.into_iter().map(|record| Self::change(kind, record, &opened)).collect();
         }
         if let Some(at) = records::page_after(self.page_size, &position.at(), &answer.info)? {
             position.turned = Some((began, now));
             position.turn_to(at);
-            return Ok(ChangePage { changes, next: Next::More(position.cursor()), total: None });
+            return Ok((changes, Stand::More(position)));
         }
         position.turn_to(At::Page(1));
         position.phase = Phase::Deleted;
-        self.deleted(position, changes).await
+        self.deleted(kind, position, changes).await
     }
 
     /// One page of what was deleted, behind the changes of this call.
-    async fn deleted(&self, mut position: Position, mut changes: Vec<Change>) -> Result<ChangePage> {
-        let call = events::deleted(&self.client.origin, position.page, &iso(position.since))?;
+    async fn deleted(
+        &self,
+        kind: Kind,
+        mut position: Position,
+        mut changes: Vec<Change>,
+    ) -> Result<(Vec<Change>, Stand)> {
+        let call = events::deleted(&self.client.origin, kind.module(), position.page, &iso(position.since))?;
         let (answer, now) = self.client.ask_dated::<DeletedRecords>(call).await?;
         let began = *position.began.get_or_insert(now);
         let answer = answer.unwrap_or_default();
@@ -195,20 +305,27 @@ impl ZohoEvents {
             let known = position.knows(&mark, &deleted.deleted_time);
             position.meet(&mark, &deleted.deleted_time);
             if !known && !position.lives_on(&deleted) {
-                changes.push(Change::Tombstone { id: RemoteId::new(deleted.id) });
+                changes.push(Change::Tombstone { id: kind.id(&deleted.id) });
             }
         }
         if slipped {
             // Only a listing shows what the turned pages may have left out.
-            return Ok(ChangePage { changes, next: Next::Relist, total: None });
+            return Ok((changes, Stand::Relist));
         }
-        let next = match answer.info.more_records {
+        let stand = match answer.info.more_records {
             true => {
                 position.page += 1;
-                Next::More(position.cursor())
+                Stand::More(position)
             }
-            false => Next::CaughtUp(position.caught_up(began).cursor()),
+            false => Stand::CaughtUp(position.caught_up(began)),
         };
-        Ok(ChangePage { changes, next, total: None })
+        Ok((changes, stand))
     }
+}
+
+/// What people are told of tasks that cannot be read, among the excluded records.
+fn barred(refusal: &ConnectorError) -> Change {
+    let why = &refusal.detail;
+    let reason = format!("Tasks are not carried for now, and their copies stay as they are: {why}.");
+    Change::Unreadable { id: notice(), reason }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use tandem_core::error::Invalid;
 use tandem_core::event::{Answer, Attendee, Deviation, Event, Moment, Span, field, zone};
 use tandem_core::normalise;
-use tandem_core::record::Field;
+use tandem_core::record::{Field, Fields};
 
 /// Zoho demands a title, and writes this itself where Google has none.
 pub(super) const UNTITLED: &str = "Not Provided";
@@ -65,9 +65,68 @@ fn span(record: &Record, all_day: bool) -> Result<Span, Invalid> {
 
 /// Whether it is this user's: as its owner, or as one who takes part. One without an owner is everybody's.
 pub(super) fn is_of(record: &Record, user: &str) -> bool {
-    let owner = record.0.get("Owner").and_then(|owner| owner["id"].as_str()).unwrap_or_default();
+    let owner = owner(record);
     let takes_part = |one: &Value| one["type"] == "user" && one["participant"] == user;
     owner.is_empty() || owner == user || participants(record).iter().any(takes_part)
+}
+
+pub(super) fn owner(record: &Record) -> &str {
+    record.0.get("Owner").and_then(|owner| owner["id"].as_str()).unwrap_or_default()
+}
+
+/// Whether a task is still to be done. An organisation may have statuses of its own that close a task: the time tells.
+pub(super) fn is_open(task: &Record) -> bool {
+    task.text("Status") != "Completed" && task.text("Closed_Time").is_empty()
+}
+
+/// The appointment that a task is: the day that it is due. `None`: on no day.
+pub(super) fn task(record: &Record) -> Result<Option<Event>, Invalid> {
+    let due = record.text("Due_Date");
+    if due.is_empty() {
+        return Ok(None);
+    }
+    let day: Date = due.parse().map_err(|_| wrong(&field::START, "is no day that can be read."))?;
+    let next = day.tomorrow().map_err(|_| wrong(&field::END, "is no day."))?;
+    Ok(Some(Event {
+        title: record.text("Subject").to_owned(),
+        description: record.text("Description").to_owned(),
+        ..Event::at(Span::new(Moment::Day(day), Moment::Day(next))?)
+    }))
+}
+
+/// What of these fields goes into a task: it has a day, and neither an hour nor an end.
+///
+/// # Errors
+/// A start that is no time.
+pub(super) fn task_body(
+    (changed, wanted): (&[Field], &Fields),
+    user_zone: &str,
+) -> Result<Map<String, Value>, Invalid> {
+    let mut body = Map::new();
+    if changed.contains(&field::TITLE) {
+        body.insert("Subject".to_owned(), json!(title(wanted.text(&field::TITLE))));
+    }
+    if changed.contains(&field::DESCRIPTION) {
+        body.insert("Description".to_owned(), text(normalise::lines(wanted.text(&field::DESCRIPTION))));
+    }
+    if changed.contains(&field::START) {
+        let zone = zone(user_zone)?;
+        let start = Moment::parse(wanted.text(&field::START), &zone);
+        let start = start.ok_or_else(|| wrong(&field::START, "is no time."))?;
+        body.insert("Due_Date".to_owned(), json!(date(&start, &zone).to_string()));
+    }
+    Ok(body)
+}
+
+/// A title, or what Zoho writes where there is none.
+fn title(wanted: &str) -> String {
+    let title = normalise::text(wanted);
+    if title.is_empty() { UNTITLED.to_owned() } else { title }
+}
+
+/// Zoho empties a field by null.
+fn text(text: String) -> Value {
+    if text.is_empty() { Value::Null } else { Value::String(text) }
 }
 
 fn participants(record: &Record) -> Vec<Value> {
@@ -169,10 +228,8 @@ pub(super) fn body(
 ) -> Result<Map<String, Value>, Invalid> {
     let mut body = Map::new();
     let any = |names: &[Field]| names.iter().any(|name| changed.contains(name));
-    let text = |text: String| if text.is_empty() { Value::Null } else { Value::String(text) };
     if any(&[field::TITLE]) {
-        let title = normalise::text(&wanted.title);
-        body.insert("Event_Title".to_owned(), json!(if title.is_empty() { UNTITLED } else { &title }));
+        body.insert("Event_Title".to_owned(), json!(title(&wanted.title)));
     }
     if any(&[field::DESCRIPTION]) {
         body.insert("Description".to_owned(), text(normalise::lines(&wanted.description)));

@@ -1,5 +1,6 @@
 //! Creating, changing and deleting events, a hundred a call, and finding what a lost answer made.
-use super::{ZohoEvents, check_size, fetched, map};
+use super::kind::Kind;
+use super::{ZohoEvents, bars, check_size, fetched, map};
 use crate::api::events::{self, Order};
 use crate::api::records::{self, At};
 use crate::api::{self};
@@ -9,7 +10,7 @@ use crate::rights::{Right, Standing};
 use crate::wire::{Record, Records, Treated};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
-use tandem_core::event::{Event, field};
+use tandem_core::event::field;
 use tandem_core::record::{Field, Fields, Marker, RemoteId, Scope, Version};
 use tandem_ports::connector::{Deletion, Draft, Fetched, Outcomes, Patch, Written};
 use tandem_ports::error::{ConnectorError, ErrorKind, Result};
@@ -26,30 +27,33 @@ const TELLING: [Field; 6] =
 struct Outgoing {
     /// Its place in the batch.
     at: usize,
+    kind: Kind,
     body: Map<String, Value>,
     after: Fields,
 }
 
 impl Outgoing {
     fn new(
-        at: usize,
-        (changed, fields): (&[Field], &Fields),
+        (at, kind): (usize, Kind),
+        wanted: (&[Field], &Fields),
         raw: &Record,
         standing: &Standing,
         operation: Operation,
     ) -> Result<Outgoing> {
         let refused = |invalid: tandem_core::error::Invalid| error::refused(operation, &invalid.to_string());
-        let wanted = Event::from_fields(fields).map_err(refused)?;
-        let body = map::body((changed, &wanted), raw, &standing.time_zone).map_err(refused)?;
-        let after = map::event(&map::after(raw, &body), &standing.time_zone).map_err(refused)?.to_fields();
-        Ok(Outgoing { at, body, after })
+        let body = kind.body(wanted, raw, &standing.time_zone).map_err(refused)?;
+        let after = kind.fields(&map::after(raw, &body), &standing.time_zone).map_err(refused)?;
+        Ok(Outgoing { at, kind, body, after })
     }
 
-    fn sent(&self, id: Option<&RemoteId>) -> Value {
+    /// `id`: Zoho's.
+    fn sent(&self, id: Option<&str>) -> Value {
         let mut body = self.body.clone();
-        body.extend(id.map(|id| ("id".to_owned(), json!(id.as_str()))));
-        // No mail to anybody: not of a first run's two hundred meetings, and not of an echo.
-        body.insert("$send_notification".to_owned(), json!(false));
+        body.extend(id.map(|id| ("id".to_owned(), json!(id))));
+        if self.kind == Kind::Event {
+            // No mail to anybody: not of a first run's two hundred meetings, and not of an echo.
+            body.insert("$send_notification".to_owned(), json!(false));
+        }
         Value::Object(body)
     }
 
@@ -61,7 +65,7 @@ impl Outgoing {
         let (Some(id), Some(version)) = (detail("id"), detail("Modified_Time")) else {
             return Err(error::no_answer(operation));
         };
-        Ok(Written { id: RemoteId::new(id), version: Version::new(version), shown: Some(self.after) })
+        Ok(Written { id: self.kind.id(id), version: Version::new(version), shown: Some(self.after) })
     }
 }
 
@@ -75,6 +79,32 @@ fn settle(operation: Operation, all: Vec<Outgoing>, answers: Vec<Treated>, outco
             None => Err(error::no_answer(operation)),
         });
     }
+}
+
+/// The places of each kind's records in a batch, of those that there are.
+fn by_kind<'a>(ids: impl Iterator<Item = &'a RemoteId>) -> Vec<(Kind, Vec<usize>)> {
+    let kinds: Vec<Kind> = ids.map(|id| Kind::of(id).map_or(Kind::Event, |(kind, _)| kind)).collect();
+    let places = |kind| (0..kinds.len()).filter(|at| kinds[*at] == kind).collect::<Vec<_>>();
+    Kind::ALL.map(|kind| (kind, places(kind))).into_iter().filter(|(_, places)| !places.is_empty()).collect()
+}
+
+/// Zoho's id.
+fn theirs(id: &RemoteId) -> &str {
+    Kind::of(id).map_or(id.as_str(), |(_, theirs)| theirs)
+}
+
+/// A refusal of a kind's whole call is one of each of its records where others are settled already, or where it is about
+/// tasks alone.
+fn spread<T>(kind: Kind, done: Result<()>, places: &[usize], outcomes: &mut [Option<Result<T>>]) -> Result<()> {
+    let Err(refusal) = done else { return Ok(()) };
+    let others_are_settled = (0..outcomes.len()).any(|at| outcomes[at].is_some() && !places.contains(&at));
+    if !others_are_settled && !bars(kind, &refusal) {
+        return Err(refusal);
+    }
+    for at in places {
+        outcomes[*at].get_or_insert_with(|| Err(refusal.repeated()));
+    }
+    Ok(())
 }
 
 fn names(fields: &Fields) -> Vec<Field> {
@@ -96,7 +126,8 @@ impl ZohoEvents {
         let mut outgoing = Vec::new();
         for (at, draft) in drafts.iter().enumerate() {
             let changed = names(&draft.fields);
-            match Outgoing::new(at, (&changed, &draft.fields), &Record::default(), &opened, events::INSERT) {
+            let (place, wanted) = ((at, Kind::Event), (&changed[..], &draft.fields));
+            match Outgoing::new(place, wanted, &Record::default(), &opened, events::INSERT) {
                 Ok(one) => outgoing.push(one),
                 Err(refusal) => outcomes[at] = Some(Err(refusal)),
             }
@@ -109,20 +140,37 @@ impl ZohoEvents {
         Ok(complete(events::INSERT, outcomes))
     }
 
-    /// `If-Unmodified-Since` is one for the call, so several are read first, as the contacts are: who is stale or gone is
-    /// told so, and the rest goes with the latest of the versions.
     pub(super) async fn update_all(&self, patches: &[Patch]) -> Result<Outcomes<Written>> {
-        check_size(events::UPDATE, patches.len())?;
+        let operation = events::EVENTS.update;
+        check_size(operation, patches.len())?;
         if patches.is_empty() {
             return Ok(Vec::new());
         }
         let opened = self.open().await?;
-        opened.rights.allow(Right::Edit, events::UPDATE)?;
         let mut outcomes: Vec<Option<Result<Written>>> = patches.iter().map(|_| None).collect();
+        for (kind, places) in by_kind(patches.iter().map(|patch| &patch.id)) {
+            let done = self.update_some(kind, (patches, &places), &opened, &mut outcomes).await;
+            spread(kind, done, &places, &mut outcomes)?;
+        }
+        Ok(complete(operation, outcomes))
+    }
+
+    /// `If-Unmodified-Since` is one for the call, so several are read first, as the contacts are: who is stale or gone is
+    /// told so, and the rest goes with the latest of the versions.
+    async fn update_some(
+        &self,
+        kind: Kind,
+        (patches, places): (&[Patch], &[usize]),
+        opened: &Standing,
+        outcomes: &mut [Option<Result<Written>>],
+    ) -> Result<()> {
+        let operation = kind.module().update;
+        kind.rights(opened).allow(Right::Edit, operation)?;
         let (mut outgoing, mut named) = (Vec::new(), HashSet::new());
-        for (at, patch) in patches.iter().enumerate() {
+        for at in places.iter().copied() {
+            let patch = &patches[at];
             let raw = Record(patch.raw.as_object().cloned().unwrap_or_default());
-            match Outgoing::new(at, (&patch.changed, &patch.fields), &raw, &opened, events::UPDATE) {
+            match Outgoing::new((at, kind), (&patch.changed, &patch.fields), &raw, opened, operation) {
                 Err(refusal) => outcomes[at] = Some(Err(refusal)),
                 // Nothing that Zoho has a place for: no write.
                 Ok(one) if one.body.is_empty() => {
@@ -131,26 +179,33 @@ impl ZohoEvents {
                 }
                 Ok(one) if named.insert(&patch.id) => outgoing.push(one),
                 // A second change of one record waits for the first.
-                Ok(_) => outcomes[at] = Some(Err(error::not_tried(events::UPDATE))),
+                Ok(_) => outcomes[at] = Some(Err(error::not_tried(operation))),
             }
         }
         if outgoing.len() > 1 {
-            outgoing = self.sift(patches, outgoing, &mut outcomes).await?;
+            outgoing = self.sift(kind, patches, outgoing, outcomes).await?;
         }
-        if !outgoing.is_empty() {
-            self.put(patches, outgoing, &mut outcomes).await?;
+        if outgoing.is_empty() {
+            return Ok(());
         }
-        Ok(complete(events::UPDATE, outcomes))
+        self.put(kind, patches, outgoing, outcomes).await
     }
 
-    async fn put(&self, patches: &[Patch], all: Vec<Outgoing>, outcomes: &mut [Option<Result<Written>>]) -> Result<()> {
+    async fn put(
+        &self,
+        kind: Kind,
+        patches: &[Patch],
+        all: Vec<Outgoing>,
+        outcomes: &mut [Option<Result<Written>>],
+    ) -> Result<()> {
+        let operation = kind.module().update;
         let time = |version: &&str| version.parse::<jiff::Timestamp>().ok();
         let latest = all.iter().map(|one| patches[one.at].expect.as_str()).max_by_key(|version| time(version));
-        let bodies = all.iter().map(|one| one.sent(Some(&patches[one.at].id))).collect();
-        let call = events::update(&self.client.origin, bodies, latest.unwrap_or_default())?;
+        let bodies = all.iter().map(|one| one.sent(Some(theirs(&patches[one.at].id)))).collect();
+        let call = events::update(&self.client.origin, kind.module(), bodies, latest.unwrap_or_default())?;
         let answer = self.client.send(call).await?;
-        match api::parse_treated(events::UPDATE, &answer) {
-            Ok(treated) => settle(events::UPDATE, all, treated, outcomes),
+        match api::parse_treated(operation, &answer) {
+            Ok(treated) => settle(operation, all, treated, outcomes),
             Err(refusal) if is_about_a_record(&refusal) => {
                 all.iter().for_each(|one| outcomes[one.at] = Some(Err(refusal.repeated())));
             }
@@ -162,19 +217,21 @@ impl ZohoEvents {
     /// Settles what is gone or was changed since it was read; answers the others.
     async fn sift(
         &self,
+        kind: Kind,
         patches: &[Patch],
         outgoing: Vec<Outgoing>,
         outcomes: &mut [Option<Result<Written>>],
     ) -> Result<Vec<Outgoing>> {
-        let ids: Vec<&str> = outgoing.iter().map(|one| patches[one.at].id.as_str()).collect();
-        let live = self.read(&ids, "Modified_Time").await?;
+        let operation = kind.module().update;
+        let ids: Vec<&str> = outgoing.iter().map(|one| theirs(&patches[one.at].id)).collect();
+        let live = self.read(kind, &ids, "Modified_Time").await?;
         let mut good = Vec::new();
         for one in outgoing {
             let patch = &patches[one.at];
-            match live.get(patch.id.as_str()) {
-                None => outcomes[one.at] = Some(Err(error::gone(events::UPDATE))),
+            match live.get(theirs(&patch.id)) {
+                None => outcomes[one.at] = Some(Err(error::gone(operation))),
                 Some(record) if record.modified() != patch.expect.as_str() => {
-                    outcomes[one.at] = Some(Err(error::changed_meanwhile(events::UPDATE)));
+                    outcomes[one.at] = Some(Err(error::changed_meanwhile(operation)));
                 }
                 Some(_) => good.push(one),
             }
@@ -182,21 +239,41 @@ impl ZohoEvents {
         Ok(good)
     }
 
-    /// Into the recycle bin. Zoho checks no version on deletes: the caller reads the event directly before.
     pub(super) async fn delete_all(&self, deletions: &[Deletion]) -> Result<Outcomes<()>> {
-        check_size(events::DELETE, deletions.len())?;
+        let operation = events::EVENTS.delete;
+        check_size(operation, deletions.len())?;
         if deletions.is_empty() {
             return Ok(Vec::new());
         }
-        self.open().await?.rights.allow(Right::Delete, events::DELETE)?;
+        let opened = self.open().await?;
+        let mut outcomes: Vec<Option<Result<()>>> = deletions.iter().map(|_| None).collect();
+        for (kind, places) in by_kind(deletions.iter().map(|deletion| &deletion.id)) {
+            let done = self.delete_some(kind, (deletions, &places), &opened, &mut outcomes).await;
+            spread(kind, done, &places, &mut outcomes)?;
+        }
+        Ok(complete(operation, outcomes))
+    }
+
+    /// Into the recycle bin. Zoho checks no version on deletes: the caller reads the record directly before.
+    async fn delete_some(
+        &self,
+        kind: Kind,
+        (deletions, places): (&[Deletion], &[usize]),
+        opened: &Standing,
+        outcomes: &mut [Option<Result<()>>],
+    ) -> Result<()> {
+        let operation = kind.module().delete;
+        kind.rights(opened).allow(Right::Delete, operation)?;
         let mut seen = HashSet::new();
-        let ids: Vec<&str> = deletions.iter().map(|one| one.id.as_str()).filter(|id| seen.insert(*id)).collect();
-        let answer = self.client.send(events::delete(&self.client.origin, &ids)?).await?;
-        let treated = match api::parse_treated(events::DELETE, &answer) {
+        let all = places.iter().map(|at| theirs(&deletions[*at].id));
+        let ids: Vec<&str> = all.filter(|id| seen.insert(*id)).collect();
+        let answer = self.client.send(events::delete(&self.client.origin, kind.module(), &ids)?).await?;
+        let treated = match api::parse_treated(operation, &answer) {
             Ok(treated) => treated,
             // Said of the only one.
             Err(refusal) if ids.len() == 1 && refusal.kind == ErrorKind::NotFound => {
-                return Ok(deletions.iter().map(|_| Ok(())).collect());
+                places.iter().for_each(|at| outcomes[*at] = Some(Ok(())));
+                return Ok(());
             }
             Err(refusal) => return Err(refusal),
         };
@@ -205,15 +282,19 @@ impl ZohoEvents {
         for id in ids {
             let refusal = match treated.next() {
                 Some(said) if said.code == "SUCCESS" => continue,
-                Some(said) => error::classify_item(events::DELETE, &said),
-                None => error::no_answer(events::DELETE),
+                Some(said) => error::classify_item(operation, &said),
+                None => error::no_answer(operation),
             };
             // Already gone is what was wanted.
             if refusal.kind != ErrorKind::NotFound {
                 failed.insert(id, refusal);
             }
         }
-        Ok(deletions.iter().map(|d| failed.get(d.id.as_str()).map_or(Ok(()), |e| Err(e.repeated()))).collect())
+        for at in places {
+            let refusal = failed.get(theirs(&deletions[*at].id));
+            outcomes[*at] = Some(refusal.map_or(Ok(()), |refusal| Err(refusal.repeated())));
+        }
+        Ok(())
     }
 
     /// Reads the events made lately, the latest first. Zoho keeps no marker, so one that says the same is taken for ours.
@@ -224,7 +305,8 @@ impl ZohoEvents {
         let opened = self.open().await?;
         let shown = |draft: &Draft| {
             let changed = names(&draft.fields);
-            Outgoing::new(0, (&changed, &draft.fields), &Record::default(), &opened, events::INSERT).ok()
+            let (place, wanted) = ((0, Kind::Event), (&changed[..], &draft.fields));
+            Outgoing::new(place, wanted, &Record::default(), &opened, events::INSERT).ok()
         };
         let mut waiting: Vec<(&Draft, Fields)> =
             drafts.iter().filter_map(|draft| Some((draft, telling(&shown(draft)?.after)))).collect();
@@ -232,7 +314,8 @@ impl ZohoEvents {
         let mut at = Some(At::Page(1));
         for _ in 0..MOST_PAGES {
             let Some(page) = at.take().filter(|_| !waiting.is_empty()) else { break };
-            let call = events::list(&self.client.origin, Order::Latest, (&page, self.page_size), None)?;
+            let latest = (&events::EVENTS, Order::Latest);
+            let call = events::list(&self.client.origin, latest, (&page, self.page_size), None)?;
             let (answer, now) = self.client.ask_dated::<Records>(call).await?;
             let answer = answer.unwrap_or_default();
             let recent =
@@ -240,7 +323,7 @@ impl ZohoEvents {
             let all_recent = answer.data.iter().all(recent);
             for record in answer.data.into_iter().filter(recent) {
                 // One that cannot be read is none of ours, nor is a colleague's.
-                let Ok(read) = fetched(record, &opened) else { continue };
+                let Ok(read) = fetched(Kind::Event, record, &opened) else { continue };
                 if read.scope == Scope::Outside {
                     continue;
                 }
