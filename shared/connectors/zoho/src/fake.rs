@@ -187,6 +187,12 @@ impl FakeZoho {
         Arc::new(Authorised { fake: Arc::clone(self), token })
     }
 
+    /// The same with a grant of these scopes alone.
+    pub fn authorised_for(self: &Arc<Self>, account: &str, scopes: &[&str]) -> Arc<dyn HttpTransport> {
+        let token = self.now().mint_for(account, scopes);
+        Arc::new(Authorised { fake: Arc::clone(self), token })
+    }
+
     /// Shares the fake with whoever opens accounts on it.
     pub fn shared(self) -> Arc<Self> {
         Arc::new(self)
@@ -240,7 +246,7 @@ fn enter(state: &mut State, asked: &Asked, parts: &[&str]) -> Result<String, Ref
 }
 
 /// The modules that records are in, as far as they are here.
-const RECORDS: [&str; 5] = settings::MODULES;
+const RECORDS: [&str; 6] = settings::MODULES;
 
 /// The CRM API proper.
 fn api(state: &mut State, asked: &Asked) -> Answer {
@@ -280,7 +286,9 @@ fn of_records(state: &mut State, user: &str, asked: &Asked, parts: &[&str]) -> A
         ("GET", [module, id]) => records::one(state, user, module, id),
         ("POST", [module]) => writes::insert(state, user, module, asked),
         // Activities have no field to recognise them by.
-        ("POST", [module, "upsert"]) if *module != "Events" => writes::upsert(state, user, module, asked),
+        ("POST", [module, "upsert"]) if !["Events", "Tasks"].contains(module) => {
+            writes::upsert(state, user, module, asked)
+        }
         ("PUT", [module]) => writes::update(state, user, module, asked, None),
         ("PUT", [module, id]) => writes::update(state, user, module, asked, Some(id)),
         ("DELETE", [module]) => {

@@ -1,4 +1,5 @@
-//! What is particular to events: participants, recurrence, reminders, times in the user's zone, mails to participants.
+//! What is particular to activities: participants, recurrence, reminders, times in the user's zone, mails to participants,
+//! and when a task was closed.
 use super::Refusal;
 use super::state::State;
 use super::writes::{is_email, named};
@@ -76,6 +77,15 @@ pub(super) fn notifies(module: &str, record: &Map<String, Value>) -> bool {
     module == "Events" && record.get("$send_notification") != Some(&Value::Bool(false))
 }
 
+/// A task begins open, and says when it was closed.
+fn close(state: &State, data: &mut Map<String, Value>) {
+    let status = data.entry("Status").or_insert(json!("Not Started"));
+    match status == "Completed" {
+        true => drop(data.entry("Closed_Time").or_insert_with(|| json!(state.time(state.now_ms)))),
+        false => drop(data.remove("Closed_Time")),
+    }
+}
+
 /// Gives participants the form that they are shown in, and judges the event as a whole.
 pub(super) fn settle(
     state: &mut State,
@@ -84,6 +94,9 @@ pub(super) fn settle(
     data: &mut Map<String, Value>,
     notify: bool,
 ) -> Result<(), Refusal> {
+    if module == "Tasks" {
+        close(state, data);
+    }
     if module != "Events" {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const GOOGLE: (&str, &str) = ("Crm_Implied_Sync_Google_Contacts", "Sync with Google Contacts");
 const CALENDAR: (&str, &str) = ("Crm_Implied_Sync_Google_Calendar", "Sync with Google Calendar");
 /// The modules that records are in.
-pub(super) const MODULES: [&str; 5] = ["Contacts", "Accounts", "Events", "Leads", "Deals"];
+pub(super) const MODULES: [&str; 6] = ["Contacts", "Accounts", "Events", "Tasks", "Leads", "Deals"];
 const RIGHTS: [&str; 4] = ["View", "Create", "Edit", "Delete"];
 
 fn field(api_name: &str, data_type: &str, length: usize) -> FieldDef {
@@ -48,6 +48,26 @@ pub(super) fn default_fields(module: &str) -> Vec<FieldDef> {
             field("Recurring_Activity", "recurrence", 0),
             field("Remind_At", "reminders", 0),
             field("Check_In_Comment", "text", 255),
+        ];
+        return own.into_iter().chain(times()).collect();
+    }
+    if module == "Tasks" {
+        let states = ["Not Started", "Deferred", "In Progress", "Completed", "Waiting for input"];
+        let values = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        let own = [
+            FieldDef { mandatory: true, ..field("Subject", "text", 255) },
+            field("Due_Date", "date", 20),
+            FieldDef { values: values(&states), ..field("Status", "picklist", 120) },
+            FieldDef {
+                values: values(&["High", "Highest", "Low", "Lowest", "Normal"]),
+                ..field("Priority", "picklist", 120)
+            },
+            field("Description", "textarea", 32_000),
+            field("Who_Id", "lookup", 120),
+            field("What_Id", "lookup", 120),
+            field("Remind_At", "alarm", 0),
+            field("Recurring_Activity", "recurrence", 0),
+            read_only("Closed_Time", "datetime"),
         ];
         return own.into_iter().chain(times()).collect();
     }
@@ -142,6 +162,7 @@ fn module_json(name: &str) -> Value {
     "id": match name {
         "Contacts" => "554023000000002179",
         "Events" => "554023000000002195",
+        "Tasks" => "554023000000002193",
         "Leads" => "554023000000002175",
         "Deals" => "554023000000002181",
         _ => "554023000000002177",

@@ -102,7 +102,7 @@ pub enum Fault {
     ScopeMismatch,
     /// Done, and the answer is lost.
     LoseAnswer,
-    /// The next write of contacts or events is done, and its answer is lost; whatever is asked before it goes on.
+    /// The next write of contacts, events or tasks is done, and its answer is lost; whatever is asked before it goes on.
     LoseWrite,
     /// The request is lost.
     LoseRequest,
@@ -299,10 +299,10 @@ impl State {
 
     /// The fault that meets this request.
     pub(super) fn take_fault(&mut self, method: &str, path: &str) -> Option<Fault> {
-        let of_people = path.starts_with("/crm/v8/Contacts") || path.starts_with("/crm/v8/Events");
-        let writes_contacts = method != "GET" && of_people;
+        let modules = ["/crm/v8/Contacts", "/crm/v8/Events", "/crm/v8/Tasks"];
+        let writes = method != "GET" && modules.iter().any(|module| path.starts_with(module));
         match self.faults.first() {
-            Some(Fault::LoseWrite) if !writes_contacts => None,
+            Some(Fault::LoseWrite) if !writes => None,
             Some(_) => Some(self.faults.remove(0)),
             None => None,
         }
@@ -322,12 +322,17 @@ impl State {
 
     /// An access token with every scope, beside the accounts server.
     pub(super) fn mint(&mut self, account: &str) -> String {
+        self.mint_for(account, &["ZohoCRM.*"])
+    }
+
+    /// The same with these scopes alone.
+    pub(super) fn mint_for(&mut self, account: &str, scopes: &[&str]) -> String {
         self.user(account);
         let name = format!("1000.m{}", self.next());
         let grant = Grant {
             account: account.to_owned(),
             client: String::new(),
-            scopes: vec!["ZohoCRM.*".to_owned()],
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             until_ms: i64::MAX,
             of: String::new(),
             offline: false,
@@ -430,6 +435,7 @@ impl State {
             }
             "Start_DateTime" | "End_DateTime" => super::events::shown_time(stored.data.get(name)),
             "Full_Name" if stored.data.contains_key("Event_Title") => stored.data["Event_Title"].clone(),
+            "Full_Name" if stored.data.contains_key("Subject") => stored.data["Subject"].clone(),
             "Full_Name" => {
                 let part = |name: &str| stored.data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 json!(format!("{} {}", part("First_Name"), part("Last_Name")).trim())

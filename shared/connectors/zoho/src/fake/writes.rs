@@ -104,6 +104,10 @@ fn checked(
     module: &str,
     (at, record): (usize, Map<String, Value>),
 ) -> Result<Map<String, Value>, Refusal> {
+    // What a task is about is of several modules.
+    if record.get("What_Id").is_some_and(Value::is_object) && !record.contains_key("$se_module") {
+        return Err(named(400, "MANDATORY_NOT_FOUND", "required field not found", at, "$se_module"));
+    }
     let mut taken = Map::new();
     for (name, value) in record {
         let Some(field) = state.fields[module].iter().find(|field| field.api_name == name) else { continue };
@@ -154,10 +158,18 @@ fn fits(state: &State, user: &str, field: &FieldDef, value: &Value) -> Result<()
         ("participants" | "recurrence" | "reminders", value) => {
             super::events::fits(state, user, &field.data_type, value)
         }
-        ("lookup", Value::Object(_)) => match value["id"].as_str().and_then(|id| state.live(user, "Accounts", id)) {
-            Some(_) => Ok(()),
-            None => Err(json!({"parent_api_name": field.api_name})),
-        },
+        ("lookup", Value::Object(_)) => {
+            let modules: &[&str] = match field.api_name.as_str() {
+                "Who_Id" => &["Contacts"],
+                "What_Id" => &["Accounts", "Deals"],
+                _ => &["Accounts"],
+            };
+            let id = value["id"].as_str().unwrap_or_default();
+            match modules.iter().any(|module| state.live(user, module, id).is_some()) {
+                true => Ok(()),
+                false => Err(json!({"parent_api_name": field.api_name})),
+            }
+        }
         ("lookup", _) => expected("jsonobject"),
         _ => Ok(()),
     }
