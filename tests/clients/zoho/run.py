@@ -42,7 +42,7 @@ from zohocrmsdk.src.com.zoho.crm.api.record import (
     SuccessResponse)
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.users import GetUsersParam, UsersOperations
-from zohocrmsdk.src.com.zoho.crm.api.util import StreamWrapper
+from zohocrmsdk.src.com.zoho.crm.api.util import Choice, StreamWrapper
 
 CLIENT, SECRET, BACK = "1000.SDK", "secret", "https://tandem.example/back"
 SCOPES = ["ZohoCRM.modules.ALL", "ZohoCRM.settings.ALL", "ZohoCRM.users.READ", "ZohoCRM.org.READ", "ZohoCRM.coql.READ",
@@ -461,6 +461,98 @@ def a_channel_that_zoho_does_not_take_is_refused(w):
     for wrong in (channel("http://127.0.0.1:1/", token="x" * 51), channel("http://127.0.0.1:1/", events=["Contacts.eat"]),
                   channel("http://127.0.0.1:1/", events=["Unicorns.all"]), channel("http://127.0.0.1:1/", hours=-1)):
         assert watched(enable(wrong), 202, WatchException).get_code().get_value() == "INVALID_DATA"
+
+
+def task(subject, due=None, **more):
+    record = Record()
+    record.add_field_value(Field.Tasks.subject(), subject)
+    if due:
+        record.add_field_value(Field.Tasks.due_date(), due)
+    for name, value in more.items():
+        record.add_key_value(name, value)
+    return record
+
+
+def tasks_of(operations, headers=None, names="Subject,Due_Date,Status,Priority,Closed_Time,Who_Id,What_Id,Modified_Time"):
+    query = ParameterMap()
+    query.add(GetRecordsParam.fields, names)
+    return operations.get_records(query, headers or HeaderMap())
+
+
+@check
+def a_task_reads_back_with_whom_and_what_it_is_about(w):
+    tasks = RecordOperations("Tasks")
+    contact_id = w.seed(1)[0]
+    (account_id,) = w.control("POST", "records", account="python@example.com", module="Accounts",
+                              records=[{"Account_Name": "Acme"}])["ids"]
+    who, what = Record(), Record()
+    who.set_id(int(contact_id))
+    what.set_id(int(account_id))
+    made = task("Offer", datetime.date(2026, 3, 28), Priority=Choice("High"))
+    made.add_field_value(Field.Tasks.who_id(), who)
+    made.add_field_value(Field.Tasks.what_id(), what)
+    made.add_key_value("$se_module", "Accounts")
+    data(w.write(tasks.create_records, made), 201)
+    (read,) = data(tasks_of(tasks), 200)
+    assert (read.get_key_value("Subject"), read.get_key_value("Due_Date")) == ("Offer", datetime.date(2026, 3, 28))
+    assert read.get_key_value("Priority").get_value() == "High"
+    assert (str(read.get_key_value("Who_Id").get_id()), str(read.get_key_value("What_Id").get_id())) == (
+        contact_id, account_id)
+
+
+@check
+def a_task_that_is_done_says_when_and_may_be_opened_again(w):
+    tasks = RecordOperations("Tasks")
+    (made,) = data(w.write(tasks.create_records, task("Offer", datetime.date(2026, 3, 28))), 201)
+    identity = int(str(made.get_details()["id"]))
+    for status in ("Completed", "In Progress"):
+        record = Record()
+        record.set_id(identity)
+        record.add_field_value(Field.Tasks.status(), Choice(status))
+        data(w.write(tasks.update_records, record), 200)
+        (read,) = data(tasks_of(tasks), 200)
+        assert read.get_key_value("Status").get_value() == status
+        assert (read.get_key_value("Closed_Time") is not None) == (status == "Completed")
+
+
+@check
+def what_a_task_cannot_be_is_refused_by_its_field(w):
+    tasks = RecordOperations("Tasks")
+    refused = data(w.write(tasks.create_records, task("Offer", Status=Choice("Perhaps"))), 400)[0]
+    assert isinstance(refused, APIException) and refused.get_details()["api_name"] == "Status"
+    account = Record()
+    account.set_id(1)
+    about = task("Offer")
+    about.add_field_value(Field.Tasks.what_id(), account)
+    refused = data(w.write(tasks.create_records, about), 400)[0]
+    assert refused.get_code().get_value() == "MANDATORY_NOT_FOUND" and refused.get_details()["api_name"] == "$se_module"
+
+
+@check
+def changed_and_deleted_tasks_are_told(w):
+    tasks = RecordOperations("Tasks")
+    (made,) = data(w.write(tasks.create_records, task("Offer")), 201)
+    headers = HeaderMap()
+    headers.add(GetRecordsHeader.if_modified_since,
+                datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(minutes=1))
+    assert tasks_of(tasks, headers).get_status_code() == 304
+    query = ParameterMap()
+    query.add(DeleteRecordsParam.ids, str(made.get_details()["id"]))
+    data(tasks.delete_records(query, HeaderMap()), 200)
+    query = ParameterMap()
+    query.add(GetDeletedRecordsParam.type, "all")
+    (gone,) = tasks.get_deleted_records(query, HeaderMap()).get_object().get_data()
+    assert (str(gone.get_id()), gone.get_display_name()) == (str(made.get_details()["id"]), "Offer")
+    assert tasks_of(tasks).get_status_code() == 204
+
+
+@check
+def a_task_that_is_made_is_told_over_a_channel(w):
+    with Ear() as ear:
+        watched(NotificationsOperations().enable_notifications(channel(ear.url, events=("Events.all", "Tasks.all"))), 201)
+        w.write(RecordOperations("Tasks").create_records, task("Offer"))
+        (told,) = ear.hears(1)
+        assert (told["module"], told["operation"], told["token"]) == ("Tasks", "insert", "our token")
 
 
 def main():

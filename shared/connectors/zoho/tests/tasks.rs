@@ -1,15 +1,18 @@
 //! Tasks beside events: the same promises of the suite, and what is particular to them: on which day they are, whose they
 //! are, when they are done, what they cost, and that a right that is missing to them stops no event.
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tandem_core::calendar::Activity;
 use tandem_core::event::{Event, Moment, Span, field};
 use tandem_core::record::{ContainerId, Field, Fields, Marker, RemoteId, Scope, Value};
 use tandem_ports::connector::{Change, Connector, Cursor, Deletion, Draft, Fetched, Next, Patch};
 use tandem_ports::error::ErrorKind;
-use tandem_ports::infra::HttpTransport;
+use tandem_ports::infra::{HttpTransport, TransportError};
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::conformance::{Fault, Harness};
 use tandem_zoho::ZohoEvents;
@@ -398,4 +401,77 @@ async fn a_position_of_an_earlier_release_goes_on_and_tells_tasks_once_they_are_
     assert!(drain(&without, Some(&before)).await.0.is_empty());
     let (changes, _) = drain(&z.connector, Some(&before)).await;
     assert_eq!(told(&changes), [task.as_str()]);
+}
+
+/// Keeps what was asked.
+struct Recorder {
+    inner: Arc<dyn HttpTransport>,
+    seen: Mutex<Vec<Request<Bytes>>>,
+}
+
+#[async_trait]
+impl HttpTransport for Recorder {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        self.seen.lock().expect("not poisoned").push(request.clone());
+        self.inner.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_asked_of_tasks_is_in_zohos_own_list_and_sets_no_workflow_off() {
+    let z = zoho();
+    let recorder = Arc::new(Recorder { inner: z.fake.authorised(ACCOUNT), seen: Mutex::default() });
+    let connector = open(&z.clock, Arc::clone(&recorder) as Arc<_>, &BOTH);
+    let id = z.task(json!({"Subject": "Offer", "Due_Date": "2026-03-28"}));
+    let (_, cursor) = drain(&connector, None).await;
+    drain(&connector, Some(&cursor)).await;
+    let patch = z.patch(&id, field::TITLE, "New offer").await;
+    let deletion = Deletion { id: id.clone(), expect: patch.expect.clone() };
+    connector.update(&[patch]).await.expect("a batch").remove(0).expect("updated");
+    connector.get(std::slice::from_ref(&id)).await.expect("read");
+    connector.delete(&[deletion]).await.expect("a batch").remove(0).expect("deleted");
+    let facts: Json = serde_json::from_str(include_str!("../facts/crm.json")).expect("a committed file");
+    let seen = recorder.seen.lock().expect("not poisoned");
+    let of_tasks: Vec<&Request<Bytes>> = seen.iter().filter(|one| one.uri().path().contains("/Tasks")).collect();
+    let methods: Vec<&str> = of_tasks.iter().map(|request| request.method().as_str()).collect();
+    assert_eq!(methods, ["GET", "GET", "GET", "PUT", "GET", "DELETE"]);
+    for request in of_tasks {
+        let path = request.uri().path().replace("/Tasks", "/{module_api_name}");
+        let method = &facts["methods"][format!("{} {path}", request.method())];
+        assert!(method.is_object(), "{} {path}", request.method());
+        let known = method["query"].to_string().to_lowercase();
+        for (key, _) in url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
+            assert!(known.contains(&format!("\"{}\"", key.to_lowercase())), "{path} has no parameter {key}");
+        }
+        match request.method().as_str() {
+            "PUT" => {
+                let body: Json = serde_json::from_slice(request.body()).expect("JSON");
+                assert_eq!(body, json!({"data": [{"id": theirs(&id), "Subject": "New offer"}], "trigger": []}));
+                assert!(request.headers().contains_key("if-unmodified-since"));
+            }
+            "DELETE" => assert!(request.uri().query().is_some_and(|query| query.contains("wf_trigger=false"))),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_channel_hears_of_tasks_where_they_are_carried() {
+    use tandem_ports::push::{Order, Push};
+    use tandem_zoho::push::of_calendar;
+    let z = zoho();
+    let now = tandem_ports::infra::Clock::now(&*z.clock);
+    let push = |activities: &[Activity]| {
+        let (transport, origin) = (z.fake.authorised(ACCOUNT), "https://www.zohoapis.eu".to_owned());
+        let address = "http://127.0.0.1:1/hook".to_owned();
+        tandem_zoho::ZohoPush::new(transport, Arc::clone(&z.clock) as Arc<_>, origin, of_calendar(activities), address)
+    };
+    for (activities, id, heard) in [(&BOTH[..1], "7", 0), (&BOTH[..], "8", 1)] {
+        let push = push(activities);
+        let target = push.targets().remove(0);
+        let order = Order { id, token: "our token", until: now + jiff::SignedDuration::from_hours(1) };
+        push.open(&target, &order).await.expect("opened");
+        z.task(json!({"Subject": "Offer", "Due_Date": "2026-03-28"}));
+        assert_eq!(z.fake.take_notifications().len(), heard, "{}", target.name);
+    }
 }

@@ -425,11 +425,17 @@ impl State {
             "Created_Time" => json!(self.time(stored.created_ms)),
             "Modified_Time" => json!(self.time(stored.modified_ms)),
             "Owner" | "Created_By" | "Modified_By" => self.minified(&stored.owner),
-            "Account_Name" if stored.data.get(name).is_some_and(Value::is_object) => {
-                let id: u64 = stored.data[name]["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
-                let account = self.records.get("Accounts").and_then(|all| all.get(&id));
-                match account.filter(|account| account.deleted.is_none()) {
-                    Some(account) => json!({"name": account.data["Account_Name"], "id": id.to_string()}),
+            "Account_Name" | "Who_Id" | "What_Id" if stored.data.get(name).is_some_and(Value::is_object) => {
+                let id = stored.data[name].as_object().and_then(super::writes::id_of);
+                let id: u64 = id.and_then(|id| id.parse().ok()).unwrap_or_default();
+                let mut modules = super::writes::modules_of(name).iter();
+                let found = modules.find_map(|module| self.records.get(*module)?.get(&id));
+                match found.filter(|found| found.deleted.is_none()) {
+                    Some(found) => {
+                        let named = ["Account_Name", "Deal_Name"].iter().find_map(|name| found.data.get(*name));
+                        let named = named.cloned().unwrap_or_else(|| self.value(id, found, "Full_Name"));
+                        json!({"name": named, "id": id.to_string()})
+                    }
                     None => Value::Null,
                 }
             }

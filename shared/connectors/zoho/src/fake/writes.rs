@@ -22,7 +22,7 @@ fn data_of(asked: &Asked) -> Result<(Value, Vec<Map<String, Value>>), Refusal> {
 }
 
 /// Zoho's own SDK sends ids as numbers.
-fn id_of(record: &Map<String, Value>) -> Option<String> {
+pub(super) fn id_of(record: &Map<String, Value>) -> Option<String> {
     match record.get("id")? {
         Value::String(id) => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),
@@ -159,19 +159,23 @@ fn fits(state: &State, user: &str, field: &FieldDef, value: &Value) -> Result<()
             super::events::fits(state, user, &field.data_type, value)
         }
         ("lookup", Value::Object(_)) => {
-            let modules: &[&str] = match field.api_name.as_str() {
-                "Who_Id" => &["Contacts"],
-                "What_Id" => &["Accounts", "Deals"],
-                _ => &["Accounts"],
-            };
-            let id = value["id"].as_str().unwrap_or_default();
-            match modules.iter().any(|module| state.live(user, module, id).is_some()) {
+            let id = value.as_object().and_then(id_of).unwrap_or_default();
+            match modules_of(&field.api_name).iter().any(|module| state.live(user, module, &id).is_some()) {
                 true => Ok(()),
                 false => Err(json!({"parent_api_name": field.api_name})),
             }
         }
         ("lookup", _) => expected("jsonobject"),
         _ => Ok(()),
+    }
+}
+
+/// What a lookup points at.
+pub(super) fn modules_of(lookup: &str) -> &'static [&'static str] {
+    match lookup {
+        "Who_Id" => &["Contacts"],
+        "What_Id" => &["Accounts", "Deals"],
+        _ => &["Accounts"],
     }
 }
 
