@@ -423,6 +423,35 @@ async fn a_renamed_record_renames_its_folder_and_a_renamed_folder_keeps_its_reco
 }
 
 #[tokio::test]
+async fn a_new_file_in_a_folder_that_was_deleted_at_the_remote_brings_the_folder_back_and_nothing_else() {
+    for remote in REMOTES {
+        for deleted in ["Companies/Acme (17)/Plans", "Companies/Acme (17)", "Companies"] {
+            let (world, _) = in_sync(remote(), json!({})).await;
+            let folder = world.id(&world.remote, deleted);
+            world.at_remote(|remote| remote.delete(&folder));
+            world.run().await;
+            assert!(!world.remote_paths().contains_key(deleted));
+            let plans = world.id(&world.crm, "Acme/Plans");
+            world.in_crm(|crm| drop(crm.file(&plans, "later.txt", b"later")));
+            for _ in 0..2 {
+                world.run().await;
+                has(&world.remote_paths(), "Companies/Acme (17)/Plans/later.txt", "later");
+                assert!(!world.remote_paths().contains_key("Companies/Acme (17)/Plans/plan.txt"), "after {deleted}");
+                has(&world.crm_paths(), "Acme/Plans/plan.txt", "plan");
+            }
+            let run = world.run().await;
+            let written = [run.counts.crm, run.counts.remote].map(|side| side.created + side.updated + side.deleted);
+            assert_eq!(written, [0, 0]);
+            let plan = world.id(&world.crm, "Acme/Plans/plan.txt");
+            world.in_crm(|crm| crm.edit(&plan, b"plan 2"));
+            world.run().await;
+            has(&world.remote_paths(), "Companies/Acme (17)/Plans/plan.txt", "plan 2");
+            assert_eq!(world.remote_paths().contains_key("Companies/Acme (17)/offer.txt"), deleted.ends_with("Plans"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_edited_file_is_never_deleted() {
     for remote in REMOTES {
         let (world, _) = in_sync(remote(), json!({"on_remote_delete": "propagate"})).await;
