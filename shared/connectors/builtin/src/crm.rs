@@ -149,10 +149,10 @@ impl Crm {
             } else {
                 validate::changed_body(&before, merged.as_ref().unwrap_or(input))?
             };
+            validate::typed(kind, Some(&before.body), input, &body)?;
             if body == before.body {
                 return show_one(&ledger, actor, before).await;
             }
-            validate::typed(kind, Some(&before.body), input, &body)?;
             if kind == Kind::User && id == actor.id && body.get("admin") != Some(&json!(true)) {
                 return Err(CrmError::refused("you cannot take the administrator's role from yourself"));
             }
