@@ -124,11 +124,11 @@ pub(crate) async fn create(
     })?;
     let crm = side(&state, &user, &fields, "crm", profile.crm).await?;
     let remote = side(&state, &user, &fields, "remote", profile.remote).await?;
-    if let Some(message) = [&crm, &remote].into_iter().find_map(|one| state.engine.lacks(one, profile)) {
+    let settings = without_nulls(fields.object("settings")?);
+    let direction = profile.settings(&settings)?.direction;
+    if let Some(message) = [&crm, &remote].into_iter().find_map(|one| state.engine.lacks(one, profile, direction)) {
         return Err(ApiError::conflict("reconnect_needed", message));
     }
-    let settings = without_nulls(fields.object("settings")?);
-    profile.settings(&settings)?;
     let mapped = settings.contains_key("field_map");
     let enabled = fields.flag("enabled")?.unwrap_or(true);
     let twin = |sync: &Sync| sync.profile == profile.id && sync.crm == crm.id && sync.remote == remote.id;

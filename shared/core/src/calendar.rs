@@ -318,6 +318,14 @@ impl CalendarSettings {
         if only_read { "read_only_calendars" } else { "source_calendars" }
     }
 
+    /// The calendars whose appointments become meetings of a CRM that has both meetings and blocks: with `imported_as`
+    /// `meeting` all but those for display.
+    pub fn meetings_of(&self) -> impl Iterator<Item = String> {
+        let are_meetings = self.imported_as == ImportedAs::Meeting;
+        let shared = self.sources().filter(move |(_, access)| are_meetings && *access == Access::Both);
+        shared.map(|(id, _)| id.to_owned())
+    }
+
     /// What these settings make of a sync's direction.
     pub(crate) fn narrow(&self, direction: Direction) -> Direction {
         if self.target().is_none() { Direction::RemoteToCrm } else { direction }
@@ -348,7 +356,8 @@ impl CalendarSettings {
             "window_future_days": days("Occurrences of a series, ahead.", 1, default.window_future_days),
             "imported_as": { "type": "string", "enum": [ImportedAs::Block, ImportedAs::Meeting],
                 "default": rules.imported, "description": "What an appointment of the calendar's becomes in the CRM: `block`, \
-                    shown here until somebody makes it a meeting, or `meeting`. The built-in CRM keeps blocks of its own." },
+                    shown here until somebody makes it a meeting, or `meeting`. What is for display alone is a block in the \
+                    built-in CRM all the same." },
             "remote_events": { "type": "string", "enum": ["off", "tasks"], "default": default.remote_events,
                 "description": "Zendesk Sell's API takes no appointments: those of Google stay in Google (`off`), or each \
                     becomes a task at every lead and contact in Sell who is invited (`tasks`), never the other way. The \

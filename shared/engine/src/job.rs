@@ -168,15 +168,16 @@ impl Engine {
             let message = format!("This release has no profile `{}`.", sync.profile);
             return Err(Stop::Paused { code: "unknown_profile", message, reconnect: None });
         };
-        if let Some(message) = [crm, remote].into_iter().find_map(|connection| self.lacks(connection, profile)) {
-            // Of its other scopes the account is as good as ever: its other syncs go on.
-            return Err(Stop::Paused { code: "reconnect_needed", message, reconnect: None });
-        }
         let settings = profile.settings(&sync.settings).map_err(|invalid| Stop::Paused {
             code: "invalid_settings",
             message: invalid.to_string(),
             reconnect: None,
         })?;
+        let lacks = |connection| self.lacks(connection, profile, settings.direction);
+        if let Some(message) = [crm, remote].into_iter().find_map(lacks) {
+            // Of its other scopes the account is as good as ever: its other syncs go on.
+            return Err(Stop::Paused { code: "reconnect_needed", message, reconnect: None });
+        }
         if let Some(rules) = &settings.mail {
             return self.mail_round(sync, (profile, &settings, rules), (crm, remote), progress).await;
         }

@@ -166,3 +166,49 @@ async fn an_expired_sync_token_reads_everything_again_and_makes_nothing_twice() 
     assert_eq!((run.counts.crm.created, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
     quiet(&story).await;
 }
+
+#[tokio::test]
+async fn s3_13_16_17_in_the_default_calendar_of_sell_an_appointment_is_a_meeting_and_is_changed_on_either_side() {
+    for profile in ["sell-google-calendar", "zoho-google-calendar"] {
+        let story = Story::begins(profile, json!({"default_calendar": "primary"})).await;
+        let (id, gone) = (insert(&story, timed("Visit", 1)), insert(&story, timed("Gone", 2)));
+        let untitled = insert(&story, timed("", 3));
+        for day in 4..9 {
+            insert(&story, timed("Other", day));
+        }
+        done(&story).await;
+        assert_eq!((all(&story, Kind::Meeting).await.len(), all(&story, Kind::Block).await.len()), (8, 0), "{profile}");
+        quiet(&story).await;
+        let meeting = |meetings: &[Value], title: &str| {
+            meetings.iter().find(|one| one["title"] == title).expect("it came")["id"].as_str().unwrap().to_owned()
+        };
+        let meetings = all(&story, Kind::Meeting).await;
+        let visit = meeting(&meetings, "Visit");
+        story.crm_edit(Kind::Meeting, &visit, json!({"title": "Signed"})).await;
+        story.crm_edit(Kind::Meeting, &meeting(&meetings, "(no title)"), json!({"location": "Ghent"})).await;
+        story.crm_delete(Kind::Meeting, &meeting(&meetings, "Gone")).await;
+        let run = done(&story).await;
+        assert_eq!((run.counts.remote.updated, run.counts.remote.deleted), (2, 1), "{run:?}");
+        let shown = |id: &str| events(&story).into_iter().find(|event| event["id"] == id);
+        assert_eq!(shown(&id).unwrap()["summary"], json!("Signed"));
+        assert_eq!(shown(&untitled).unwrap()["summary"].as_str().unwrap_or_default(), "");
+        assert!(shown(&gone).is_none());
+        delete(&story, &id);
+        done(&story).await;
+        assert!(story.crm.get(&story.user, Kind::Meeting, &visit).await.is_err());
+        quiet(&story).await;
+    }
+}
+
+#[tokio::test]
+async fn s3_19_what_a_calendar_for_display_has_is_a_block_whatever_the_profile() {
+    let story = Story::begins("sell-google-calendar", json!({})).await;
+    insert(&story, timed("Visit", 1));
+    done(&story).await;
+    assert_eq!(only(&story, Kind::Block).await["title"], json!("Visit"));
+    let settings = json!({"target_calendar": "other", "source_calendars": [], "read_only_calendars": ["primary"]});
+    let story = Story::begins("zoho-google-calendar", settings).await;
+    insert(&story, timed("Visit", 1));
+    story.run().await;
+    assert_eq!(only(&story, Kind::Block).await["title"], json!("Visit"));
+}
