@@ -134,11 +134,20 @@ function trouble(sync, kind) {
 /** The built-in CRM has a page of its own for what came from Google and is nobody else's business. */
 const keepsBlocks = (sync) => profileOf(sync)?.kind === 'calendar' && connectionOf(sync.crm)?.provider === 'builtin' && sync.last_run;
 
+/** How a sync stands, in a word: in step it is only where nothing failed. */
+function standing(sync, fresh, failing) {
+  if (!sync.enabled) return [fresh ? 'not started' : 'switched off', 'warn'];
+  if (sync.state === 'idle' && failing > 0) return [`${failing} need${failing === 1 ? 's' : ''} attention`, 'bad'];
+  if (sync.state === 'idle' && sync.last_run?.error?.code === 'nothing_to_carry') return ['nothing to carry yet', 'warn'];
+  if (sync.state === 'idle' && sync.last_run?.error?.code === 'calendar_gone') return ['needs attention', 'warn'];
+  return SYNC[sync.state] ?? [sync.state, 'warn'];
+}
+
 function syncCard(sync) {
   const at = `/v1/syncs/${sync.id}`;
   const fresh = !sync.enabled && !sync.last_run;
-  const [word, kind] = sync.enabled ? SYNC[sync.state] ?? [sync.state, 'warn'] : [fresh ? 'not started' : 'switched off', 'warn'];
   const failing = (sync.last_run?.counts.crm.failing ?? 0) + (sync.last_run?.counts.remote.failing ?? 0);
+  const [word, kind] = standing(sync, fresh, failing);
   const left = (sync.last_run?.counts.crm.excluded ?? 0) + (sync.last_run?.counts.remote.excluded ?? 0);
   const remove = async () => {
     if (!confirm('Remove this sync? Every record stays on both sides.')) return;

@@ -78,7 +78,7 @@ export async function showPreview(sync, start) {
   const excluded = preview.excluded.map((one) => el('li', {}, `${one.count} left out: ${one.reason}`));
   const nothing = rows.every((one) => one.create + one.update + one.delete + one.pair === 0);
   const lead = [
-    el('p', {}, nothing ? 'Nothing: everything is in step.' : 'Nothing has been written yet. A run would do this:'),
+    preview.note ? el('p', { class: 'warn' }, preview.note) : el('p', {}, nothing ? 'Nothing: everything is in step.' : 'Nothing has been written yet. A run would do this:'),
     preview.conflicts ? el('p', { class: 'warn' }, `${preview.conflicts} changed on both sides.`) : null,
     excluded.length ? el('ul', { id: 'preview-excluded' }, ...excluded) : null,
     preview.would_be_held ? el('p', { class: 'bad' }, 'It deletes so many that it would wait for your word first.') : null,

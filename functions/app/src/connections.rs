@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use tandem_builtin::users::User;
 use tandem_core::record::ConnectionId;
 use tandem_http::{ConnectError, OAuthProvider};
@@ -71,6 +72,9 @@ pub(crate) struct NewConnection {
     provider: String,
     /// A personal token, for providers that give them to their users.
     access_token: Option<String>,
+    /// `one_way`: of the provider's files we are to see and change only those that we make, which is enough for syncs from
+    /// the CRM to it (Google: `drive.file` in place of `drive`). `both_ways` without.
+    files: Option<String>,
 }
 
 /// Connects an account. Built-in, or with a personal `access_token`: connected at once; else send the browser to
@@ -86,7 +90,7 @@ pub(crate) async fn create(
     Extension(caller): CallerExtension,
     fields: Fields,
 ) -> Result<(StatusCode, Json<ConnectionView>), ApiError> {
-    fields.only(&["provider", "access_token"])?;
+    fields.only(&["provider", "access_token", "files"])?;
     let (name, token) = (fields.text("provider")?, fields.optional_text("access_token")?);
     if name == BUILTIN && token.is_none() {
         return Ok((StatusCode::CREATED, Json(builtin(&state, &user).await?.into())));
@@ -100,13 +104,27 @@ pub(crate) async fn create(
     let length = provider.as_ref().and_then(|provider| provider.personal_token_length);
     let view = match (provider, token, length) {
         (Some(provider), Some(token), Some(length)) => adopt(&state, &user, &provider, (token, length)).await?.into(),
-        (Some(provider), None, _) => begin(&state, &user, &provider, caller).await?,
+        (Some(provider), None, _) => begin(&state, &user, reaching(provider, &fields)?.as_ref(), caller).await?,
         (_, _, _) => {
             let message = "This provider takes no access token; leave the field out.";
             return Err(ApiError::field("access_token", message));
         }
     };
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// The provider, asked for as much of its files as the caller wants us to reach.
+fn reaching(provider: Arc<OAuthProvider>, fields: &Fields) -> Result<Arc<OAuthProvider>, ApiError> {
+    match fields.optional_text("files")? {
+        None | Some("both_ways") => Ok(provider),
+        Some("one_way") => tandem_runtime::files_one_way(&provider).map(Arc::new).ok_or_else(|| {
+            ApiError::field(
+                "files",
+                format!("{} has no narrower right for files; leave the field out.", provider.title),
+            )
+        }),
+        Some(_) => Err(ApiError::field("files", "Must be `one_way` or `both_ways`.")),
+    }
 }
 
 async fn begin(

@@ -40,6 +40,8 @@ pub(crate) struct Preview {
     conflicts: u64,
     /// Records that would not be carried across, by reason.
     excluded: Vec<ExcludedCount>,
+    /// Why nothing can be carried as the sync is set, and what to choose; `null` where something can.
+    note: Option<String>,
     /// Whether the guard would hold it for its deletions.
     would_be_held: bool,
     /// False when there is more than one look can take in; the counts are then those of the beginning.

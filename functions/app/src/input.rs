@@ -2,8 +2,8 @@
 use crate::answer::ApiError;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -131,10 +131,27 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequestParts<S> for Par
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let bad = |_: QueryRejection| {
-            let message = "The address has a parameter that is not known here, or a value that cannot be read.";
-            ApiError::new(StatusCode::BAD_REQUEST, "bad_query", message)
-        };
-        Query::from_request_parts(parts, state).await.map(|Query(inside)| Self(inside)).map_err(bad)
+        let read = Query::from_request_parts(parts, state).await;
+        read.map(|Query(inside)| Self(inside)).map_err(|_: QueryRejection| match culprit::<T>(&parts.uri) {
+            Some(name) => {
+                let message = format!("The parameter `{name}` is not known here, or its value cannot be read.");
+                ApiError::new(StatusCode::BAD_REQUEST, "bad_query", message).about(name)
+            }
+            None => {
+                let message = "The address has a parameter twice, or a value that cannot be read.";
+                ApiError::new(StatusCode::BAD_REQUEST, "bad_query", message)
+            }
+        })
     }
+}
+
+/// The name of the first parameter that cannot be read by itself; as it came, but not without end.
+fn culprit<T: serde::de::DeserializeOwned>(uri: &Uri) -> Option<String> {
+    let alone = |pair: &&str| {
+        let read = |pair: &str| Query::<T>::try_from_uri(&format!("/?{pair}").parse().ok()?).ok();
+        read("").is_some() && read(pair).is_none()
+    };
+    let pair = uri.query()?.split('&').find(alone)?;
+    let name = pair.split('=').next().unwrap_or(pair);
+    Some(name.chars().take(100).collect())
 }

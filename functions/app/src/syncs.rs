@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tandem_builtin::users::User;
+use tandem_core::calendar::judge_names;
 use tandem_core::files::settings::VendorRules;
 use tandem_core::fingerprint::FingerprintKey;
 use tandem_core::profile::{self, Limits, PROFILES, Profile};
@@ -20,6 +21,7 @@ use tandem_core::record::{RunId, Side, SyncId};
 use tandem_core::schedule::next_slot;
 use tandem_core::schema::judge_map as judge_map_of;
 use tandem_engine::{Budget, Preview, PushView};
+use tandem_ports::connector::Choice;
 use tandem_ports::infra::Kind;
 use tandem_ports::oauth::Holders;
 use tandem_store::channel::PushState;
@@ -122,11 +124,11 @@ pub(crate) async fn create(
     })?;
     let crm = side(&state, &user, &fields, "crm", profile.crm).await?;
     let remote = side(&state, &user, &fields, "remote", profile.remote).await?;
-    if let Some(message) = [&crm, &remote].into_iter().find_map(|one| state.engine.lacks(one, profile)) {
+    let settings = without_nulls(fields.object("settings")?);
+    let direction = profile.settings(&settings)?.direction;
+    if let Some(message) = [&crm, &remote].into_iter().find_map(|one| state.engine.lacks(one, profile, direction)) {
         return Err(ApiError::conflict("reconnect_needed", message));
     }
-    let settings = without_nulls(fields.object("settings")?);
-    profile.settings(&settings)?;
     let mapped = settings.contains_key("field_map");
     let enabled = fields.flag("enabled")?.unwrap_or(true);
     let twin = |sync: &Sync| sync.profile == profile.id && sync.crm == crm.id && sync.remote == remote.id;
@@ -158,6 +160,7 @@ pub(crate) async fn create(
     if mapped {
         judge_map(&state, profile, &sync, (&crm, &remote)).await?;
     }
+    judge_calendars(&state, profile, &sync, (None, &remote)).await?;
     judge_records(&state, &sync, &crm).await?;
     state.store.create_sync(&sync).await?;
     let caution = caution(&state, &sync).await?.map(str::to_owned);
@@ -232,6 +235,34 @@ async fn judge_map(
     }
 }
 
+/// Refuses calendars that the remote account does not have, of those that `before` did not name. An account that cannot be
+/// asked just now refuses nothing: a run tells then.
+async fn judge_calendars(
+    state: &AppState,
+    profile: &Profile,
+    sync: &Sync,
+    (before, remote): (Option<&Map<String, Value>>, &Connection),
+) -> Result<(), ApiError> {
+    let read = |given: &Map<String, Value>| profile.settings(given).map(|settings| settings.calendar);
+    let before = before.and_then(|before| read(before).ok().flatten());
+    let after = read(&sync.settings)?;
+    let names = after.as_ref().map(|after| after.new_names(before.as_ref())).unwrap_or_default();
+    if names.is_empty() {
+        return Ok(());
+    }
+    match state.engine.remote_choices(sync, remote).await {
+        Ok(choices) => {
+            let ids = |some: Vec<Choice>| some.into_iter().map(|choice| choice.id).collect();
+            let choices = choices.into_iter().map(|(setting, some)| (setting, ids(some))).collect();
+            Ok(judge_names(&names, &choices)?)
+        }
+        Err(error) => {
+            tracing::info!(error = tandem_runtime::chain(&error), "calendars were taken without the account's word");
+            Ok(())
+        }
+    }
+}
+
 /// Files of records that are not in the CRM would never come: that is said now, where the CRM can be asked now.
 async fn judge_records(state: &AppState, sync: &Sync, crm: &Connection) -> Result<(), ApiError> {
     match state.engine.missing_records(sync, crm).await {
@@ -288,12 +319,12 @@ pub(crate) async fn change(
         .ok_or_else(|| ApiError::conflict("unknown_profile", "This release does not have the profile of this sync."))?;
     let minutes = |settings: &Map<String, Value>| profile.settings(settings).map(|all| all.frequency_minutes);
     let (before, was_enabled) = (minutes(&sync.settings).ok(), sync.enabled);
+    let (known, said) = (sync.settings.clone(), sync.reason.is_some());
     let given = fields.object("settings")?;
     let touched = !given.is_empty();
     let records_touched = ["records", "modules"].iter().any(|name| given.contains_key(*name));
     let map_touched = ["field_map", "direction"].iter().any(|name| given.contains_key(*name));
-    sync.settings.extend(given);
-    sync.settings = without_nulls(sync.settings);
+    sync.settings = profile.changed(sync.settings, given);
     let after = minutes(&sync.settings)?;
     sync.enabled = fields.flag("enabled")?.unwrap_or(was_enabled);
     if map_touched && sync.settings.contains_key("field_map") {
@@ -302,12 +333,16 @@ pub(crate) async fn change(
             judge_map(&state, profile, &sync, (&crm, &remote)).await?;
         }
     }
+    if touched && let Some(remote) = state.store.connection(&sync.remote).await? {
+        judge_calendars(&state, profile, &sync, (Some(&known), &remote)).await?;
+    }
     if records_touched && let Some(crm) = state.store.connection(&sync.crm).await? {
         judge_records(&state, &sync, &crm).await?;
     }
     let now = state.clock.now();
-    // A person has acted on what made it pause: a missing right, a wrong setting.
-    let acted = sync.state == SyncState::Paused && (touched || fields.flag("enabled")? == Some(true));
+    // A person has acted on what made it pause (a missing right, a wrong setting), or on what it says at rest.
+    let paused = sync.state == SyncState::Paused && (touched || fields.flag("enabled")? == Some(true));
+    let acted = paused || (sync.state == SyncState::Idle && said && touched);
     if acted {
         (sync.state, sync.reason) = (SyncState::Idle, None);
     }

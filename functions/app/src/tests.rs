@@ -1,5 +1,6 @@
 //! The whole router over the ports in memory, with Google's fake as the provider.
 mod api;
+mod calendars;
 mod described;
 mod mapping;
 mod people;
@@ -16,13 +17,14 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_builtin::BuiltinCalendar;
 use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_core::normalise::Region;
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening};
 use tandem_google::auth::{SCOPE_CONTACTS, endpoints};
 use tandem_google::fake::FakePeople;
-use tandem_google::{GoogleConfig, GoogleContacts};
+use tandem_google::{ChosenCalendars, GoogleCalendars, GoogleConfig, GoogleContacts};
 use tandem_http::{ApiOrigins, Authority, Connect, OAuthClient, OAuthProvider};
 use tandem_ports::connector::Connector;
 use tandem_ports::error::ConnectorError;
@@ -144,6 +146,17 @@ struct Opened {
 impl Connectors for Opened {
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
         let container = ask.container.cloned();
+        if let Some(calendar) = &ask.settings.calendar {
+            let (account, user) = (&ask.connection.account, ask.connection.user.as_str());
+            if ask.connection.provider == "builtin" {
+                let (table, clock) = (self.table.clone(), self.clock.clone());
+                return Ok(Arc::new(BuiltinCalendar::open(table, clock, &account.id, user).await?));
+            }
+            let config = GoogleConfig::at(GOOGLE);
+            let transport = self.authority.acting_for(&Arc::new(google(&config)), &ask.connection.id);
+            let chosen = ChosenCalendars::chosen(calendar, &account.email);
+            return Ok(Arc::new(GoogleCalendars::new(transport, config, &chosen)));
+        }
         if ask.connection.provider == "google" {
             let config = GoogleConfig::at(GOOGLE);
             let transport = self.authority.acting_for(&Arc::new(google(&config)), &ask.connection.id);

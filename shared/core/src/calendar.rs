@@ -3,10 +3,10 @@
 use crate::error::Invalid;
 use crate::event::field;
 use crate::policy::{Direction, FieldRule};
-use crate::record::Field;
+use crate::record::{Field, Side};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The account's own calendar, whatever its id is.
 pub const PRIMARY: &str = "primary";
@@ -272,6 +272,60 @@ impl CalendarSettings {
         others.map(move |id| (id.as_str(), access(id))).chain(read_only)
     }
 
+    /// Refuses a direction that these calendars cannot serve.
+    pub(crate) fn permit(&self, direction: Direction) -> Result<(), Invalid> {
+        if direction.may_write(Side::Left) && self.sources().next().is_none() {
+            let message = "Name at least one calendar here or in `read_only_calendars`; for nothing to come into the CRM, \
+                           `direction` is `crm_to_remote`.";
+            return Err(Invalid::new("settings.source_calendars", message));
+        }
+        if !direction.may_write(Side::Left) && self.target().is_none() {
+            let message = format!(
+                "With `{CRM}` nothing is written at the remote, and `direction` is `crm_to_remote`: name a calendar here."
+            );
+            return Err(Invalid::new("settings.default_calendar", message));
+        }
+        Ok(())
+    }
+
+    /// The calendars that these settings name and `before` did not, each with its setting. The account's own and the CRM's
+    /// need no looking up.
+    pub fn new_names<'a>(&'a self, before: Option<&CalendarSettings>) -> Vec<(&'static str, &'a str)> {
+        let named = |name, id: &'a String| (name, id.as_str());
+        let all = |settings: &'a CalendarSettings| {
+            let sources = settings.source_calendars.iter().map(|id| named("source_calendars", id));
+            let read_only = settings.read_only_calendars.iter().map(|id| named("read_only_calendars", id));
+            let target = std::iter::once(named("target_calendar", &settings.target_calendar));
+            let default = settings.default_calendar.iter().map(|id| named("default_calendar", id));
+            sources.chain(read_only).chain(target).chain(default)
+        };
+        let known = |name: &str, id: &str| match (name, before) {
+            (_, None) => false,
+            ("source_calendars", Some(before)) => before.source_calendars.iter().any(|known| known == id),
+            ("read_only_calendars", Some(before)) => before.read_only_calendars.iter().any(|known| known == id),
+            ("target_calendar", Some(before)) => before.target_calendar == id,
+            (_, Some(before)) => before.default_calendar.as_deref() == Some(id),
+        };
+        all(self).filter(|(name, id)| ![PRIMARY, CRM].contains(id) && !known(name, id)).collect()
+    }
+
+    /// The setting that names this calendar, for people: the one that it is written by, else the one that it is read by.
+    pub fn setting_of(&self, id: &str) -> &'static str {
+        if self.target() == Some(id) {
+            return if self.default_calendar.is_some() { "default_calendar" } else { "target_calendar" };
+        }
+        let only_read = self.read_only_calendars.iter().any(|known| known == id);
+        if only_read { "read_only_calendars" } else { "source_calendars" }
+    }
+
+    /// The calendars whose appointments become meetings of a CRM that has both meetings and blocks: with `imported_as`
+    /// `meeting` all but those for display.
+    pub fn meetings_of(&self) -> impl Iterator<Item = String> {
+        let are_meetings = self.imported_as == ImportedAs::Meeting;
+        let shared = self.sources().filter(move |(_, access)| are_meetings && *access == Access::Both);
+        shared.map(|(id, _)| id.to_owned())
+    }
+
     /// What these settings make of a sync's direction.
     pub(crate) fn narrow(&self, direction: Direction) -> Direction {
         if self.target().is_none() { Direction::RemoteToCrm } else { direction }
@@ -302,7 +356,8 @@ impl CalendarSettings {
             "window_future_days": days("Occurrences of a series, ahead.", 1, default.window_future_days),
             "imported_as": { "type": "string", "enum": [ImportedAs::Block, ImportedAs::Meeting],
                 "default": rules.imported, "description": "What an appointment of the calendar's becomes in the CRM: `block`, \
-                    shown here until somebody makes it a meeting, or `meeting`. The built-in CRM keeps blocks of its own." },
+                    shown here until somebody makes it a meeting, or `meeting`. What is for display alone is a block in the \
+                    built-in CRM all the same." },
             "remote_events": { "type": "string", "enum": ["off", "tasks"], "default": default.remote_events,
                 "description": "Zendesk Sell's API takes no appointments: those of Google stay in Google (`off`), or each \
                     becomes a task at every lead and contact in Sell who is invited (`tasks`), never the other way. The \
@@ -315,6 +370,35 @@ impl CalendarSettings {
         });
         all.as_object().cloned().unwrap_or_default()
     }
+}
+
+/// A sync's settings with what a person changes of them. `target_calendar` and `default_calendar` name one thing, so the one
+/// that is given takes the other along, unless that is the CRM's own.
+pub(crate) fn follow(settings: &mut Map<String, Value>, given: &Map<String, Value>) {
+    for (name, other) in [("target_calendar", "default_calendar"), ("default_calendar", "target_calendar")] {
+        let chosen = given.get(name).filter(|id| id.is_string() && *id != CRM);
+        let named = settings.get(other).is_some_and(|id| id.is_string() && id != CRM);
+        if let Some(chosen) = chosen.filter(|_| named && !given.contains_key(other)) {
+            settings.insert(other.to_owned(), chosen.clone());
+        }
+    }
+}
+
+/// Refuses calendars that the remote account does not have. `names` are ids with their settings; `choices` is what each
+/// setting can be chosen from there.
+pub fn judge_names(names: &[(&'static str, &str)], choices: &BTreeMap<&str, BTreeSet<String>>) -> Result<(), Invalid> {
+    let has = |setting: &str, id: &str| {
+        choices.get(setting).is_some_and(|known| known.iter().any(|known| known.eq_ignore_ascii_case(id)))
+    };
+    for (setting, id) in names.iter().filter(|(setting, id)| !has(setting, id)) {
+        let message = if has("source_calendars", id) {
+            format!("The calendar `{id}` may only be read; choose one that the connected account may write to.")
+        } else {
+            format!("The connected account has no calendar `{id}`; choose one of its calendars, or `{PRIMARY}`.")
+        };
+        return Err(Invalid::new(format!("settings.{setting}"), message));
+    }
+    Ok(())
 }
 
 /// What may be done with the appointments of a calendar.
@@ -404,6 +488,63 @@ mod tests {
         assert_ne!(off.bounds(), tasks.bounds(), "what was left alone is looked at again");
         assert_eq!(read(json!({"remote_events": "notes"})).unwrap_err().field, "settings.remote_events");
         assert!(!names("zoho-google-calendar").contains(&"remote_events"));
+    }
+
+    #[test]
+    fn calendars_must_serve_the_direction() {
+        let read = |given: Value| read("teamleader-google-calendar", given).unwrap();
+        let (none, only_read) =
+            (json!({"source_calendars": []}), json!({"source_calendars": [], "read_only_calendars": ["a"]}));
+        for direction in [Direction::Both, Direction::RemoteToCrm] {
+            assert_eq!(read(none.clone()).permit(direction).unwrap_err().field, "settings.source_calendars");
+            assert_eq!(read(only_read.clone()).permit(direction), Ok(()));
+        }
+        assert_eq!(read(none).permit(Direction::CrmToRemote), Ok(()));
+        let nowhere = read(json!({"default_calendar": "crm"}));
+        assert_eq!(nowhere.permit(Direction::CrmToRemote).unwrap_err().field, "settings.default_calendar");
+        assert_eq!(nowhere.permit(Direction::Both), Ok(()));
+    }
+
+    #[test]
+    fn the_calendar_that_is_given_takes_its_other_name_along() {
+        for (before, given, after) in [
+            (json!({"default_calendar": "a"}), json!({"target_calendar": "b"}), json!({"default_calendar": "b"})),
+            (json!({"target_calendar": "a"}), json!({"default_calendar": "b"}), json!({"target_calendar": "b"})),
+            (json!({"default_calendar": "crm"}), json!({"target_calendar": "b"}), json!({"default_calendar": "crm"})),
+            (json!({"target_calendar": "a"}), json!({"default_calendar": "crm"}), json!({"target_calendar": "a"})),
+            (json!({"default_calendar": "a"}), json!({"target_calendar": null}), json!({"default_calendar": "a"})),
+            (
+                json!({"default_calendar": "a"}),
+                json!({"target_calendar": "b", "default_calendar": "c"}),
+                json!({"default_calendar": "a"}),
+            ),
+            (json!({}), json!({"target_calendar": "b"}), json!({})),
+        ] {
+            let mut settings = before.as_object().unwrap().clone();
+            follow(&mut settings, given.as_object().unwrap());
+            assert_eq!(Value::Object(settings), after, "{before} and {given}");
+        }
+    }
+
+    #[test]
+    fn a_calendar_that_the_account_does_not_have_is_named_with_its_setting() {
+        let read = |given: Value| read("teamleader-google-calendar", given).unwrap();
+        let before = read(json!({"source_calendars": ["primary", "gone"]}));
+        let given = json!({"source_calendars": ["primary", "gone", "Team"], "target_calendar": "shared"});
+        let after = read(given);
+        let names = after.new_names(Some(&before));
+        assert_eq!(names, [("source_calendars", "Team"), ("target_calendar", "shared")]);
+        let of = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<String>>();
+        let choices =
+            BTreeMap::from([("source_calendars", of(&["team", "shared"])), ("target_calendar", of(&["team"]))]);
+        let refused = judge_names(&names, &choices).unwrap_err();
+        assert_eq!(
+            (refused.field.as_str(), refused.message.contains("only be read")),
+            ("settings.target_calendar", true)
+        );
+        let names = after.new_names(None);
+        assert_eq!(judge_names(&names, &choices).unwrap_err().field, "settings.source_calendars", "{names:?}");
+        assert!(read(json!({"default_calendar": "crm"})).new_names(None).is_empty());
     }
 
     #[test]

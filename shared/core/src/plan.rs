@@ -2,7 +2,7 @@
 use crate::contact::{COMPANY_PHONE, field};
 use crate::fingerprint::{Base, FingerprintKey};
 use crate::merge::merge;
-use crate::policy::{Conflict, Direction, Eligibility, OnDelete, OnLeave, Policy};
+use crate::policy::{Conflict, Container, Direction, Eligibility, OnDelete, OnLeave, Policy};
 use crate::record::{Field, Fields, RemoteId, RowKey, Scope, Side, Version};
 use serde::{Deserialize, Serialize};
 
@@ -226,7 +226,8 @@ impl Planner<'_> {
         let there = here.other();
         if live.scope == Scope::Outside {
             // Of the CRM we say why; people's private remote contacts are nobody's business.
-            let outcome = if here == Side::Left { Outcome::Exclude(not_in_list()) } else { Outcome::Ignore };
+            let outcome =
+                if here == Side::Left { Outcome::Exclude(not_in_list(self.policy.container)) } else { Outcome::Ignore };
             return Step::new(key, outcome, Why::NewRecord);
         }
         if !self.policy.direction.may_write(there) {
@@ -279,7 +280,7 @@ impl Planner<'_> {
     fn both_live(&self, key: RowKey, base: Option<&Base>, agreed_scope: Scope, left: Live, right: Live) -> Step {
         let may_write_right = self.policy.direction.may_write(Side::Right);
         if left.scope == Scope::Outside {
-            let step = Step::new(key, Outcome::Exclude(not_in_list()), Why::ListChanged);
+            let step = Step::new(key, Outcome::Exclude(not_in_list(self.policy.container)), Why::ListChanged);
             let detach = self.policy.on_crm_leave == OnLeave::Detach && right.scope == Scope::Inside;
             return if base.is_some() && detach && may_write_right {
                 step.on(Side::Right, self.detach(right))
@@ -290,7 +291,7 @@ impl Planner<'_> {
         // Outside although both agreed that it was inside: somebody took it out.
         let taken_out = right.scope == Scope::Outside && agreed_scope == Scope::Inside && base.is_some();
         if taken_out && (self.policy.on_remote_leave != OnLeave::Restore || !may_write_right) {
-            return Step::new(key, Outcome::Exclude(left_group()), Why::ListChanged);
+            return Step::new(key, Outcome::Exclude(left_container(self.policy.container)), Why::ListChanged);
         }
         if self.policy.direction == Direction::CrmToRemote
             && let Err(reason) = eligible(self.policy.eligibility, &left.fields)
@@ -383,11 +384,23 @@ pub fn eligible(rule: Eligibility, fields: &Fields) -> Result<(), Reason> {
     }
 }
 
-fn not_in_list() -> Reason {
-    Reason::new("not_in_list", "Not in the chosen CRM list or segment, or a colleague's.")
+fn not_in_list(container: Container) -> Reason {
+    let message = match container {
+        Container::Group => "Not in the chosen CRM list or segment, or a colleague's.",
+        Container::Calendars => "A colleague's appointment, in which the connected user does not take part.",
+        Container::TaskList => "A colleague's task.",
+    };
+    Reason::new("not_in_list", message)
 }
-fn left_group() -> Reason {
-    Reason::new("left_group", "Taken out of the remote group; both copies stay.")
+fn left_container(container: Container) -> Reason {
+    match container {
+        Container::Group => Reason::new("left_group", "Taken out of the remote group; both copies stay."),
+        Container::Calendars => Reason::new(
+            "left_calendar",
+            "Its calendar is gone, not shared any more or no longer chosen in the settings; both copies stay.",
+        ),
+        Container::TaskList => Reason::new("left_list", "Moved out of the task list; both copies stay."),
+    }
 }
 fn only_here(here: Side) -> Reason {
     match here {

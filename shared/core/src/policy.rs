@@ -62,6 +62,18 @@ pub enum OnLeave {
     Restore,
 }
 
+/// What bounds the remote side, as people call it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Container {
+    /// A group of contacts.
+    #[default]
+    Group,
+    /// The chosen calendars.
+    Calendars,
+    /// A list of tasks.
+    TaskList,
+}
+
 /// Which contacts may be created on the remote side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -136,8 +148,10 @@ pub struct Policy {
     pub on_remote_delete: OnDelete,
     /// A CRM record that leaves the chosen list.
     pub on_crm_leave: OnLeave,
-    /// A remote record that leaves the group.
+    /// A remote record that leaves the container.
     pub on_remote_leave: OnLeave,
+    /// What the remote side's container is.
+    pub container: Container,
     /// A deletion in the CRM deletes only copies that we made; others merely leave the container.
     pub delete_only_own_copies: bool,
     /// The mapped fields; no other field is ever written.

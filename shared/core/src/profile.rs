@@ -6,7 +6,9 @@ use crate::files::settings::{self, FileRules, FileSettings, VendorRules};
 use crate::mail::MailRules;
 use crate::mail::rules::SETTINGS as MAIL_SETTINGS;
 use crate::normalise::Region;
-use crate::policy::{Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, Policy, RunLimits};
+use crate::policy::{
+    Conflict, Container, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, Policy, RunLimits,
+};
 use crate::record::{Field, Side};
 use crate::task;
 use serde::de::DeserializeOwned;
@@ -145,6 +147,14 @@ impl Profile {
         self.kind == CALENDARS && !self.carries_tasks()
     }
 
+    fn container(&self) -> Container {
+        match (self.carries_tasks(), self.carries_appointments()) {
+            (true, _) => Container::TaskList,
+            (false, true) => Container::Calendars,
+            (false, false) => Container::Group,
+        }
+    }
+
     /// What a user must allow us at the remote, in a word: the kind, but for tasks.
     pub fn grant(&self) -> &'static str {
         if self.carries_tasks() { "tasks" } else { self.kind }
@@ -159,6 +169,7 @@ impl Profile {
         let calendar = self.carries_appointments().then(|| CalendarSettings::read(given, calendar::rules(self.id)));
         let calendar = calendar.transpose()?;
         let direction = read.one_of("direction", self.directions)?;
+        calendar.as_ref().map_or(Ok(()), |calendar| calendar.permit(direction))?;
         let settings = Settings {
             direction: calendar.as_ref().map_or(direction, |calendar| calendar.narrow(direction)),
             conflict: read.one_of("conflict", self.conflicts)?,
@@ -185,6 +196,16 @@ impl Profile {
             return Err(Invalid::new("settings.phone_region", "An ISO country code such as `BE` or `DE`."));
         }
         Ok(settings)
+    }
+
+    /// A sync's settings with what a person changes of them; `null` puts one back to its default. Not judged yet.
+    pub fn changed(&self, mut settings: Map<String, Value>, given: Map<String, Value>) -> Map<String, Value> {
+        if self.carries_appointments() {
+            calendar::follow(&mut settings, &given);
+        }
+        settings.extend(given);
+        settings.retain(|_, value| !value.is_null());
+        settings
     }
 
     /// Settings as the API shows them: those that the profile has, each under the name by which it is given.
@@ -280,6 +301,7 @@ impl Profile {
             on_remote_delete: settings.on_remote_delete,
             on_crm_leave: self.on_crm_leave,
             on_remote_leave: self.on_remote_leave,
+            container: self.container(),
             delete_only_own_copies: self.delete_only_own_copies,
             fields: settings.field_map.clone(),
             passive: settings.calendar.as_ref().map(|_| crate::calendar::passive()).unwrap_or_default(),

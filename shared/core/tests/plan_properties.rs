@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use tandem_core::contact::field;
 use tandem_core::fingerprint::{Base, FingerprintKey};
 use tandem_core::plan::{Act, Live, Observation, Outcome, Replica, Step, plan};
-use tandem_core::policy::{Conflict, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, Policy};
+use tandem_core::policy::{
+    Conflict, Container, Direction, Eligibility, FieldRule, MatchKey, OnDelete, OnLeave, Policy,
+};
 use tandem_core::record::{Field, Fields, Item, RemoteId, RowKey, Scope, Side, Value, Version};
 
 const MAPPED: [Field; 4] = [field::FIRST_NAME, field::LAST_NAME, field::EMAILS, field::PHONES];
@@ -73,6 +75,7 @@ prop_compose! {
         let rule = |field: &Field| FieldRule { crm: field.clone(), remote: field.clone(), direction };
         Policy {
             direction, conflict, on_crm_delete, on_remote_delete, on_crm_leave, on_remote_leave, delete_only_own_copies,
+            container: Container::Group,
             fields: MAPPED.iter().map(rule).collect(),
             passive: vec![],
             eligibility,
@@ -262,25 +265,31 @@ fn listed(items: &[(&str, &str)]) -> Fields {
     [(field::LAST_NAME, Value::Text("P".into())), (field::EMAILS, Value::Items(items))].into_iter().collect()
 }
 
-/// A list on which both sides worked: element by element.
-#[test]
-fn lists_merge_element_by_element() {
-    let rule = |field: Field| FieldRule { crm: field.clone(), remote: field, direction: Direction::Both };
-    let policy = Policy {
+/// Both ways, the CRM wins.
+fn two_way(fields: Vec<FieldRule>) -> Policy {
+    Policy {
         direction: Direction::Both,
         conflict: Conflict::Crm,
         on_crm_delete: OnDelete::Propagate,
         on_remote_delete: OnDelete::Propagate,
         on_crm_leave: OnLeave::Unlink,
         on_remote_leave: OnLeave::Unlink,
+        container: Container::Group,
         delete_only_own_copies: false,
-        fields: vec![rule(field::LAST_NAME), rule(field::EMAILS)],
+        fields,
         passive: vec![],
         eligibility: Eligibility::Relaxed,
         match_on: vec![],
         max_delete_percent: 50,
         run_limits: None,
-    };
+    }
+}
+
+/// A list on which both sides worked: element by element.
+#[test]
+fn lists_merge_element_by_element() {
+    let rule = |field: Field| FieldRule { crm: field.clone(), remote: field, direction: Direction::Both };
+    let policy = two_way(vec![rule(field::LAST_NAME), rule(field::EMAILS)]);
     for (what, base, left, right, expected) in LIST_CASES {
         let base = listed(base);
         let seen = Observation {
@@ -305,5 +314,30 @@ fn lists_merge_element_by_element() {
         got.sort();
         wanted.sort();
         assert_eq!(got, wanted, "{what}");
+    }
+}
+
+/// What left its container is said in the words of its kind.
+#[test]
+fn what_left_is_called_by_its_kind() {
+    let policy = |container| Policy { container, on_remote_leave: OnLeave::Unlink, ..two_way(vec![]) };
+    for (container, code, word) in [
+        (Container::Group, "left_group", "group"),
+        (Container::Calendars, "left_calendar", "calendar"),
+        (Container::TaskList, "left_list", "task list"),
+    ] {
+        let (name, base) = (listed(&[]), listed(&[]));
+        let seen = Observation {
+            key: RowKey::new("row"),
+            base: Some(Base::of(&key(), &base, &base)),
+            made_on: None,
+            agreed_scope: Scope::Inside,
+            our_version: None,
+            left: live(name.clone(), Scope::Inside, 1),
+            right: live(name, Scope::Outside, 1),
+        };
+        let Outcome::Exclude(reason) = one(&policy(container), seen).outcome else { panic!("it stays as it is") };
+        assert_eq!(reason.code, code);
+        assert!(reason.message.contains(word), "{reason:?}");
     }
 }

@@ -20,6 +20,7 @@ impl Engine {
     /// Starts a run, or joins the one under way (which then goes round once more).
     pub async fn start_run(&self, sync: &Sync, trigger: Trigger) -> Result<RunId, EngineError> {
         self.may_start(sync, trigger)?;
+        self.connections(sync).await?;
         self.enqueue_run(sync, trigger).await
     }
 
@@ -60,6 +61,7 @@ impl Engine {
         if !sync.enabled {
             return Err(conflict("disabled", "This sync is switched off; switch it on first."));
         }
+        self.connections(sync).await?;
         let held = self.store.count_in_state(&sync.id, RowState::Held, usize::MAX).await?;
         if held == 0 {
             return Err(conflict("nothing_held", "There is nothing to confirm: no deletion is held."));
@@ -72,6 +74,7 @@ impl Engine {
     /// Tries the failing records again, also those that have no tries left.
     pub async fn retry_failing(&self, sync: &Sync) -> Result<RunId, EngineError> {
         self.may_start(sync, Trigger::Manual)?;
+        self.connections(sync).await?;
         if sync.kind == Kind::Files {
             self.refresh_failing_files(sync).await?;
         }
@@ -175,13 +178,33 @@ impl Engine {
         Ok([of(Side::Left, crm).await?, of(Side::Right, remote).await?])
     }
 
+    /// What the remote side's settings can be chosen from, by setting. The sync need not be stored yet.
+    pub async fn remote_choices(
+        &self,
+        sync: &Sync,
+        remote: &Connection,
+    ) -> Result<Vec<(&'static str, Vec<Choice>)>, EngineError> {
+        let (profile, settings) = rules(sync)?;
+        let (side, settings) = (Side::Right, &settings);
+        let ask = Opening { sync: &sync.id, connection: remote, profile, settings, side, container: None };
+        let connector = self.connectors.open(ask).await.map_err(|error| refused(side, &error))?;
+        connector.choices().await.map_err(|error| refused(side, &error))
+    }
+
     /// Both connections of a sync; the CRM's first.
     pub(crate) async fn connections(&self, sync: &Sync) -> Result<(Connection, Connection), EngineError> {
         let opening = self.store.open_run(&sync.id).await?;
         let opening = opening.ok_or_else(|| conflict("removed", "This sync was removed."))?;
         match (opening.crm, opening.remote) {
             (Some(crm), Some(remote)) => Ok((crm, remote)),
-            (None, _) | (_, None) => Err(conflict("connection_removed", "A connection of this sync was removed.")),
+            (crm, _) => {
+                let side = if crm.is_none() { "CRM" } else { "remote" };
+                let message = format!(
+                    "The connection to the {side} account was removed, and this sync with it comes to nothing: remove it, and \
+                     make another one with the account connected anew."
+                );
+                Err(EngineError::Conflict { code: "connection_removed", message })
+            }
         }
     }
 }
@@ -216,6 +239,7 @@ pub(crate) fn of_stop(stop: Stop, side: Side) -> EngineError {
         }
         Stop::Paused { reconnect: Some(side), message, .. } => EngineError::Reconnect { side, message },
         Stop::Paused { code, message, .. } => EngineError::Conflict { code, message },
+        Stop::NothingToCarry { message } => EngineError::Conflict { code: "nothing_to_carry", message },
         Stop::Broken(error) => error.into(),
         Stop::Held { .. } | Stop::FirstLimit { .. } | Stop::OutOfBudget | Stop::Again => EngineError::Throttled {
             retry_after: Duration::from_secs(30),

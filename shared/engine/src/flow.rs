@@ -130,7 +130,14 @@ impl Flow {
             // The batch that is ready still goes out; the rest would run into the function's time-out.
             Some(Stop::OutOfBudget) => self.ready.clear(),
             Some(Stop::Again) if self.relist.is_some() => {}
-            Some(Stop::Again | Stop::Barred { .. } | Stop::Wait { .. } | Stop::Paused { .. } | Stop::Broken(_)) => {
+            Some(
+                Stop::Again
+                | Stop::Barred { .. }
+                | Stop::Wait { .. }
+                | Stop::Paused { .. }
+                | Stop::NothingToCarry { .. }
+                | Stop::Broken(_),
+            ) => {
                 self.ready.clear();
                 // Its intent stays open, and is settled by the next session.
                 self.staged = None;

@@ -168,15 +168,16 @@ impl Engine {
             let message = format!("This release has no profile `{}`.", sync.profile);
             return Err(Stop::Paused { code: "unknown_profile", message, reconnect: None });
         };
-        if let Some(message) = [crm, remote].into_iter().find_map(|connection| self.lacks(connection, profile)) {
-            // Of its other scopes the account is as good as ever: its other syncs go on.
-            return Err(Stop::Paused { code: "reconnect_needed", message, reconnect: None });
-        }
         let settings = profile.settings(&sync.settings).map_err(|invalid| Stop::Paused {
             code: "invalid_settings",
             message: invalid.to_string(),
             reconnect: None,
         })?;
+        let lacks = |connection| self.lacks(connection, profile, settings.direction);
+        if let Some(message) = [crm, remote].into_iter().find_map(lacks) {
+            // Of its other scopes the account is as good as ever: its other syncs go on.
+            return Err(Stop::Paused { code: "reconnect_needed", message, reconnect: None });
+        }
         if let Some(rules) = &settings.mail {
             return self.mail_round(sync, (profile, &settings, rules), (crm, remote), progress).await;
         }
@@ -291,6 +292,9 @@ impl Engine {
                 );
                 let error = error("initial_limit_reached", &message);
                 at_rest(RunState::Done, SyncState::Paused, error, Some(message))
+            }
+            Err(Stop::NothingToCarry { message }) => {
+                at_rest(RunState::Done, SyncState::Idle, error("nothing_to_carry", &message), Some(message))
             }
             Err(Stop::Paused { code, message, reconnect }) => {
                 if let Some(side) = reconnect {
@@ -411,6 +415,7 @@ fn left_undone(checkpoint: &Checkpoint, put_off: bool) -> (&'static str, Option<
         }
         None if full.is_some() => ("storage_full", full.map(no_room)),
         None if put_off => ("limit_reached", Some(LIMIT_REACHED.to_owned())),
+        None if checkpoint.out_of_reach.is_some() => ("calendar_gone", checkpoint.out_of_reach.clone()),
         None => ("changes_missed", checkpoint.missed.as_ref().map(|missed| missed.message.clone())),
     }
 }

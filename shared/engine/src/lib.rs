@@ -39,6 +39,7 @@ pub use undo::{NotUndone, Undone};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_core::policy::Direction;
 use tandem_core::profile::{Profile, Settings};
 use tandem_core::record::{ContainerId, Side, SyncId};
 use tandem_ports::connector::Connector;
@@ -56,10 +57,15 @@ pub trait Connectors: Send + Sync {
     /// The connector of one side of a sync.
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError>;
 
-    /// What the account's user did not grant and a sync of this profile needs, in the provider's words; `None`: nothing,
-    /// or the provider grants all or nothing.
-    fn missing_scope(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
-        let _ = (connection, profile);
+    /// What the account's user did not grant and a sync of this profile in this direction needs, in the provider's words;
+    /// `None`: nothing, or the provider grants all or nothing.
+    fn missing_scope(
+        &self,
+        connection: &Connection,
+        profile: &'static Profile,
+        direction: Direction,
+    ) -> Option<String> {
+        let _ = (connection, profile, direction);
         None
     }
 
@@ -158,9 +164,9 @@ impl Engine {
         Self { store, queue, clock, secrets, connectors, config }
     }
 
-    /// Why a sync of this profile cannot work with this account as it was connected; `None`: it can.
-    pub fn lacks(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
-        let scope = self.connectors.missing_scope(connection, profile)?;
+    /// Why a sync of this profile in this direction cannot work with this account as it was connected; `None`: it can.
+    pub fn lacks(&self, connection: &Connection, profile: &'static Profile, direction: Direction) -> Option<String> {
+        let scope = self.connectors.missing_scope(connection, profile, direction)?;
         Some(format!("The {} account did not grant `{scope}`; connect it again and allow it.", connection.provider))
     }
 

@@ -473,6 +473,11 @@ impl Connector for Occurrences {
         }
     }
 
+    fn out_of_reach(&self, at: &Cursor) -> Option<String> {
+        let at: Position = serde_json::from_str(&at.0).ok()?;
+        self.inner.out_of_reach(&at.inner?)
+    }
+
     fn notifying(&self) -> Option<&dyn Connector> {
         self.loud.as_deref().map(|loud| loud as &dyn Connector)
     }

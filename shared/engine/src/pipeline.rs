@@ -12,7 +12,7 @@ use tandem_core::policy::OverFirst;
 use tandem_core::record::{ContainerId, Scope, Side};
 use tandem_core::reduce::{Counts, SideCounts};
 use tandem_ports::error::ErrorKind;
-use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Missed, Purpose, Walk};
+use tandem_store::checkpoint::{Checkpoint, Hold, Intent, Missed, Purpose, Stage, Walk};
 use tandem_store::link::{Row, RowChange};
 use tandem_store::run::{Run, RunState};
 
@@ -63,6 +63,9 @@ impl Session<'_> {
             return Err(Stop::Again);
         }
         progress.put_off = !flow.put_off.is_empty();
+        if let Stage::Following { cursor } = &progress.checkpoint.right.stage {
+            progress.checkpoint.out_of_reach = self.right.out_of_reach(cursor);
+        }
         if let Some(container) = flow.container.take() {
             self.take_container(Some(container), progress).await?;
         }

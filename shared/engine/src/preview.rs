@@ -47,6 +47,8 @@ pub struct Preview {
     pub conflicts: u64,
     /// Records that would not be carried across, by reason.
     pub excluded: Vec<ExcludedCount>,
+    /// Why nothing can be carried as the sync is set, and what to choose; `null` where something can.
+    pub note: Option<String>,
     /// Whether the guard would hold it for its deletions.
     pub would_be_held: bool,
     /// False when there is more than one look can take in; the counts are then those of the beginning.
@@ -66,7 +68,13 @@ impl Engine {
         let (crm, remote) = self.connections(sync).await?;
         let mut ahead = self.store.checkpoint(&sync.id).await?;
         let open = |container| Session::open(self, sync, (profile, &settings), (&crm, &remote), container, budget);
-        let mut session = open(ahead.container.as_ref()).await.map_err(|stop| of_stop(stop, Side::Right))?;
+        let mut session = match open(ahead.container.as_ref()).await {
+            Ok(session) => session,
+            Err(Stop::NothingToCarry { message }) => {
+                return Ok(Preview { note: Some(message), complete: true, ..Preview::default() });
+            }
+            Err(stop) => return Err(of_stop(stop, Side::Right)),
+        };
         if ahead.container.is_none() {
             let choices = session.right.choices().await.map_err(|error| crate::desk::refused(Side::Right, &error))?;
             // One that does not exist yet has nobody in it: whoever is there already is outside.

@@ -50,6 +50,11 @@ pub(crate) enum Stop {
         /// The connection that needs its user, if that is why.
         reconnect: Option<Side>,
     },
+    /// As the sync is set there is nothing that could be carried either way. That is no failure: a person chooses.
+    NothingToCarry {
+        /// What to choose, for people.
+        message: String,
+    },
     /// The first run's vendor limit is reached, and a person must choose less.
     FirstLimit {
         /// The limit.
@@ -302,11 +307,12 @@ fn permitted(policy: Policy, left: &dyn Connector) -> Result<Policy, Stop> {
         return Ok(Policy { direction: Direction::CrmToRemote, ..policy });
     }
     let message = format!(
-        "These records of {} can only be read, and as this sync is set nothing is written at the remote either: choose \
-         another direction or default calendar.",
+        "As this sync is set nothing is carried: these records of {} can only be read, and nothing is written at the \
+         remote. Choose the calendar that appointments go to (`default_calendar`, and a direction to it), or let the \
+         remote's become tasks (`remote_events`).",
         left.provider()
     );
-    Err(Stop::Paused { code: "nothing_to_carry", message, reconnect: None })
+    Err(Stop::NothingToCarry { message })
 }
 
 impl Engine {

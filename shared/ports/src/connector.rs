@@ -333,6 +333,13 @@ pub trait Connector: Send + Sync {
         None
     }
 
+    /// What the settings name and this side cannot read, as `at` (a cursor of its own) has it: in one sentence for people,
+    /// with the name and its setting. A calendar that is gone is one; nothing follows for the records that came from it.
+    fn out_of_reach(&self, at: &Cursor) -> Option<String> {
+        let _ = at;
+        None
+    }
+
     /// As [`get`](Self::get), for a side that may have nothing to say of a record. At most [`Capabilities::get_batch`].
     async fn look_up(&self, ids: &[RemoteId]) -> Result<Vec<Known>> {
         let known = |copy: Option<Fetched>| copy.map_or(Known::Gone, |copy| Known::There(Box::new(copy)));

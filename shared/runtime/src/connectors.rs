@@ -9,6 +9,7 @@ use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks};
 use tandem_core::calendar::CalendarSettings;
 use tandem_core::files::settings::FileSettings;
 use tandem_core::normalise::Region;
+use tandem_core::policy::Direction;
 use tandem_core::profile::Profile;
 use tandem_core::record::ContainerId;
 use tandem_dropbox::DropboxFiles;
@@ -39,11 +40,14 @@ pub(crate) struct OpenConnectors {
 
 #[async_trait]
 impl Connectors for OpenConnectors {
-    fn missing_scope(&self, connection: &Connection, profile: &'static Profile) -> Option<String> {
-        let is_google = connection.provider == "google";
-        let missing =
-            is_google.then(|| tandem_google::auth::missing_for(profile.grant(), &connection.scopes)).flatten();
-        missing.map(str::to_owned)
+    fn missing_scope(
+        &self,
+        connection: &Connection,
+        profile: &'static Profile,
+        direction: Direction,
+    ) -> Option<String> {
+        let missing = || tandem_google::auth::missing_for(profile.grant(), direction, &connection.scopes);
+        (connection.provider == "google").then(missing).flatten().map(str::to_owned)
     }
 
     async fn open(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {
@@ -149,8 +153,9 @@ impl OpenConnectors {
         let options = Options { container: ask.container.cloned(), carry: carry(ask), region: region(ask) };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let (account, user) = (&ask.connection.account.id, ask.connection.user.as_str());
-        if ask.settings.calendar.is_some() {
-            return Ok(Arc::new(BuiltinCalendar::open(table, clock, account, user).await?));
+        if let Some(calendar) = &ask.settings.calendar {
+            let side = BuiltinCalendar::open(table, clock, account, user).await?;
+            return Ok(Arc::new(side.making_meetings_of(calendar.meetings_of())));
         }
         Ok(Arc::new(BuiltinContacts::open(table, clock, account, user, options).await?))
     }

@@ -16,4 +16,5 @@ pub use config::{AddonConfig, Config, ConfigError, GmailPush, Origin};
 pub use hooks::{Answer, Hooks};
 pub use log::{chain, init_logs};
 pub use metrics::{Metric, Unit, emit};
+pub use oauth::files_one_way;
 pub use tandem_http::{Claims, Expected, Oidc, OidcError};

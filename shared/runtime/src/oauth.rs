@@ -78,6 +78,14 @@ impl Ports {
     }
 }
 
+/// The provider, asked for no more of its files than a sync from the CRM alone needs; `None`: it has no narrower right.
+pub fn files_one_way(provider: &OAuthProvider) -> Option<OAuthProvider> {
+    (provider.name == "google").then(|| {
+        let scopes = tandem_google::auth::one_way(&provider.endpoints.scopes);
+        OAuthProvider { endpoints: OAuthEndpoints { scopes, ..provider.endpoints.clone() }, ..provider.clone() }
+    })
+}
+
 /// OAuth at a provider, where it is known and this installation can act there.
 pub(crate) fn provider(config: &Config, name: &str) -> Option<OAuthProvider> {
     let provider = PROVIDERS.iter().find(|row| row.name == name)?.provider(config);
@@ -92,6 +100,7 @@ pub(crate) fn title(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tandem_core::policy::Direction;
 
     fn config(more: &[(&str, &str)]) -> Config {
         let fixed = [("TANDEM_TABLE", "t"), ("TANDEM_KMS_KEY", "k"), ("TANDEM_PUBLIC_URL", "http://127.0.0.1:1")];
@@ -117,18 +126,31 @@ mod tests {
     fn google_is_asked_once_for_what_every_kind_of_sync_needs_and_a_missing_scope_is_named() {
         let asked = provider_row("google").provider(&config(&[])).endpoints.scopes;
         for kind in ["contacts", "calendar", "files", "mail", "tasks"] {
-            assert_eq!(tandem_google::auth::missing_for(kind, &asked), None, "{kind}");
+            assert_eq!(tandem_google::auth::missing_for(kind, Direction::Both, &asked), None, "{kind}");
             let lacking: Vec<String> = asked
                 .iter()
                 .filter(|scope| !tandem_google::auth::needed_for(kind).contains(&scope.as_str()))
                 .cloned()
                 .collect();
-            assert!(tandem_google::auth::missing_for(kind, &lacking).is_some(), "{kind}");
+            assert!(tandem_google::auth::missing_for(kind, Direction::Both, &lacking).is_some(), "{kind}");
         }
         let mut distinct = asked.clone();
         distinct.sort();
         distinct.dedup();
         assert_eq!(distinct.len(), asked.len());
+    }
+
+    #[test]
+    fn files_that_only_go_to_drive_need_no_more_than_the_files_that_we_made() {
+        let narrow = files_one_way(&provider_row("google").provider(&config(&[]))).unwrap().endpoints.scopes;
+        assert!(narrow.iter().any(|scope| scope.ends_with("/drive.file")), "{narrow:?}");
+        assert!(!narrow.iter().any(|scope| scope.ends_with("/drive")), "{narrow:?}");
+        let missing = |direction| tandem_google::auth::missing_for("files", direction, &narrow);
+        assert_eq!(missing(Direction::CrmToRemote), None);
+        for direction in [Direction::Both, Direction::RemoteToCrm] {
+            assert!(missing(direction).is_some_and(|scope| scope.ends_with("/drive")));
+        }
+        assert!(files_one_way(&provider_row("dropbox").provider(&config(&[]))).is_none());
     }
 
     fn provider_row(name: &str) -> &'static Row {

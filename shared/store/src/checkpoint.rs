@@ -165,6 +165,9 @@ pub struct Checkpoint {
     /// What a side did not tell us, to be said to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
+    /// What the settings name and the remote side cannot read, to be said to people for as long as it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_reach: Option<String>,
     /// Creates since the first run began, for a first limit that makes a person choose less.
     #[serde(default)]
     pub created_first: u64,

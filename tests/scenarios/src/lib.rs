@@ -189,7 +189,8 @@ impl Open {
             )));
         }
         let user = ask.connection.user.as_str();
-        Ok(Arc::new(BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?))
+        let side = BuiltinCalendar::open(self.table.clone(), self.clock.clone(), account, user).await?;
+        Ok(Arc::new(side.making_meetings_of(calendar.meetings_of())))
     }
 }
 

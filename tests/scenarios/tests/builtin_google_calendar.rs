@@ -1,9 +1,8 @@
 //! `teamleader-google-calendar` on the built-in CRM: rows S2-15 to S2-22 of the source documents, E… of the stories.
 use scenarios::calendar::{all, delete, done, events, insert, only, patch, quiet};
-use scenarios::{GOOGLE, Story, object};
+use scenarios::{GOOGLE, Story};
 use serde_json::{Value, json};
 use tandem_builtin::Kind;
-use tandem_store::run::RunState;
 
 const PROFILE: &str = "teamleader-google-calendar";
 const BO: &str = "bo@example.com";
@@ -24,41 +23,6 @@ fn meeting(title: &str, day: u32) -> Value {
 
 fn side_writes(side: &tandem_core::reduce::SideCounts) -> u64 {
     side.created + side.updated + side.deleted
-}
-
-#[tokio::test]
-async fn e01_a_new_event_becomes_a_grey_block_and_nothing_goes_back() {
-    let story = story(json!({})).await;
-    let mut event = timed("Visit", 1);
-    event["attendees"] = json!([{"email": "p@x.example"}]);
-    insert(&story, event);
-    let before = events(&story);
-    let run = done(&story).await;
-    assert_eq!((run.counts.crm.created, run.counts.remote.created), (1, 0));
-    let block = only(&story, Kind::Block).await;
-    assert_eq!((&block["title"], &block["start"]), (&json!("Visit"), &json!("2026-12-01T08:00:00Z")));
-    assert_eq!(block["time_zone"], json!("Europe/Brussels"));
-    assert_eq!(block["attendees"], json!([{"email": "p@x.example", "status": "needs_action"}]));
-    assert_eq!(events(&story), before);
-    quiet(&story).await;
-}
-
-#[tokio::test]
-async fn e02_a_meeting_of_the_crm_becomes_one_event_with_our_mark_and_no_growth() {
-    let story = story(json!({})).await;
-    let mut offer = meeting("Offer", 1);
-    offer.as_object_mut().unwrap().extend(object(json!({
-        "visibility": "private", "reminder_minutes": 10, "attendees": [{"email": "p@x.example"}],
-    })));
-    story.crm_record(Kind::Meeting, offer).await;
-    let run = done(&story).await;
-    assert_eq!((run.counts.remote.created, side_writes(&run.counts.crm)), (1, 0));
-    let made = events(&story);
-    assert_eq!(made.len(), 1);
-    assert_eq!((&made[0]["summary"], &made[0]["visibility"]), (&json!("Offer"), &json!("private")));
-    assert_eq!(made[0]["reminders"]["overrides"][0]["minutes"], json!(10));
-    assert!(made[0]["extendedProperties"]["private"].is_object(), "{}", made[0]);
-    quiet(&story).await;
 }
 
 #[tokio::test]
@@ -109,49 +73,6 @@ async fn e04_e06_what_is_edited_or_deleted_on_either_side_is_so_on_the_other() {
 }
 
 #[tokio::test]
-async fn e30_a_grey_block_that_is_converted_is_kept_in_step_both_ways() {
-    let story = story(json!({})).await;
-    let id = insert(&story, timed("Visit", 1));
-    done(&story).await;
-    let block = only(&story, Kind::Block).await["id"].as_str().unwrap().to_owned();
-    story.crm.convert(&story.user, &block, None).await.unwrap();
-    quiet(&story).await;
-    story.crm_edit(Kind::Meeting, &block, json!({"title": "Signed"})).await;
-    let run = done(&story).await;
-    assert_eq!((run.counts.remote.updated, run.counts.remote.created), (1, 0), "{run:?}");
-    assert_eq!(events(&story)[0]["summary"], json!("Signed"));
-    patch(&story, &id, json!({"location": "Ghent"}));
-    done(&story).await;
-    assert_eq!(only(&story, Kind::Meeting).await["location"], json!("Ghent"));
-    quiet(&story).await;
-}
-
-#[tokio::test]
-async fn e09_e10_e12_a_series_with_a_cancelled_and_a_moved_occurrence_is_one_record() {
-    let story = story(json!({})).await;
-    let mut weekly = timed("Standup", 1);
-    weekly["recurrence"] = json!(["RRULE:FREQ=WEEKLY;COUNT=4"]);
-    let id = insert(&story, weekly);
-    done(&story).await;
-    delete(&story, &format!("{id}_20261208T080000Z"));
-    let moved =
-        |hour: u32| json!({"dateTime": format!("2026-12-16T{hour}:00:00+01:00"), "timeZone": "Europe/Brussels"});
-    patch(&story, &format!("{id}_20261215T080000Z"), json!({"summary": "Late", "start": moved(14), "end": moved(15)}));
-    done(&story).await;
-    let block = only(&story, Kind::Block).await;
-    let exceptions = json!([
-        {"original_start": "2026-12-08T08:00:00Z", "cancelled": true},
-        {"original_start": "2026-12-15T08:00:00Z", "title": "Late", "start": "2026-12-16T13:00:00Z",
-            "end": "2026-12-16T14:00:00Z"},
-    ]);
-    assert_eq!(block["exceptions"], exceptions);
-    quiet(&story).await;
-    delete(&story, &id);
-    done(&story).await;
-    assert!(all(&story, Kind::Block).await.is_empty(), "e15: the series goes as one");
-}
-
-#[tokio::test]
 async fn e17_this_and_following_in_the_crm_is_a_shorter_series_and_a_new_one() {
     let story = story(json!({})).await;
     let mut weekly = meeting("Standup", 1);
@@ -183,21 +104,6 @@ async fn a_weekly_meeting_keeps_its_wall_clock_when_summer_time_begins() {
     assert_eq!((&block["start"], &block["time_zone"]), (&json!("2027-03-22T08:00:00Z"), &json!("Europe/Brussels")));
     assert_eq!(block["exceptions"], json!([{"original_start": "2027-03-29T07:00:00Z", "cancelled": true}]));
     quiet(&story).await;
-}
-
-#[tokio::test]
-async fn e27_a_first_run_of_200_meetings_with_guests_mails_nobody() {
-    let story = story(json!({})).await;
-    for at in 0..200_u32 {
-        let mut one = meeting(&format!("Visit {at}"), at % 28 + 1);
-        one["attendees"] = json!([{"email": format!("guest{at}@x.example")}]);
-        story.crm_record(Kind::Meeting, one).await;
-    }
-    let run = done(&story).await;
-    let mails = story.google.mails();
-    assert_eq!((run.counts.remote.created, mails.invitations + mails.updates + mails.cancellations), (200, 0));
-    quiet(&story).await;
-    assert_eq!(story.google.mails(), mails);
 }
 
 #[tokio::test]
@@ -234,17 +140,6 @@ async fn e28_a_meeting_in_two_users_calendars_is_one_appointment() {
 }
 
 #[tokio::test]
-async fn s2_20_while_the_default_calendar_is_the_crms_nothing_is_written_at_google() {
-    let story = story(json!({"default_calendar": "crm"})).await;
-    story.crm_record(Kind::Meeting, meeting("Ours", 1)).await;
-    insert(&story, timed("Theirs", 2));
-    let before = events(&story);
-    let run = done(&story).await;
-    assert_eq!((run.counts.crm.created, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
-    assert_eq!(events(&story), before);
-}
-
-#[tokio::test]
 async fn e33_a_secondary_calendar_that_is_out_of_reach_leaves_its_copies() {
     let story = story(json!({})).await;
     let team = story.google.user_does(GOOGLE, "calendar", &json!({"calendar": {"summary": "Team"}}));
@@ -260,35 +155,6 @@ async fn e33_a_secondary_calendar_that_is_out_of_reach_leaves_its_copies() {
 }
 
 #[tokio::test]
-async fn e34_an_emptied_default_calendar_asks_first() {
-    let story = story(json!({})).await;
-    let ids: Vec<String> = (1..21).map(|day| insert(&story, timed("Visit", day))).collect();
-    done(&story).await;
-    assert_eq!(all(&story, Kind::Block).await.len(), 20);
-    ids.iter().for_each(|id| delete(&story, id));
-    let run = story.run().await;
-    assert_ne!(run.state, RunState::Done, "{run:?}");
-    assert_eq!(all(&story, Kind::Block).await.len(), 20, "nothing is deleted unasked");
-}
-
-#[tokio::test]
-async fn another_default_calendar_copies_and_removes_nothing() {
-    let story = story(json!({})).await;
-    let team = story.google.user_does(GOOGLE, "calendar", &json!({"calendar": {"summary": "Team"}}));
-    let team = team["id"].as_str().unwrap().to_owned();
-    story.crm_record(Kind::Meeting, meeting("Old", 1)).await;
-    done(&story).await;
-    story.set("default_calendar", json!(team)).await;
-    done(&story).await;
-    done(&story).await;
-    assert_eq!((events(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 0));
-    assert_eq!(all(&story, Kind::Meeting).await.len(), 1);
-    story.crm_record(Kind::Meeting, meeting("New", 2)).await;
-    done(&story).await;
-    assert_eq!((events(&story).len(), story.google.events(GOOGLE, &team).len()), (1, 1));
-}
-
-#[tokio::test]
 async fn an_expired_sync_token_reads_everything_again_and_makes_nothing_twice() {
     let story = story(json!({})).await;
     insert(&story, timed("Visit", 1));
@@ -299,4 +165,50 @@ async fn an_expired_sync_token_reads_everything_again_and_makes_nothing_twice() 
     let run = done(&story).await;
     assert_eq!((run.counts.crm.created, side_writes(&run.counts.remote)), (1, 0), "{run:?}");
     quiet(&story).await;
+}
+
+#[tokio::test]
+async fn s3_13_16_17_in_the_default_calendar_of_sell_an_appointment_is_a_meeting_and_is_changed_on_either_side() {
+    for profile in ["sell-google-calendar", "zoho-google-calendar"] {
+        let story = Story::begins(profile, json!({"default_calendar": "primary"})).await;
+        let (id, gone) = (insert(&story, timed("Visit", 1)), insert(&story, timed("Gone", 2)));
+        let untitled = insert(&story, timed("", 3));
+        for day in 4..9 {
+            insert(&story, timed("Other", day));
+        }
+        done(&story).await;
+        assert_eq!((all(&story, Kind::Meeting).await.len(), all(&story, Kind::Block).await.len()), (8, 0), "{profile}");
+        quiet(&story).await;
+        let meeting = |meetings: &[Value], title: &str| {
+            meetings.iter().find(|one| one["title"] == title).expect("it came")["id"].as_str().unwrap().to_owned()
+        };
+        let meetings = all(&story, Kind::Meeting).await;
+        let visit = meeting(&meetings, "Visit");
+        story.crm_edit(Kind::Meeting, &visit, json!({"title": "Signed"})).await;
+        story.crm_edit(Kind::Meeting, &meeting(&meetings, "(no title)"), json!({"location": "Ghent"})).await;
+        story.crm_delete(Kind::Meeting, &meeting(&meetings, "Gone")).await;
+        let run = done(&story).await;
+        assert_eq!((run.counts.remote.updated, run.counts.remote.deleted), (2, 1), "{run:?}");
+        let shown = |id: &str| events(&story).into_iter().find(|event| event["id"] == id);
+        assert_eq!(shown(&id).unwrap()["summary"], json!("Signed"));
+        assert_eq!(shown(&untitled).unwrap()["summary"].as_str().unwrap_or_default(), "");
+        assert!(shown(&gone).is_none());
+        delete(&story, &id);
+        done(&story).await;
+        assert!(story.crm.get(&story.user, Kind::Meeting, &visit).await.is_err());
+        quiet(&story).await;
+    }
+}
+
+#[tokio::test]
+async fn s3_19_what_a_calendar_for_display_has_is_a_block_whatever_the_profile() {
+    let story = Story::begins("sell-google-calendar", json!({})).await;
+    insert(&story, timed("Visit", 1));
+    done(&story).await;
+    assert_eq!(only(&story, Kind::Block).await["title"], json!("Visit"));
+    let settings = json!({"target_calendar": "other", "source_calendars": [], "read_only_calendars": ["primary"]});
+    let story = Story::begins("zoho-google-calendar", settings).await;
+    insert(&story, timed("Visit", 1));
+    story.run().await;
+    assert_eq!(only(&story, Kind::Block).await["title"], json!("Visit"));
 }

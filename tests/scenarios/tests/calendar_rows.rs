@@ -391,6 +391,40 @@ async fn e32_while_it_is_off_nothing_is_sent_and_then_every_edit_once() {
 }
 
 #[tokio::test]
+async fn a_calendar_that_the_account_does_not_have_is_named_with_its_setting_and_the_others_go_on() {
+    let story = story(json!({"source_calendars": ["primary", "nowhere@example.com"]})).await;
+    insert(&story, at("Lunch", 12));
+    for _ in 0..2 {
+        let run = done(&story).await;
+        let error = run.error.expect("it is said in every run");
+        assert_eq!(error.code, "calendar_gone");
+        assert!(error.message.contains("`nowhere@example.com` (`source_calendars`)"), "{error:?}");
+        assert_eq!(story.sync().await.reason, Some(error.message));
+        assert_eq!(only(&story, Kind::Block).await["title"], "Lunch");
+    }
+    story.set("source_calendars", json!(["primary"])).await;
+    assert_eq!(done(&story).await.error, None);
+    assert_eq!(story.sync().await.reason, None);
+}
+
+#[tokio::test]
+async fn what_a_calendar_that_is_not_chosen_any_more_leaves_is_not_said_to_have_left_a_group() {
+    let story = story(json!({})).await;
+    let team = story.google.user_does(GOOGLE, "calendar", &json!({"calendar": {"summary": "Team"}}));
+    insert(&story, at("Lunch", 12));
+    done(&story).await;
+    story.set("source_calendars", json!([team["id"]])).await;
+    story.set("target_calendar", team["id"].clone()).await;
+    done(&story).await;
+    let excluded = story.records("excluded").await;
+    assert_eq!(excluded.len(), 1, "{excluded:?}");
+    let reason = excluded[0].reason.as_ref().expect("why");
+    assert_eq!(reason.code, "left_calendar");
+    assert!(!reason.message.contains("group"), "{reason:?}");
+    assert_eq!(only(&story, Kind::Block).await["title"], "Lunch");
+}
+
+#[tokio::test]
 async fn e35_of_three_hundred_events_a_broken_one_is_named_and_the_others_are_there() {
     let story = story(json!({})).await;
     for number in 0..299 {

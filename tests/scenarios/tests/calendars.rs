@@ -336,18 +336,6 @@ async fn another_default_calendar_copies_and_removes_nothing() {
 }
 
 #[tokio::test]
-async fn an_expired_sync_token_is_a_full_listing_that_writes_nothing() {
-    let story = story(json!({})).await;
-    insert(&story, at("Lunch", 12));
-    story.crm_record(Kind::Meeting, meeting("Plan", 9)).await;
-    story.run().await;
-    story.google.expire_cursors();
-    let run = story.run().await;
-    assert_eq!(writes(&run), 0, "{:?}", story.changes(&run).await);
-    quiet(&story).await;
-}
-
-#[tokio::test]
 async fn removed_and_made_anew_a_sync_makes_no_double() {
     let story = story(json!({})).await;
     insert(&story, at("Lunch", 12));

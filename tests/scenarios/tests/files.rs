@@ -57,6 +57,8 @@ struct Opened {
     blobs: Arc<MemoryBlobs>,
     dropbox: Arc<FakeDropbox>,
     google: Arc<FakePeople>,
+    /// What the user has granted at Google; all, where nothing is named.
+    granted: Mutex<Vec<&'static str>>,
     heard: Arc<Mutex<Vec<String>>>,
 }
 
@@ -78,7 +80,10 @@ impl Connectors for Opened {
             "dropbox" => {
                 Arc::new(DropboxFiles::new(listening(self.dropbox.authorised(ACCOUNT)), DropboxConfig::default()))
             }
-            _ => Arc::new(GoogleDrive::new(listening(self.google.authorised(ACCOUNT)), GoogleConfig::default())),
+            _ => {
+                let transport = self.google.authorised_for(ACCOUNT, &self.granted.lock().unwrap());
+                Arc::new(GoogleDrive::new(listening(transport), GoogleConfig::default()))
+            }
         })
     }
 }
@@ -107,6 +112,7 @@ impl Story {
             table: table.clone(),
             clock: clock.clone(),
             blobs: blobs.clone(),
+            granted: Mutex::default(),
             heard: Arc::default(),
         });
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
@@ -372,6 +378,33 @@ async fn a_full_dropbox_takes_nothing_more_and_the_run_says_so_once() {
     assert_eq!(story.remote("new.txt").as_deref(), Some("no room for this"));
     assert_eq!(story.remote("offer.txt").as_deref(), Some("a longer offer"));
     assert_eq!(story.run().await.counts.writes(), 0);
+}
+
+#[tokio::test]
+async fn files_from_the_crm_alone_need_no_more_of_drive_than_the_files_that_we_made() {
+    let story = Story::begins("google", json!({"direction": "crm_to_remote"})).await;
+    *story.opened.granted.lock().unwrap() = vec![tandem_google::auth::SCOPE_DRIVE_FILE];
+    story.remote_saves("Companies/Acme (1)/theirs.txt", "theirs");
+    story.crm_saves("Plans", "plan.txt", b"plan").await;
+    story.crm_saves("", "offer.txt", b"offer").await;
+    let run = story.run().await;
+    assert_eq!((run.state, run.error.clone(), run.counts.remote.failing), (RunState::Done, None, 0), "{run:?}");
+    let before = story.crm().await;
+    let again = story.files.begin_replacement(&story.admin, &before["offer.txt"].0).await.unwrap();
+    story.arrive(&again.address.url, b"a better offer").await;
+    story.files.remove(&story.admin, &before["Plans/plan.txt"].0, None).await.unwrap();
+    let run = story.run().await;
+    assert_eq!((run.counts.remote.updated, run.counts.remote.deleted), (1, 1), "{run:?}");
+    let named = |name: &str| {
+        let all = story.opened.google.drive_state(ACCOUNT);
+        let files = all["files"].as_array().unwrap().clone();
+        files.into_iter().filter(|file| file["name"] == name && file["trashed"] != true).count()
+    };
+    assert_eq!((named("offer.txt"), named("plan.txt"), named("theirs.txt")), (1, 0, 1));
+    // What we made is seen again in a full listing, and what others made is neither seen nor touched.
+    story.opened.google.expire_cursors();
+    assert_eq!(story.run().await.counts.writes(), 0);
+    assert!(!story.crm().await.contains_key("theirs.txt"));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 use scenarios::{GOOGLE, Story, VENDOR, object};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tandem_engine::Budget;
 use tandem_store::run::{Run, RunState};
 use tandem_store::sync::SyncState;
 
@@ -112,8 +113,14 @@ async fn s3_11_while_the_default_calendar_is_sells_nothing_is_carried_and_that_i
     made(&story, "Visit", 1);
     google(&story, google_event("Theirs", 2));
     let before = held(&story);
-    let run = story.run().await;
-    assert!(said(&run).contains("default calendar") && story.sync().await.state == SyncState::Paused, "{run:?}");
+    let budget = Budget::of(story.clock.clone(), Duration::from_secs(20));
+    let preview = story.engine.preview(&story.sync().await, &budget).await.expect("a look");
+    let note = preview.note.as_deref().unwrap_or_default();
+    assert!(note.contains("default_calendar") && preview.excluded.is_empty(), "{preview:?}");
+    let run = done(&story).await;
+    assert!(said(&run).starts_with("nothing_to_carry: ") && said(&run).contains("default_calendar"), "{run:?}");
+    let sync = story.sync().await;
+    assert!(sync.state == SyncState::Idle && sync.reason.as_deref() == Some(note), "{:?}", sync.reason);
     assert!(held(&story) == before && run.counts.writes() == 0);
     story.set("default_calendar", json!("primary")).await;
     done(&story).await;
@@ -355,6 +362,14 @@ async fn s3_13_s3_14_each_lead_and_contact_who_is_invited_gets_a_task_and_the_ev
         );
     }
     assert_eq!(held(&story), before);
+    let named: Vec<_> = story.records("in_sync").await.into_iter().filter_map(|one| one.crm?.title).collect();
+    assert_eq!(named, ["📅 Visit, Ghent, 2026-12-01 10:00"], "a task is called what stands in it");
+    let logged = story.changes(&run).await;
+    assert!(
+        !logged.is_empty()
+            && logged.iter().all(|change| change["title"].as_str().is_some_and(|title| title.contains("Visit"))),
+        "{logged:?}"
+    );
     resting(&story).await;
 }
 

@@ -1,6 +1,5 @@
 //! Answers and errors in the API's one form.
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -72,18 +71,16 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-impl From<QueryRejection> for Failure {
-    fn from(_: QueryRejection) -> Self {
-        let message = "the address has a parameter that is not known here, or a value that cannot be read";
-        Self::new(StatusCode::BAD_REQUEST, "bad_query", message)
-    }
-}
-
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let body = json!({"error": {"code": self.code, "message": self.message, "field": self.field}});
         (self.status, Json(body)).into_response()
     }
+}
+
+/// A JSON object from a body that may be left out.
+pub(super) fn object_or_nothing(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    if body.trim_ascii().is_empty() { Ok(Map::new()) } else { object(body) }
 }
 
 /// A JSON object from a body.

@@ -1,9 +1,9 @@
 //! Files and folders of records. Their bytes never pass through here: callers put and get them by addresses of the object store.
 use super::answer::{self, Body, Failure};
 use super::schemas::{self, BegunUpload, NewFile, NewFolder, Place, RecordList, UploadAddress};
+use crate::input::Params;
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -64,8 +64,8 @@ fn shown(status: StatusCode, entry: Value) -> Response {
 /// Files and folders of a record.
 #[utoipa::path(get, path = "/files", operation_id = "crm_list_file", tag = "crm", params(FileParameters),
     responses((status = 200, body = RecordList)))]
-async fn list(desk: Desk, parameters: Result<Query<FileParameters>, QueryRejection>) -> Result<Response, Failure> {
-    let FileParameters { subject, folder, next } = parameters?.0;
+async fn list(desk: Desk, Params(parameters): Params<FileParameters>) -> Result<Response, Failure> {
+    let FileParameters { subject, folder, next } = parameters;
     let missing = || CrmError::Invalid {
         field: "subject".to_owned(),
         message: "name the record whose files are wanted, by its id".to_owned(),

@@ -1,8 +1,8 @@
 //! `POST /import`: a file of contacts, as the body or as a form's file.
 use super::answer::{Body, Failure};
 use super::schemas::{BadLine, ImportReport};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Query};
+use crate::input::Params;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, header};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -36,7 +36,7 @@ async fn import(
     Extension(crm): Extension<Crm>,
     Extension(actor): Extension<User>,
     clock: Option<Extension<Arc<dyn Clock>>>,
-    parameters: Result<Query<ImportParameters>, QueryRejection>,
+    Params(parameters): Params<ImportParameters>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Json<ImportReport>, Failure> {
@@ -50,7 +50,7 @@ async fn import(
         return Err(CrmError::Invalid { field, message }.into());
     }
     let until = clock.and_then(|Extension(clock)| clock.now().checked_add(TIME).ok());
-    let request = Request { offset: parameters?.0.offset.unwrap_or(0), until };
+    let request = Request { offset: parameters.offset.unwrap_or(0), until };
     let report = crm.import(&actor, file, request).await?;
     let errors = report.errors.into_iter().map(|bad| BadLine { line: bad.line, reason: bad.reason }).collect();
     Ok(Json(ImportReport {

@@ -1,8 +1,8 @@
 //! `GET`, `POST`, `PATCH` and `DELETE` of every type of record, and the change feed.
 use super::answer::{self, Body, Failure};
 use super::schemas::{self, ChangeItem, ChangePage, RecordList};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query as UrlQuery};
+use crate::input::Params;
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -110,9 +110,9 @@ macro_rules! record_routes {
             async fn list_all(
                 crm: Extension<Crm>,
                 actor: Extension<User>,
-                parameters: Result<UrlQuery<ListParameters>, QueryRejection>,
+                Params(parameters): Params<ListParameters>,
             ) -> Result<Response, Failure> {
-                list((crm, actor), $kind, parameters?.0).await
+                list((crm, actor), $kind, parameters).await
             }
 
             #[utoipa::path(post, path = $all, operation_id = concat!("crm_create_", $tag), tag = "crm",
@@ -186,9 +186,9 @@ record_routes!(segments, Kind::Segment, Segment, "/segments", "/segments/{id}", 
 record_routes!(list_views, Kind::ListView, ListView, "/list_views", "/list_views/{id}", "list_view");
 record_routes!(users, Kind::User, User, "/users", "/users/{id}", "user");
 
-/// Makes a task of an e-mail, once. The body may set the task's own fields; the subject and the e-mail's links come along.
+/// Makes a task of an e-mail, once. The body, which may be left out, may set the task's own fields; the subject and the e-mail's links come along.
 #[utoipa::path(post, path = "/emails/{id}/task", operation_id = "crm_task_of_email", tag = "crm",
-    params(("id" = String, Path, description = "The e-mail's id")), request_body = schemas::Task,
+    params(("id" = String, Path, description = "The e-mail's id")), request_body = Option<schemas::Task>,
     responses((status = 201, body = schemas::Task)))]
 async fn task_of_email(
     Extension(crm): Extension<Crm>,
@@ -196,7 +196,7 @@ async fn task_of_email(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Response, Failure> {
-    let record = crm.task_of_email(&actor, &id, &answer::object(&body.0)?).await?;
+    let record = crm.task_of_email(&actor, &id, &answer::object_or_nothing(&body.0)?).await?;
     Ok(answer::record(StatusCode::CREATED, &record))
 }
 
@@ -209,9 +209,9 @@ mod blocks {
     async fn list_all(
         crm: Extension<Crm>,
         actor: Extension<User>,
-        parameters: Result<UrlQuery<ListParameters>, QueryRejection>,
+        Params(parameters): Params<ListParameters>,
     ) -> Result<Response, Failure> {
-        list((crm, actor), Kind::Block, parameters?.0).await
+        list((crm, actor), Kind::Block, parameters).await
     }
 
     #[utoipa::path(get, path = "/blocks/{id}", operation_id = "crm_get_block", tag = "crm",
@@ -252,9 +252,9 @@ mod blocks {
 async fn changes(
     Extension(crm): Extension<Crm>,
     Extension(actor): Extension<User>,
-    parameters: Result<UrlQuery<FeedParameters>, QueryRejection>,
+    Params(parameters): Params<FeedParameters>,
 ) -> Result<Json<ChangePage>, Failure> {
-    let cursor = parameters?.0.cursor.filter(|cursor| !cursor.is_empty());
+    let cursor = parameters.cursor.filter(|cursor| !cursor.is_empty());
     let page = crm.changes(&actor, cursor.as_deref()).await?;
     let item = |change: tandem_builtin::ChangeItem| ChangeItem {
         kind: change.kind.word(),

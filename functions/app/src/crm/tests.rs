@@ -235,3 +235,60 @@ async fn the_description_names_every_route_and_field() {
     let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
     assert_eq!(names.len(), distinct.len(), "every operation has its own name");
 }
+
+#[tokio::test]
+async fn a_kind_of_phone_that_there_is_not_is_refused_by_its_place_and_one_that_came_from_elsewhere_may_stay() {
+    let app = app().await;
+    let phones = |word: &str| json!([{"type": "work", "value": "1"}, {"type": word, "value": "2"}]);
+    let (status, said) =
+        call(&app, "POST", "/contacts", None, json!({"last_name": "Peeters", "phones": phones("pager")})).await;
+    assert_eq!((status, &said["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("phones[1].type")));
+    let (status, made) =
+        call(&app, "POST", "/contacts", None, json!({"last_name": "Peeters", "phones": phones("company")})).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let one = format!("/contacts/{}", made["id"].as_str().unwrap());
+    let (status, said) = call(&app, "PATCH", &one, None, json!({"phones": phones("car")})).await;
+    assert_eq!((status, &said["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("phones[1].type")));
+}
+
+#[tokio::test]
+async fn a_day_that_ends_where_it_begins_is_refused_by_its_end() {
+    let app = app().await;
+    let day = |end: &str| json!({"title": "Fair", "all_day": true, "start": "2026-01-15", "end": end});
+    let (status, said) = call(&app, "POST", "/meetings", None, day("2026-01-15")).await;
+    assert_eq!((status, &said["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("end")), "{said}");
+    let (status, made) = call(&app, "POST", "/meetings", None, day("2026-01-16")).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let one = format!("/meetings/{}", made["id"].as_str().unwrap());
+    let (status, said) = call(&app, "PATCH", &one, None, json!({"end": "2026-01-15"})).await;
+    assert_eq!((status, &said["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("end")), "{said}");
+}
+
+#[tokio::test]
+async fn a_task_of_an_email_needs_no_body() {
+    let app = app().await;
+    let email = json!({"message_id": "<1@x.example>", "direction": "in", "subject": "An offer, please",
+        "sent_at": "2026-01-15T08:00:00Z", "from": "jan@x.example"});
+    let (status, email) = call(&app, "POST", "/emails", None, email).await;
+    assert_eq!(status, StatusCode::CREATED, "{email}");
+    let (status, task) =
+        call(&app, "POST", &format!("/emails/{}/task", email["id"].as_str().unwrap()), None, Value::Null).await;
+    assert_eq!((status, &task["title"]), (StatusCode::CREATED, &json!("An offer, please")), "{task}");
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_named() {
+    let app = app().await;
+    for (path, name) in [
+        ("/contacts?q=a&colour=red", "colour"),
+        ("/changes?since=1", "since"),
+        ("/files?subjekt=1", "subjekt"),
+        ("/import?offset=many", "offset"),
+    ] {
+        let method = if path.starts_with("/import") { "POST" } else { "GET" };
+        let (status, said) = call(&app, method, path, None, Value::Null).await;
+        let error = &said["error"];
+        assert_eq!((status, &error["code"]), (StatusCode::BAD_REQUEST, &json!("bad_query")), "{path}: {said}");
+        assert_eq!(error["field"], json!(name), "{path}");
+    }
+}

@@ -87,6 +87,27 @@ async fn s4_4_a_dropbox_account_that_may_be_professional_works_and_the_vendors_l
 }
 
 #[tokio::test]
+async fn an_account_for_files_from_the_crm_alone_is_asked_for_no_more_than_our_own_files() {
+    let world = World::new();
+    let an = world.user("an@example.test").await;
+    let make = |files: Value| json!({"provider": "google", "files": files});
+    let asked = async |body| {
+        let url = world.call(&an, "POST", "/v1/connections", body).await.text("authorize_url");
+        let url = url::Url::parse(&url).unwrap();
+        let scope = url.query_pairs().find(|(name, _)| name == "scope").unwrap().1.into_owned();
+        let drive = scope.split(' ').filter_map(|scope| scope.strip_prefix("https://www.googleapis.com/auth/"));
+        drive.filter(|scope| scope.starts_with("drive")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(make(json!("one_way"))).await, ["drive.file"]);
+    assert_eq!(asked(make(json!("both_ways"))).await, ["drive"]);
+    assert_eq!(asked(json!({"provider": "google"})).await, ["drive"]);
+    for body in [make(json!("some")), make(json!(7)), json!({"provider": "dropbox", "files": "one_way"})] {
+        let refused = world.call(&an, "POST", "/v1/connections", body).await;
+        assert_eq!(refused.error(), (422, "invalid", "files"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn records_that_are_not_in_the_crm_are_refused_when_they_are_chosen() {
     let world = World::new();
     let an = world.user("an@example.test").await;
@@ -324,7 +345,7 @@ async fn lists_come_in_pages() {
         ("/v1/syncs?next=zzz", (422, "invalid", "next")),
         ("/v1/syncs?limit=0", (422, "invalid", "limit")),
         ("/v1/syncs?limit=1000", (422, "invalid", "limit")),
-        ("/v1/syncs?colour=red", (400, "bad_query", "")),
+        ("/v1/syncs?colour=red", (400, "bad_query", "colour")),
     ] {
         assert_eq!(world.get(&an, path).await.error(), expected, "{path}");
     }

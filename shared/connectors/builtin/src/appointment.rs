@@ -65,6 +65,10 @@ pub(crate) fn settle(body: &mut Body, input: &Map<String, Value>) -> Result<(), 
     let event = Event::from_fields(&fields(body))?;
     let settled = to_body(&event.to_fields(), &field::ALL);
     for (name, value) in settled {
+        // What stands for no title is none in the canonical form, and a meeting cannot be without one.
+        if name == "title" && text(body, "title") == UNTITLED {
+            continue;
+        }
         if value.is_null() {
             body.remove(&name);
         } else {

@@ -1,7 +1,7 @@
 //! The appointments of one user of the built-in CRM as one side of a calendar sync.
 //!
-//! What the other side makes becomes a block; converted, it is a meeting with the same id. An appointment is one record
-//! in however many users' calendars it is: each user's sync sees and changes it as that user's calendar has it, and a
+//! What the other side makes becomes a meeting or a block, by the calendar that it is in; converted, a block is a meeting
+//! with the same id. An appointment is one record in however many users' calendars it is: each user's sync sees and changes it as that user's calendar has it, and a
 //! deletion takes only that user out of it, until nobody is left.
 mod write;
 
@@ -16,6 +16,7 @@ use crate::users::{Action, User};
 use async_trait::async_trait;
 use futures::future::FutureExt;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tandem_core::event::{self, field};
 use tandem_core::record::{ContainerId, Fields, Marker, RemoteId, Scope, Value as Said, Version};
@@ -36,6 +37,8 @@ const BATCH: usize = 100;
 pub struct BuiltinCalendar {
     ledger: Ledger,
     actor: User,
+    /// The calendars whose appointments become meetings.
+    meetings_of: HashSet<String>,
 }
 
 impl BuiltinCalendar {
@@ -47,7 +50,13 @@ impl BuiltinCalendar {
         user: &str,
     ) -> Result<BuiltinCalendar> {
         let (ledger, actor) = side::open("calendar.open", (table, clock), (account, user)).await?;
-        Ok(BuiltinCalendar { ledger, actor })
+        Ok(BuiltinCalendar { ledger, actor, meetings_of: HashSet::new() })
+    }
+
+    /// What comes from these calendars becomes a meeting, which people may change here; what comes from others is a block.
+    #[must_use]
+    pub fn making_meetings_of(self, calendars: impl IntoIterator<Item = String>) -> BuiltinCalendar {
+        BuiltinCalendar { meetings_of: calendars.into_iter().collect(), ..self }
     }
 
     /// Whatever leaves the CRM through a sync needs the right to view and the right to export.

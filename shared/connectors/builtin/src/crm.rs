@@ -19,6 +19,8 @@ use tandem_ports::table::Table;
 pub(crate) const PAGE: usize = 100;
 /// Records that one page of a filtered list looks at; a page may be short, or empty, and still have a `next`.
 const LOOK_AT: usize = 1_000;
+/// And while it has found nothing.
+const LOOK_AT_FOR_ONE: usize = 20_000;
 /// Rows read at once.
 const ROWS: usize = 200;
 /// Rounds in which a deleted company lets go of its contacts, each [`COMMIT_WEIGHT`] operations.
@@ -98,6 +100,7 @@ impl Crm {
         by_hand(kind)?;
         actor.require(kind, Action::Create)?;
         let mut body = validate::new_body(kind, input)?;
+        validate::typed(kind, None, &body)?;
         if kind == Kind::Meeting {
             body.entry("owner").or_insert_with(|| json!(actor.id));
         }
@@ -149,6 +152,7 @@ impl Crm {
             if body == before.body {
                 return show_one(&ledger, actor, before).await;
             }
+            validate::typed(kind, Some(&before.body), &body)?;
             if kind == Kind::User && id == actor.id && body.get("admin") != Some(&json!(true)) {
                 return Err(CrmError::refused("you cannot take the administrator's role from yourself"));
             }
@@ -230,7 +234,8 @@ impl Crm {
                 after = *number;
             }
             looked_at += rows.len();
-            if !more || looked_at >= LOOK_AT {
+            // A page with nothing in it helps nobody: it goes on for what is rare.
+            if !more || looked_at >= if items.is_empty() { LOOK_AT_FOR_ONE } else { LOOK_AT } {
                 let items = show(&ledger, actor, items).await?;
                 return Ok(Listing { items, next: more.then(|| after.to_string()) });
             }

@@ -65,6 +65,33 @@ fn merged(kind: Kind, mut body: Body, input: &Map<String, Value>) -> Result<Body
     Ok(body)
 }
 
+/// The types that a person may give a phone number.
+const PHONE_TYPES: [&str; 5] = ["work", "mobile", "home", "fax", "company"];
+
+/// What is refused of a person only. A sync keeps what the other side says: another type of phone number, a day without
+/// length; and a person may send back what the record holds already.
+pub(crate) fn typed(kind: Kind, before: Option<&Body>, body: &Body) -> Result<(), CrmError> {
+    let list = |body: &Body| body.get("phones").and_then(Value::as_array).cloned().unwrap_or_default();
+    let known: Vec<Value> = before.map(list).unwrap_or_default().iter().map(|phone| phone["type"].clone()).collect();
+    for (at, phone) in list(body).iter().enumerate() {
+        let usual = phone["type"].as_str().is_some_and(|word| PHONE_TYPES.contains(&word));
+        if !usual && !known.contains(&phone["type"]) {
+            let message = format!("this is one of {}", PHONE_TYPES.join(", "));
+            return Err(CrmError::invalid(format!("phones[{at}].type"), message));
+        }
+    }
+    let times = |body: &Body| ["start", "end", "all_day"].map(|name| body.get(name).cloned());
+    let is_new = before.is_none_or(|before| times(before) != times(body));
+    if kind == Kind::Meeting
+        && is_new
+        && body.get("all_day") == Some(&json!(true))
+        && body.get("start") == body.get("end")
+    {
+        return Err(CrmError::invalid("end", "the first day that is not part of it: the day after, for one of a day"));
+    }
+    Ok(())
+}
+
 /// Checks what concerns the body as a whole: mandatory fields, the filter's module, the size.
 pub(crate) fn complete(kind: Kind, body: &Body) -> Result<(), CrmError> {
     let definition = kind.definition();

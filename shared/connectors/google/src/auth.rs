@@ -2,6 +2,7 @@
 use crate::config::GoogleConfig;
 use bytes::Bytes;
 use serde::Deserialize;
+use tandem_core::policy::Direction;
 use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 
 /// See and change contacts.
@@ -53,9 +54,19 @@ pub fn needed_for(kind: &str) -> &'static [&'static str] {
     }
 }
 
-/// The first scope that a sync of this kind needs and the user did not grant.
-pub fn missing_for(kind: &str, granted: &[String]) -> Option<&'static str> {
-    needed_for(kind).iter().copied().find(|scope| !granted.iter().any(|one| one == scope))
+/// The first scope that a sync of this kind needs and the user did not grant. Files that only go to Drive are all our own.
+pub fn missing_for(kind: &str, direction: Direction, granted: &[String]) -> Option<&'static str> {
+    let has = |scope: &str| granted.iter().any(|one| one == scope);
+    if kind == "files" && direction == Direction::CrmToRemote && has(SCOPE_DRIVE_FILE) {
+        return None;
+    }
+    needed_for(kind).iter().copied().find(|scope| !has(scope))
+}
+
+/// These scopes, with no more of Drive than a sync of files from the CRM alone needs.
+pub fn one_way(scopes: &[String]) -> Vec<String> {
+    let narrow = |scope: &String| if scope == SCOPE_DRIVE { SCOPE_DRIVE_FILE } else { scope }.to_owned();
+    scopes.iter().map(narrow).collect()
 }
 
 /// Everything that syncs of these kinds need, each scope once.

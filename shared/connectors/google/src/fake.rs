@@ -212,7 +212,12 @@ impl FakeGoogle {
 
     /// A transport that is already authorised for this account, as the engine's is.
     pub fn authorised(self: &Arc<Self>, account: &str) -> Arc<dyn HttpTransport> {
-        let token = self.locked().mint(account, Vec::new());
+        self.authorised_for(account, &[])
+    }
+
+    /// The same with these scopes alone; without any, with all.
+    pub fn authorised_for(self: &Arc<Self>, account: &str, scopes: &[&str]) -> Arc<dyn HttpTransport> {
+        let token = self.locked().mint(account, scopes.iter().map(|scope| (*scope).to_owned()).collect());
         Arc::new(Authorised { fake: Arc::clone(self), token })
     }
 }

@@ -91,7 +91,7 @@ async fn nothing_new_is_one_call() {
 async fn a_calendar_that_is_not_chosen_any_more_leaves_its_records_and_loses_none() {
     let fake = fake();
     let id = made(&open(&fake, json!({})), "lunch").await;
-    let other = open(&fake, json!({"source_calendars": [], "default_calendar": "crm"}));
+    let other = open(&fake, json!({"source_calendars": ["team"], "default_calendar": "crm"}));
     let read = other.get(std::slice::from_ref(&id)).await.expect("an answer").remove(0).expect("not proved gone");
     assert_eq!(read.scope, Scope::Outside);
     assert!(!other.takes_writes_to(&id));

@@ -1,5 +1,7 @@
 //! The Drive connector keeps every promise of the files suite, and what Drive alone does.
+use async_trait::async_trait;
 use bytes::Bytes;
+use http::{Request, Response};
 use serde_json::json;
 use std::sync::Arc;
 use tandem_core::files::entry::{Access, EntryKind, Exportable, HashKind, Hashes};
@@ -9,9 +11,10 @@ use tandem_google::fake::{FakePeople, Fault};
 use tandem_google::{GoogleConfig, GoogleDrive};
 use tandem_ports::error::ErrorKind;
 use tandem_ports::files::{
-    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, NewRoot, SessionStatus, Target,
-    Upload,
+    Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Name, NewRoot, Removal,
+    SessionStatus, Target, Upload,
 };
+use tandem_ports::infra::{HttpTransport, TransportError};
 use tandem_testkit::clock::ManualClock;
 use tandem_testkit::files_conformance::{FilesHarness, WireFault, new_root};
 
@@ -313,4 +316,44 @@ async fn a_channel_lasts_an_hour_unless_more_is_asked_for_and_tells_once() {
     }
     let closed = transport.send(watch::close(&config, "c1", &opened.resource).unwrap()).await.unwrap();
     assert!(closed.status().is_success());
+}
+
+/// Before each list it gives an empty page, as the reference allows.
+struct EmptyPageFirst(Arc<dyn HttpTransport>);
+
+#[async_trait]
+impl HttpTransport for EmptyPageFirst {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let (mut parts, body) = request.into_parts();
+        let address = parts.uri.to_string();
+        if parts.method == http::Method::GET && address.contains("/drive/v3/files?") {
+            if !address.contains("pageToken=") {
+                let empty = json!({"files": [], "nextPageToken": "more"}).to_string();
+                return Ok(Response::new(Bytes::from(empty)));
+            }
+            parts.uri = address.replace("&pageToken=more", "").parse().expect("an address");
+        }
+        self.0.send(Request::from_parts(parts, body)).await
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_is_not_the_end_of_a_list() {
+    let Harness { fake, side } = harness();
+    let ours = root(side.as_ref()).await;
+    fake.drive_does(
+        "files",
+        &json!({"account": ACCOUNT, "files": [{"path": below("Plans/plan.txt"), "text": "plan"}]}),
+    );
+    let transport = Arc::new(EmptyPageFirst(fake.authorised(ACCOUNT)));
+    let sparse = GoogleDrive::new(transport, GoogleConfig::default());
+    assert_eq!(sparse.ensure_root(None, &new_root()).await.unwrap().id, ours.id);
+    let plans = sparse.children(&[ours.clone()], None).await.unwrap();
+    let next = plans.next.expect("there is more");
+    let plans = sparse.children(&[ours.clone()], Some(&next)).await.unwrap().entries.remove(0);
+    let entry = EntryRef { id: plans.id, parent: ours, name: Name("Plans".to_owned()) };
+    let removal = Removal { entry, folder: FolderOrFile::Folder, expect: plans.version };
+    let removed = sparse.remove(&[removal]).await.unwrap().remove(0);
+    assert_eq!(removed.unwrap_err().kind, ErrorKind::Conflict, "what is in it would go along");
+    assert_eq!(fake.drive_count(ACCOUNT, &below("Plans/plan.txt")), 1);
 }

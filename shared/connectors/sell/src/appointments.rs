@@ -265,6 +265,12 @@ impl Connector for SellAppointments {
         Ok(known.map(|one| one.unwrap_or(Known::Untold)).collect())
     }
 
+    /// Those of tasks are what stands in them.
+    async fn titles(&self, ids: &[RemoteId]) -> Result<Vec<Option<String>>> {
+        let title = |copy: Fetched| events::title(&copy).or_else(|| event::title(&copy.fields));
+        Ok(self.look_up(ids).await?.into_iter().map(|known| known.copy().and_then(title)).collect())
+    }
+
     async fn create(&self, drafts: &[Draft]) -> Result<Outcomes<Written>> {
         self.check_write("appointments.create", drafts.len())?;
         Ok(few_at_once(drafts.iter().map(|draft| self.make_tasks(draft).boxed()).collect()).await)

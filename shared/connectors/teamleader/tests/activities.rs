@@ -162,12 +162,8 @@ impl<const KIND: usize> Harness for Calendar<KIND> {
         let day = format!("2026-02-{:02}", n % 28 + 1);
         let moment = |text: String| Moment::parse(&text, &jiff::tz::TimeZone::UTC).expect("a time");
         let at = |time: &str| moment(format!("{day}T{time}:00Z"));
-        let whole = || {
-            (
-                moment(day.clone()),
-                moment(format!("{:?}", day.parse::<jiff::civil::Date>().unwrap().tomorrow().unwrap())),
-            )
-        };
+        let next = || day.parse::<jiff::civil::Date>().expect("a day").tomorrow().expect("not the last one");
+        let whole = || (moment(day.clone()), moment(next().to_string()));
         let (title, (start, end)) = match KIND {
             // With one person: a call has no title that could be written.
             CALLS => (format!("{HANDSET}Peeters"), (at("09:00"), at("09:30"))),

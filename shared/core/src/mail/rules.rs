@@ -152,7 +152,14 @@ impl MailRules {
             let plain: Option<Vec<String>> = list.iter().map(|entry| entry_of(name, entry)).collect();
             match plain {
                 Some(plain) if plain.len() <= MOST => *list = plain,
-                Some(_) | None => return wrong(name),
+                Some(_) => return wrong(name),
+                None => {
+                    let bad = list.iter().find(|entry| entry_of(name, entry).is_none());
+                    let bad: String = bad.into_iter().flat_map(|entry| entry.chars().take(100)).collect();
+                    let what = if name == "block_list" { "neither an address nor a domain" } else { "no address" };
+                    let message = format!("`{bad}` is {what}: this is {}.", expected(name));
+                    return Err(Invalid::new(format!("settings.{name}"), message));
+                }
             }
         }
         Ok(self)
@@ -228,8 +235,8 @@ fn expected(name: &str) -> &'static str {
         "track" => "`labelled` or `all_known`",
         "unknown_sender" => "`ask`, `create` or `ignore`",
         "labels" => "three different names: {\"track\", \"task\", \"contact\"}",
-        "block_list" => "a list of at most 1000 addresses and domains",
-        "own_addresses" => "a list of at most 1000 addresses",
+        "block_list" => "a list of at most 1000 addresses (`jan@acme.example`) and domains (`acme.example`)",
+        "own_addresses" => "a list of at most 1000 addresses (`jan@acme.example`)",
         "plus_tags" => "`kept` or `ignored`",
         "attachments" => "`left_out` or `filed`",
         _ => "a whole number from 0 to 365",
@@ -266,6 +273,15 @@ mod tests {
             (json!({"window_past_days": -1}), "window_past_days"),
         ] {
             assert_eq!(read(settings.clone()).unwrap_err().field, format!("settings.{name}"), "{settings}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_address_is_named() {
+        for wrong in ["@@", "@", "a b.example", ".example"] {
+            let refused = read(json!({"block_list": ["acme.example", wrong]})).unwrap_err();
+            let said = format!("`{wrong}` is neither an address nor a domain");
+            assert!(refused.field == "settings.block_list" && refused.message.starts_with(&said), "{refused:?}");
         }
     }
 

@@ -147,7 +147,6 @@ pub const PROFILES: &[Profile] = &[
         id: TASKS,
         name: "Zendesk Sell ↔ Google Tasks",
         crm: &["builtin", "sell"],
-        directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
         match_on: &[MatchKey::Task],
         ..CALENDAR
     },
@@ -160,7 +159,7 @@ const CALENDAR: Profile = Profile {
     kind: CALENDARS,
     crm: &["builtin", "teamleader"],
     remote: &["google"],
-    directions: &[Direction::Both, Direction::RemoteToCrm],
+    directions: &[Direction::Both, Direction::CrmToRemote, Direction::RemoteToCrm],
     conflicts: &[Conflict::Crm, Conflict::Remote, Conflict::Newest],
     on_crm_delete: DELETIONS,
     on_remote_delete: DELETIONS,

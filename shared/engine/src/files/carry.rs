@@ -425,6 +425,9 @@ impl Files<'_> {
                     self.fail(key, side, error, progress);
                     return Ok(());
                 }
+                if error.kind == ErrorKind::Conflict {
+                    self.drop_used_id(key, side).await?;
+                }
                 for side in [Side::Left, Side::Right] {
                     let generation = progress.checkpoint.side(side).generation;
                     if self.tree().row(key).is_some_and(|row| row.copy(side).is_some()) {
@@ -460,6 +463,21 @@ impl Files<'_> {
                 Err(stop_for(side, error))
             }
         }
+    }
+
+    /// An id that was reserved, is taken and leads to nothing is used up: what was made under it is gone, and no side gives
+    /// an id out twice. The next try reserves another.
+    async fn drop_used_id(&mut self, key: &RowKey, side: Side) -> Result<(), Stop> {
+        let row = self.tree().row(key).filter(|row| row.copy(side).is_none());
+        let making = row.and_then(|row| row.making.as_ref()).filter(|making| making.side == side);
+        let Some(id) = making.and_then(|making| making.id.clone()) else { return Ok(()) };
+        let entries = [EntryRef { id, parent: self.folder(side, None), name: Name(String::new()) }];
+        let port = self.side(side);
+        let found = self.patiently(|| port.get(&entries)).await.map_err(|error| stop_for(side, &error))?;
+        if found.iter().all(Option::is_none) {
+            self.tree_mut().change(key, |row| (row.making, row.transfer) = (None, None));
+        }
+        Ok(())
     }
 
     /// Removes what the other side has lost, after making sure of it.

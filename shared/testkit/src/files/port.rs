@@ -57,6 +57,15 @@ impl MemoryFiles {
             }
             Target::New { id, parent, name } => {
                 self.may_write(state, parent)?;
+                if let Some(id) = id {
+                    if state.used.contains(id.as_str()) {
+                        return Err(self.conflict("put"));
+                    }
+                    if state.garbles {
+                        state.used.insert(id.as_str().to_owned());
+                        return Err(self.error("put", ErrorKind::Permanent, "the bytes arrived damaged"));
+                    }
+                }
                 let folder = parent_of(parent).map(str::to_owned);
                 let taken = match id {
                     Some(id) if state.nodes.contains_key(id.as_str()) => Some(id.as_str().to_owned()),

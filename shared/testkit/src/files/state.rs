@@ -2,7 +2,7 @@
 use super::{FilesCharacter, SaysHashes, Tells};
 use bytes::Bytes;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use tandem_core::files::entry::{Access, EntryKind, Exportable, HashKind, Hashes, Place};
 use tandem_core::files::hash::Digests;
@@ -166,8 +166,10 @@ pub struct State {
     pub append_takes: std::time::Duration,
     /// How long a read takes.
     pub read_takes: std::time::Duration,
-    /// What arrives is not what was sent, as long as this is set.
+    /// What arrives is not what was sent, as long as this is set. Where ids are reserved, the side sees it, takes back what
+    /// was made and fails; the id is used up.
     pub garbles: bool,
+    pub(super) used: BTreeSet<String>,
     /// How many bytes fit in; `None`: any number.
     pub room: Option<u64>,
 }
@@ -187,6 +189,7 @@ impl State {
             append_takes: std::time::Duration::ZERO,
             read_takes: std::time::Duration::ZERO,
             garbles: false,
+            used: BTreeSet::new(),
             room: None,
         }
     }

@@ -15,10 +15,17 @@ use tandem_ports::connector::{Deletion, Draft, Patch, Written};
 
 /// What a draft comes to.
 enum Made {
-    /// A new block, or the appointment that the user joins.
+    /// A new meeting or block, or the appointment that the user joins.
     Edit(String, Edit),
     /// Its marker's record is there.
     Before(Written),
+}
+
+/// A meeting cannot be without a title; what a calendar leaves empty stays empty there.
+fn titled(kind: Kind, input: &mut Map<String, Value>) {
+    if kind == Kind::Meeting && input.get("title") == Some(&Value::Null) {
+        input.insert("title".to_owned(), json!(UNTITLED));
+    }
 }
 
 impl BuiltinCalendar {
@@ -112,7 +119,12 @@ impl BuiltinCalendar {
         let calendar = Some(draft.fields.text(&field::CALENDAR)).filter(|calendar| !calendar.is_empty());
         let mut input = appointment::to_body(&draft.fields, &field::ALL);
         appointment::only_occurring(&Body::new(), &mut input)?;
-        let mut body = validate::new_body(Kind::Block, &input)?;
+        let kind = match calendar.is_some_and(|calendar| self.meetings_of.contains(calendar)) {
+            true => Kind::Meeting,
+            false => Kind::Block,
+        };
+        titled(kind, &mut input);
+        let mut body = validate::new_body(kind, &input)?;
         // A calendar may show one appointment twice (it is in two of the user's own): the other one stays by itself.
         let is_second = known.as_ref().is_some_and(|record| appointment::marker_of(&record.body, user).is_some());
         if let Some(before) = known.filter(|_| !is_second) {
@@ -127,7 +139,7 @@ impl BuiltinCalendar {
             appointment::add_uid(&mut body, draft.fields.text(&field::UID));
         }
         let id = self.ledger.new_id();
-        Ok(Made::Edit(id.clone(), Edit::Create { id, kind: Kind::Block, body, marker: None }))
+        Ok(Made::Edit(id.clone(), Edit::Create { id, kind, body, marker: None }))
     }
 
     /// Changes the first of these records, as many as fit one transaction.
@@ -151,10 +163,7 @@ impl BuiltinCalendar {
         let shown = Record { body: self.body(before), ..before.clone() };
         let known: Vec<Field> = patch.changed.iter().filter(|name| field::ALL.contains(name)).cloned().collect();
         let mut input = appointment::to_body(&patch.fields, &known);
-        // A meeting cannot be without a title; what a calendar leaves empty stays empty there.
-        if before.kind == Kind::Meeting && input.get("title") == Some(&Value::Null) {
-            input.insert("title".to_owned(), json!(UNTITLED));
-        }
+        titled(before.kind, &mut input);
         let mut body = before.body.clone();
         if !input.is_empty() {
             appointment::only_occurring(&shown.body, &mut input)?;

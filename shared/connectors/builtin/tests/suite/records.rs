@@ -301,3 +301,15 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn what_is_rare_among_many_is_on_the_first_page() {
+    let world = World::new().await;
+    for number in 0..1_250 {
+        world.make(Kind::Product, json!({"name": format!("Chair {number}")})).await;
+    }
+    world.make(Kind::Product, json!({"name": "Table"})).await;
+    let query = Query { q: Some("table".to_owned()), ..Query::default() };
+    let found = world.crm.list(&world.admin, Kind::Product, &query).await.unwrap();
+    assert_eq!((found.items.len(), found.next), (1, None));
+}

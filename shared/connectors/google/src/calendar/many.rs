@@ -39,6 +39,8 @@ const OUT_OF_REACH: &str = "out of reach";
 pub struct Calendars {
     sources: Vec<(String, Access)>,
     target: Option<String>,
+    /// The setting that names each of them.
+    settings: BTreeMap<String, &'static str>,
 }
 
 impl Calendars {
@@ -46,6 +48,8 @@ impl Calendars {
     pub fn chosen(settings: &CalendarSettings, account: &str) -> Self {
         let own = normalise::email(account);
         let name = |id: &str| if !own.is_empty() && normalise::email(id) == own { PRIMARY } else { id }.to_owned();
+        let ids = settings.sources().map(|(id, _)| id).chain(settings.target());
+        let named = ids.map(|id| (name(id), settings.setting_of(id))).collect();
         let mut sources: Vec<(String, Access)> = Vec::new();
         for (id, access) in settings.sources() {
             match sources.iter_mut().find(|(known, _)| *known == name(id)) {
@@ -54,7 +58,7 @@ impl Calendars {
                 None => sources.push((name(id), access)),
             }
         }
-        Calendars { sources, target: settings.target().map(name) }
+        Calendars { sources, target: settings.target().map(name), settings: named }
     }
 }
 
@@ -78,6 +82,7 @@ enum Role {
 
 struct One {
     name: String,
+    setting: &'static str,
     role: Role,
     connector: GoogleCalendar,
 }
@@ -120,7 +125,8 @@ impl GoogleCalendars {
         let open = |name: &str| {
             GoogleCalendar::new(Arc::clone(transport), config.clone(), ContainerId::new(name)).telling(notify)
         };
-        let one = |name: &String, role| One { name: name.clone(), role, connector: open(name) };
+        let setting = |name: &String| chosen.settings.get(name).copied().unwrap_or("source_calendars");
+        let one = |name: &String, role| One { name: name.clone(), setting: setting(name), role, connector: open(name) };
         let mut all: Vec<One> = chosen.sources.iter().map(|(name, access)| one(name, Role::Source(*access))).collect();
         if let Some(target) = chosen.target.as_ref().filter(|target| all.iter().all(|one| one.name != **target)) {
             all.push(one(target, Role::Target));
@@ -399,6 +405,21 @@ impl Connector for GoogleCalendars {
     async fn schema(&self) -> Result<Vec<FieldSchema>> {
         let uid = event::schema(&[field::UID, field::CALENDAR]).into_iter().map(FieldSchema::locked);
         Ok(self.account.schema().await?.into_iter().chain(uid).collect())
+    }
+
+    fn out_of_reach(&self, at: &Cursor) -> Option<String> {
+        let at = self.position(Some(at)).ok()?;
+        let is_gone = |one: &&One| matches!(at.calendars.get(&one.name), Some(Place::Gone));
+        let gone: Vec<String> =
+            self.all.iter().filter(is_gone).map(|one| format!("`{}` (`{}`)", one.name, one.setting)).collect();
+        if gone.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "Not among the calendars of the connected account, or no longer: {}. Nothing is read from or written to it; \
+             choose another one.",
+            gone.join(", ")
+        ))
     }
 
     fn takes_writes_to(&self, id: &RemoteId) -> bool {

@@ -169,24 +169,14 @@ pub(super) fn list(origin: &str, q: &str, order: &str, page: Option<&str>) -> Re
 }
 
 pub(super) fn children(origin: &str, folders: &[&str], page: Option<&str>) -> Result<Call> {
-    let parents: Result<Vec<String>> =
-        folders.iter().map(|id| Ok(format!("'{}' in parents", checked("drive.files.list", id)?))).collect();
-    list(origin, &format!("({}) and trashed = false", parents?.join(" or ")), "", page)
+    list(origin, &within(folders)?, "", page)
 }
 
-/// The first of what is in a folder, if anything is.
-pub(super) fn first_child(origin: &str, folder: &str) -> Result<Call> {
-    const OPERATION: &str = "drive.files.list";
-    let q = format!("'{}' in parents and trashed = false", checked(OPERATION, folder)?);
-    let query = [
-        ("q", q.as_str()),
-        ("pageSize", "1"),
-        ("spaces", "drive"),
-        ("supportsAllDrives", "true"),
-        ("includeItemsFromAllDrives", "true"),
-        ("fields", "files(id)"),
-    ];
-    get_call(OPERATION, origin, "/drive/v3/files", &query)
+/// What is directly in these folders.
+pub(super) fn within(folders: &[&str]) -> Result<String> {
+    let parents: Result<Vec<String>> =
+        folders.iter().map(|id| Ok(format!("'{}' in parents", checked("drive.files.list", id)?))).collect();
+    Ok(format!("({}) and trashed = false", parents?.join(" or ")))
 }
 
 /// Quotes a value for a query: `\` and `'` are escaped.

@@ -13,6 +13,9 @@ use tandem_ports::files::{
     Attempt, CHUNK, ChildrenPage, Entry, EntryRef, FolderOrFile, FolderRef, NewFolder, NewRoot, Relocation, Removal,
 };
 
+/// Pages after which a list that finds nothing is given up.
+const MOST_PAGES: usize = 100;
+
 impl GoogleDrive {
     pub(super) async fn find_or_make_root(&self, known: Option<&RemoteId>, new: &NewRoot) -> Result<FolderRef> {
         const OPERATION: &str = "drive.files.create";
@@ -23,8 +26,7 @@ impl GoogleDrive {
         }
         // The oldest, should two have been made at once: both sides of such a race come to the same one.
         let query = api::with_property(ROOT_KEY, new.mark.as_str());
-        let found: FileList = self.call(api::list(self.origin(), &query, "createdTime", None)?).await?;
-        if let Some(file) = found.files.iter().find(|file| file.mime_type == FOLDER) {
+        if let Some(file) = self.first(&query, |file| file.mime_type == FOLDER).await? {
             return Ok(root(&file.id));
         }
         let metadata = json!({"name": new.name, "mimeType": FOLDER, "appProperties": {ROOT_KEY: new.mark.as_str()}});
@@ -159,9 +161,7 @@ impl GoogleDrive {
         let file = match (made, &folder.id) {
             (Ok(file), _) => file,
             // The id is ours alone: whoever has it was made by an attempt of ours.
-            (Err(failure), Some(id)) if failure.kind == ErrorKind::Conflict => {
-                self.look(id).await?.ok_or_else(|| error::gone(OPERATION))?
-            }
+            (Err(failure), Some(id)) if failure.kind == ErrorKind::Conflict => self.look(id).await?.ok_or(failure)?,
             (Err(failure), _) => return Err(failure),
         };
         map::entry(&file).ok_or_else(|| error::no_answer(OPERATION))
@@ -169,9 +169,26 @@ impl GoogleDrive {
 
     async fn marked(&self, marker: &str, parent: &RemoteId) -> Result<Option<Entry>> {
         let query = api::with_property(MARKER_KEY, marker);
-        let found: FileList = self.call(api::list(self.origin(), &query, "createdTime", None)?).await?;
-        let here = |file: &&Wire| file.parents.iter().any(|id| id == parent.as_str());
-        Ok(found.files.iter().find(here).and_then(map::entry))
+        let here = |file: &Wire| file.parents.iter().any(|id| id == parent.as_str());
+        Ok(self.first(&query, here).await?.as_ref().and_then(map::entry))
+    }
+
+    /// The oldest file that a query finds and that fits. A page may show fewer than there are, or none: a list ends where no
+    /// token is given.
+    async fn first(&self, query: &str, fits: impl Fn(&Wire) -> bool + Send + Sync) -> Result<Option<Wire>> {
+        let mut page = None;
+        for _ in 0..MOST_PAGES {
+            let list = api::list(self.origin(), query, "createdTime", page.as_deref())?;
+            let list: FileList = self.call(list).await?;
+            if let Some(file) = list.files.into_iter().find(|file| fits(file)) {
+                return Ok(Some(file));
+            }
+            page = list.next_page_token;
+            if page.is_none() {
+                return Ok(None);
+            }
+        }
+        Err(error::no_end("drive.files.list"))
     }
 
     pub(super) async fn relocate_entry(&self, relocation: &Relocation) -> Result<Entry> {
@@ -207,8 +224,7 @@ impl GoogleDrive {
         }
         if removal.folder == FolderOrFile::Folder {
             // Trashing a folder trashes what is in it.
-            let within: FileList = self.call(api::first_child(self.origin(), id.as_str())?).await?;
-            if !within.files.is_empty() {
+            if self.first(&api::within(&[id.as_str()])?, |_| true).await?.is_some() {
                 return Err(error::changed_meanwhile(OPERATION));
             }
         }

@@ -289,6 +289,12 @@ fn as_one(id: &RemoteId, tasks: Vec<Json>) -> Fetched {
     }
 }
 
+/// What the first of its tasks is called.
+pub(super) fn title(copy: &Fetched) -> Option<String> {
+    let content = copy.raw.get(0)?.get("content")?.as_str()?;
+    content.lines().next().filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
 fn without_nulls(mut task: Json) -> Json {
     if let Some(attributes) = task.as_object_mut() {
         attributes.retain(|_, value| !value.is_null());
