@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tandem_core::record::ConnectionId;
-use tandem_ports::infra::{Clock, HttpTransport, SecretError, Secrets, TransportError};
+use tandem_ports::infra::{Arriving, Clock, HttpTransport, Pieces, SecretError, Secrets, TransportError};
 use tandem_store::connection::{Connection, ConnectionState};
 use tandem_store::{Store, StoreError};
 
@@ -115,10 +115,37 @@ impl HttpTransport for Authorised {
         let renewed = self.current(Some(held.version)).await.map_err(|error| lost(&request, error))?;
         self.authority.transport.send(self.with_token(&request, &renewed)).await
     }
+
+    async fn send_pieces(&self, request: Request<Pieces>) -> Result<Response<Bytes>, TransportError> {
+        let held = self.current(None).await.map_err(|error| lost(&request, error))?;
+        let (mut head, body) = request.into_parts();
+        self.add_token(&mut head.headers, &held);
+        let host = head.uri.host().unwrap_or_default().to_owned();
+        let answer = self.authority.transport.send_pieces(Request::from_parts(head, body)).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // The body is gone with the request: whoever has it sends it again, with the token that is fresh by then.
+        self.current(Some(held.version)).await.map_err(|error| no_answer(host.clone(), error))?;
+        Err(TransportError::Lost { host, source: None })
+    }
+
+    async fn receive(&self, request: Request<Bytes>) -> Result<Response<Arriving>, TransportError> {
+        let held = self.current(None).await.map_err(|error| lost(&request, error))?;
+        let answer = self.authority.transport.receive(self.with_token(&request, &held)).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let renewed = self.current(Some(held.version)).await.map_err(|error| lost(&request, error))?;
+        self.authority.transport.receive(self.with_token(&request, &renewed)).await
+    }
 }
 
-fn lost(request: &Request<Bytes>, error: NoToken) -> TransportError {
-    let host = host_of(request);
+fn lost<T>(request: &Request<T>, error: NoToken) -> TransportError {
+    no_answer(host_of(request), error)
+}
+
+fn no_answer(host: String, error: NoToken) -> TransportError {
     match error {
         NoToken::Revoked => TransportError::AuthRevoked { host },
         NoToken::Store(_) | NoToken::Secret(_) | NoToken::OAuth(_) | NoToken::Waited => {
@@ -130,11 +157,15 @@ fn lost(request: &Request<Bytes>, error: NoToken) -> TransportError {
 impl Authorised {
     fn with_token(&self, request: &Request<Bytes>, held: &Held) -> Request<Bytes> {
         let mut request = request.clone();
-        // A token that is no header value cannot be right; without it the provider answers 401.
-        if let Some(value) = self.provider.authorization(&held.tokens.access_token) {
-            request.headers_mut().insert(header::AUTHORIZATION, value);
-        }
+        self.add_token(request.headers_mut(), held);
         request
+    }
+
+    /// A token that is no header value cannot be right; without it the provider answers 401.
+    fn add_token(&self, headers: &mut http::HeaderMap, held: &Held) {
+        if let Some(value) = self.provider.authorization(&held.tokens.access_token) {
+            headers.insert(header::AUTHORIZATION, value);
+        }
     }
 
     /// Tokens that are fresh, and newer than version `spent` where one was refused.

@@ -7,14 +7,14 @@ use http_body_util::StreamBody;
 use http_body_util::combinators::BoxBody;
 use std::convert::Infallible;
 use std::time::Duration;
-use tandem_ports::infra::{HttpTransport, Pieces, TransportError};
+use tandem_ports::infra::{Arriving, HttpTransport, Pieces, TransportError};
 
 /// Until the connection stands.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Until the whole answer is there.
 const TOTAL: Duration = Duration::from_secs(30);
-/// Until an upload that comes in pieces is answered: 50 MB at 200 KB/s.
-const UPLOAD: Duration = Duration::from_secs(250);
+/// Until a file that passes in one request is through, either way: 50 MB at 200 KB/s.
+const WHOLE_FILE: Duration = Duration::from_secs(250);
 /// The most an answer may weigh. A People page of 1,000 contacts is about 3 MB; the rest is room for files in parts.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 /// A connection that rested longer is made anew: Lambda freezes the process between invocations, and the other end has
@@ -99,9 +99,25 @@ impl HttpTransport for ReqwestTransport {
         let body = |pieces: Pieces| reqwest::Body::wrap(BoxBody::new(StreamBody::new(pieces.map(frame))));
         let mut request = reqwest::Request::try_from(request.map(body));
         if let Ok(request) = &mut request {
-            *request.timeout_mut() = Some(UPLOAD);
+            *request.timeout_mut() = Some(WHOLE_FILE);
         }
         self.carry(request).await.map_err(|source| TransportError::Lost { host, source: Some(source) })
+    }
+
+    async fn receive(&self, request: Request<Bytes>) -> Result<Response<Arriving>, TransportError> {
+        let host = host_of(&request);
+        let lost = |host: String| move |source| TransportError::Lost { host, source: Some(clean(source)) };
+        let mut request = reqwest::Request::try_from(request).map_err(lost(host.clone()))?;
+        *request.timeout_mut() = Some(WHOLE_FILE);
+        let mut answer = self.client.execute(request).await.map_err(lost(host.clone()))?;
+        let mut response = Response::new(());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = std::mem::take(answer.headers_mut());
+        let body = futures::stream::try_unfold((answer, host), move |(mut answer, host)| async move {
+            let piece = answer.chunk().await.map_err(lost(host.clone()))?;
+            Ok(piece.map(|piece| (piece, (answer, host))))
+        });
+        Ok(response.map(|()| -> Arriving { Box::pin(body) }))
     }
 }
 
@@ -187,6 +203,26 @@ mod tests {
         socket.read_to_end(&mut seen).await.unwrap();
         assert!(!seen.ends_with(b"onetwo"));
         assert!(answer.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_handed_on_as_it_arrives_and_one_that_breaks_off_says_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = format!("http://{}", listener.local_addr().unwrap());
+        let transport = ReqwestTransport::new().unwrap();
+        let answer = tokio::spawn(async move { transport.receive(get(&at)).await });
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut buffer = [0u8; 4096];
+        let _asked = socket.read(&mut buffer).await.unwrap();
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\none").await.unwrap();
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["content-length"]), (200, &"9".parse().unwrap()));
+        let mut body = answer.into_body();
+        assert_eq!(body.next().await.unwrap().unwrap(), "one", "before the rest is there");
+        socket.write_all(b"two").await.unwrap();
+        assert_eq!(body.next().await.unwrap().unwrap(), "two");
+        drop(socket);
+        assert!(body.next().await.unwrap().is_err(), "three bytes are missing");
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use tandem_core::record::{ConnectionId, UserId};
 use tandem_http::{
     ApiOrigins, Authority, Connect, ConnectError, Finished, OAuthClient, OAuthProvider, Returned, TokenSet,
 };
-use tandem_ports::infra::{Clock, HttpTransport, TransportError};
+use tandem_ports::infra::{Clock, HttpTransport, Pieces, TransportError};
 use tandem_ports::oauth::{ClientAuth, Holders, Identity, OAuthEndpoints, Revocation};
 use tandem_store::Store;
 use tandem_store::connection::{Connection, ConnectionState};
@@ -358,4 +358,23 @@ async fn disconnecting_revokes_and_forgets_but_not_what_another_stands_on() {
     let again = world.connected().await;
     world.connect().disconnect(&world.connection(&again).await).await.unwrap();
     assert_eq!(world.said().revocations, ["r0"]);
+}
+
+#[tokio::test]
+async fn a_token_that_ended_early_is_renewed_for_bytes_too_and_a_body_that_is_gone_is_to_be_sent_again() {
+    let world = World::new();
+    let id = world.connected().await;
+    let acting = world.authority().acting_for(&Arc::new(google()), &id);
+    let sends = || {
+        let body: Pieces = Box::pin(futures::stream::iter([Bytes::from_static(b"one"), Bytes::from_static(b"two")]));
+        acting.send_pieces(Request::post("http://provider.test/api").body(body).unwrap())
+    };
+    assert_eq!(sends().await.unwrap().status(), StatusCode::OK);
+    world.said().access = "ended".into();
+    assert!(matches!(sends().await.unwrap_err(), TransportError::Lost { .. }), "nothing is left to send");
+    assert_eq!(sends().await.unwrap().status(), StatusCode::OK, "with the token that is fresh by now");
+    world.said().access = "ended again".into();
+    let request = Request::get("http://provider.test/api").body(Bytes::new()).unwrap();
+    assert_eq!(acting.receive(request).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(world.connection(&id).await.state, ConnectionState::Connected);
 }

@@ -137,6 +137,9 @@ pub enum SecretError {
 /// A request's body that comes piece by piece.
 pub type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send + Sync>>;
 
+/// A response's body that comes piece by piece; what breaks it ends it.
+pub type Arriving = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
+
 /// The one way out: sends a request, answers a complete response. No redirects, no retries.
 #[async_trait]
 pub trait HttpTransport: Send + Sync {
@@ -153,6 +156,13 @@ pub trait HttpTransport: Send + Sync {
             body.extend_from_slice(&piece);
         }
         self.send(http::Request::from_parts(parts, body.freeze())).await
+    }
+
+    /// Sends a complete request and hands its answer's body on as it arrives, for a file that a provider gives whole only.
+    /// Here the body comes as one piece: a transport to the network hands on what is there.
+    async fn receive(&self, request: http::Request<Bytes>) -> Result<http::Response<Arriving>, TransportError> {
+        let answer = self.send(request).await?;
+        Ok(answer.map(|body| -> Arriving { Box::pin(futures::stream::iter([Ok(body)])) }))
     }
 }
 

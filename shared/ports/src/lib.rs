@@ -7,5 +7,7 @@ pub mod infra;
 pub mod mail;
 pub mod names;
 pub mod oauth;
+pub mod pieces;
 pub mod push;
+pub mod round;
 pub mod table;

@@ -7,6 +7,7 @@ use tandem_builtin::contacts::{BuiltinContacts, Carry, Options};
 use tandem_builtin::files::{BuiltinFiles, FileOptions};
 use tandem_builtin::{BuiltinCalendar, BuiltinMail, BuiltinTasks};
 use tandem_core::calendar::CalendarSettings;
+use tandem_core::files::settings::FileSettings;
 use tandem_core::normalise::Region;
 use tandem_core::policy::Direction;
 use tandem_core::profile::Profile;
@@ -23,14 +24,14 @@ use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::mail::{MailDesk, MailSource};
 use tandem_ports::push::Push;
-use tandem_sell::{SellAppointments, SellContacts, SellTasks};
+use tandem_sell::{SellAppointments, SellContacts, SellDocuments, SellTasks};
 use tandem_store::connection::Connection;
 use tandem_store::filed::{FiledMail, KnownAddresses};
 use tandem_store::names::AppointmentNames;
 use tandem_teamleader::push::{self as teamleader, TeamleaderPush};
 use tandem_teamleader::{CalendarOptions, TeamleaderCalendar, TeamleaderContacts, TeamleaderFiles, TeamleaderMail};
 use tandem_zoho::push::{self as zoho, ZohoPush};
-use tandem_zoho::{ZohoContacts, ZohoEvents};
+use tandem_zoho::{ZohoContacts, ZohoEvents, ZohoFiles};
 
 /// Opens connectors on the ports of this process.
 pub(crate) struct OpenConnectors {
@@ -96,6 +97,8 @@ impl Connectors for OpenConnectors {
             "builtin" => self.builtin_files(ask).await,
             "google" => Ok(Arc::new(GoogleDrive::new(self.transport(ask)?, self.ports.config.google.clone()))),
             "teamleader" => self.teamleader_files(ask),
+            "zoho" => self.zoho_files(ask),
+            "sell" => self.sell_documents(ask),
             "dropbox" => {
                 let side = DropboxFiles::new(self.transport(ask)?, self.ports.config.dropbox.clone());
                 Ok(Arc::new(side.with_clock(Arc::clone(&self.ports.clock))))
@@ -137,6 +140,10 @@ fn device(ask: Opening<'_>) -> String {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, ask.sync.as_str().as_bytes()).to_string()
 }
 
+fn file_settings(ask: Opening<'_>) -> Result<&FileSettings, ConnectorError> {
+    ask.settings.files.as_ref().ok_or_else(|| refused("This sync has no settings for files.".to_owned()))
+}
+
 fn carry(ask: Opening<'_>) -> Carry {
     if ask.profile.carry_company { Carry::NameAndPhone } else { Carry::Name }
 }
@@ -157,9 +164,7 @@ impl OpenConnectors {
         let Some(blobs) = self.ports.blobs.clone() else {
             return Err(refused("This installation has no bucket for files.".to_owned()));
         };
-        let Some(settings) = &ask.settings.files else {
-            return Err(refused("This sync has no settings for files.".to_owned()));
-        };
+        let settings = file_settings(ask)?;
         let options = FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
         let (table, clock) = (Arc::clone(&self.ports.table), Arc::clone(&self.ports.clock));
         let who = (ask.connection.account.id.as_str(), ask.connection.user.as_str());
@@ -167,9 +172,7 @@ impl OpenConnectors {
     }
 
     fn teamleader_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
-        let Some(settings) = &ask.settings.files else {
-            return Err(refused("This sync has no settings for files.".to_owned()));
-        };
+        let settings = file_settings(ask)?;
         let options =
             tandem_teamleader::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
         let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.teamleader.clone());
@@ -244,6 +247,21 @@ impl OpenConnectors {
     fn zoho_push(&self, ask: Opening<'_>, events: &'static [&'static str]) -> Result<Arc<dyn Push>, ConnectorError> {
         let (clock, hook) = (Arc::clone(&self.ports.clock), hook(&self.ports, "zoho"));
         Ok(Arc::new(ZohoPush::new(self.transport(ask)?, clock, zoho_origin(ask)?, events, hook)))
+    }
+
+    fn sell_documents(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let settings = file_settings(ask)?;
+        let options = tandem_sell::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
+        let (clock, config) = (Arc::clone(&self.ports.clock), self.ports.config.sell.clone());
+        let bare = Arc::clone(&self.ports.authority.transport);
+        Ok(Arc::new(SellDocuments::new(self.transport(ask)?, bare, clock, config, options)))
+    }
+
+    fn zoho_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
+        let settings = file_settings(ask)?;
+        let options = tandem_zoho::FileOptions { modules: settings.modules.clone(), records: settings.records.clone() };
+        let (clock, origin) = (Arc::clone(&self.ports.clock), zoho_origin(ask)?);
+        Ok(Arc::new(ZohoFiles::new(self.transport(ask)?, clock, origin, options)))
     }
 
     fn zoho(&self, ask: Opening<'_>) -> Result<Arc<dyn Connector>, ConnectorError> {

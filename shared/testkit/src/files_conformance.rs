@@ -7,7 +7,7 @@ pub mod cases;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tandem_core::files::entry::{EntryKind, Hashes, Place};
+use tandem_core::files::entry::{Access, EntryKind, Hashes, Place};
 use tandem_core::files::hash::Digests;
 use tandem_core::record::{Marker, RemoteId, Version};
 use tandem_ports::error::{ErrorKind, Result};
@@ -192,6 +192,30 @@ fn may_repeat<T>(outcome: &Result<T>) -> bool {
     matches!(outcome, Err(error) if error.kind == ErrorKind::Retryable)
 }
 
+/// Whether a side takes nothing, after it has been held to that: everything is refused, for good, and nothing comes of it.
+async fn takes_nothing(h: &dyn FilesHarness) -> bool {
+    let side = h.side();
+    if side.capabilities().writable {
+        return false;
+    }
+    let root = root(&*side).await;
+    h.user_saves("theirs.txt", b"theirs");
+    let theirs = there(&*side, "theirs.txt").await;
+    assert!(matches!(theirs.access, Access::Read { .. }), "it says so before anybody tries");
+    let refused = |failure: tandem_ports::error::ConnectorError| assert_eq!(failure.kind, ErrorKind::Permanent);
+    for upload in [new_file(&*side, &root, "ours.txt", b"ours").await, replacement(&theirs, &root, b"ours")] {
+        refused(put(&*side, &upload, b"ours").await.expect_err("it takes none"));
+        refused(side.begin(&upload).await.expect_err("it takes none"));
+    }
+    let (entry, expect) = (entry_ref(&theirs, &root), theirs.version.clone());
+    let removal = Removal { entry: entry.clone(), folder: FolderOrFile::File, expect: expect.clone() };
+    refused(side.remove(&[removal]).await.expect("asked").remove(0).expect_err("it stays"));
+    let relocation = Relocation { entry, expect, parent: root, name: name("b.txt") };
+    refused(side.relocate(&relocation).await.expect_err("it stays"));
+    assert_eq!((h.bytes("theirs.txt").as_deref(), h.count("ours.txt")), (Some(&b"theirs"[..]), 0));
+    true
+}
+
 /// The suite as tests of the crate that says this. Its argument is a function that gives a [`FilesHarness`].
 #[macro_export]
 macro_rules! files_conformance {
@@ -199,6 +223,7 @@ macro_rules! files_conformance {
         $crate::files_conformance!(@each $make;
             the_root_is_made_once_and_never_in_place_of_one_that_was_removed,
             small_files_arrive_whole_and_read_back,
+            what_people_save_is_read_back_in_any_range,
             bytes_that_are_not_the_announced_ones_make_no_file,
             a_creation_is_repeated_after_any_lost_answer_and_there_is_one_file,
             another_file_of_that_name_is_never_written_over,

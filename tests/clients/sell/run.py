@@ -445,6 +445,41 @@ def an_upsert_needs_a_filter(w):
     refused(ResourceError, 422, "incorrect_payload", lambda: upsert(title="Cook"))
 
 
+def documents(w, **query):
+    # The client has no documents of its own, so its transport asks.
+    return w.client.http_client.get("/documents", query)[2]
+
+
+@check
+def documents_of_several_records_are_listed_and_their_addresses_give_the_bytes(w):
+    company, person = w.organisation(), w.person()
+    content = "text " * 1000
+    for record, name in ((company, "offer.pdf"), (person, "letter.txt")):
+        w.control("POST", "documents", account=ACCOUNT, resource_type="contact", resource_id=record.id, name=name,
+                  text=content)
+    both = documents(w, resource_type="contact", resource_id=f"{company.id},{person.id}", sort_by="id")
+    assert [(one.name, one.resource_id, one.resource_type) for one in both] == [
+        ("offer.pdf", company.id, "contact"), ("letter.txt", person.id, "contact")]
+    assert (both[0].content_type, both[0].size) == ("application/pdf", len(content))
+    one = w.client.http_client.get(f"/documents/{both[1].id}")[2]
+    assert one.name == "letter.txt" and one.updated_at.endswith("Z")
+    assert requests.get(one.download_url).text == content
+    w.control("POST", "advance-clock", seconds=91 * 60)
+    assert requests.get(one.download_url).status_code == 403, "an address is good for 90 minutes"
+    assert requests.get(w.client.http_client.get(f"/documents/{one.id}")[2].download_url).text == content
+
+
+@check
+def documents_need_their_records_and_are_only_read(w):
+    get = w.client.http_client.get
+    refused(RequestError, 400, "invalid_param", lambda: get("/documents"))
+    refused(RequestError, 400, "invalid_param", lambda: get("/documents", {"resource_type": "contact"}))
+    refused(RequestError, 404, "not_found", lambda: get("/documents/7"))
+    assert documents(w, resource_type="contact", resource_id=w.person().id) == []
+    post = w.client.http_client.post
+    refused(RequestError, 404, "incorrect_path", lambda: post("/documents", body={"name": "a.txt"}))
+
+
 def main():
     failed = 0
     for function in CHECKS:

@@ -25,6 +25,9 @@ from zohocrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken
 from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore
 from zohocrmsdk.src.com.zoho.api.logger import Logger
 from zohocrmsdk.src.com.zoho.crm.api import HeaderMap, Initializer, ParameterMap
+from zohocrmsdk.src.com.zoho.crm.api import attachments
+from zohocrmsdk.src.com.zoho.crm.api.attachments.attachments_operations import (
+    AttachmentsOperations, DeleteAttachmentsParam, GetAttachmentsParam, UploadUrlAttachmentsParam)
 from zohocrmsdk.src.com.zoho.crm.api.dc import DataCenter
 from zohocrmsdk.src.com.zoho.crm.api.notifications import APIException as WatchException
 from zohocrmsdk.src.com.zoho.crm.api.notifications import BodyWrapper as WatchBody
@@ -39,6 +42,7 @@ from zohocrmsdk.src.com.zoho.crm.api.record import (
     SuccessResponse)
 from zohocrmsdk.src.com.zoho.crm.api.sdk_config import SDKConfig
 from zohocrmsdk.src.com.zoho.crm.api.users import GetUsersParam, UsersOperations
+from zohocrmsdk.src.com.zoho.crm.api.util import StreamWrapper
 
 CLIENT, SECRET, BACK = "1000.SDK", "secret", "https://tandem.example/back"
 SCOPES = ["ZohoCRM.modules.ALL", "ZohoCRM.settings.ALL", "ZohoCRM.users.READ", "ZohoCRM.org.READ", "ZohoCRM.coql.READ",
@@ -104,6 +108,25 @@ class World:
         for name, value in parameters.items():
             query.add(getattr(GetRecordsParam, name), value)
         return self.contacts.get_records(query, headers or HeaderMap())
+
+
+def attach(w, record, name, content):
+    # The client calls a file by the name that it was opened by.
+    path = os.path.join(w.folder, name)
+    with open(path, "wb") as file:
+        file.write(content)
+    body = attachments.FileBodyWrapper()
+    body.set_file(StreamWrapper(file_path=path))
+    return AttachmentsOperations().upload_attachments(record, "Contacts", body)
+
+
+def attached(record, fields="id,File_Name,Size,Created_Time,Modified_Time,Parent_Id,Owner,$type,$link_url", **more):
+    query = ParameterMap()
+    if fields:
+        query.add(GetAttachmentsParam.fields, fields)
+    for name, value in more.items():
+        query.add(getattr(GetAttachmentsParam, name), value)
+    return AttachmentsOperations().get_attachments(record, "Contacts", query)
 
 
 def contact(last, email=None, **more):
@@ -230,6 +253,102 @@ def used_up_credits_answer_429(w):
     w.control("POST", "settings", credits=0)
     answer = w.read()
     assert answer.get_status_code() == 429, answer.get_status_code()
+
+
+@check
+def a_file_is_attached_listed_and_read_back(w):
+    record = int(w.seed(1)[0])
+    content = bytes(range(256)) * 2000
+    (made,) = data(attach(w, record, "Zo\u00eb \u00fcnd \u6f22.bin", content), 200)
+    assert isinstance(made, attachments.SuccessResponse) and made.get_code().get_value() == "SUCCESS"
+    (one,) = data(attached(record), 200)
+    assert (one.get_file_name(), one.get_size()) == ("Zo\u00eb \u00fcnd \u6f22.bin", str(len(content)))
+    assert str(one.get_id()) == str(made.get_details()["id"]) and one.get_link_url() is None
+    assert (one.get_parent_id().get_name(), one.get_type()) == ("P0", "Attachment")
+    (held,) = w.control("GET", "attachments")["attachments"]
+    assert (held["record"], held["module"]) == (str(record), "Contacts")
+    read = AttachmentsOperations().get_attachment(one.get_id(), record, "Contacts")
+    assert read.get_status_code() == 200
+    assert b"".join(read.get_object().get_file().get_stream().iter_content(1024)) == content
+
+
+@check
+def attachments_have_pages_and_a_record_without_any_is_204(w):
+    record = int(w.seed(1)[0])
+    assert attached(record).get_status_code() == 204
+    for n in range(5):
+        attach(w, record, f"{n}.txt", b"text")
+    first, rest = attached(record, per_page=3, page=1), attached(record, per_page=3, page=2)
+    assert first.get_object().get_info().get_more_records() and not rest.get_object().get_info().get_more_records()
+    assert [one.get_file_name() for one in data(first, 200) + data(rest, 200)] == [f"{n}.txt" for n in (4, 3, 2, 1, 0)]
+
+
+@check
+def the_fields_of_attachments_must_be_named(w):
+    answer = attached(int(w.seed(1)[0]), fields=None)
+    assert answer.get_status_code() == 400
+    assert answer.get_object().get_code().get_value() == "REQUIRED_PARAM_MISSING"
+
+
+@check
+def a_link_is_attached_beside_files(w):
+    record = int(w.seed(1)[0])
+    query = ParameterMap()
+    query.add(UploadUrlAttachmentsParam.attachmenturl, "https://acme.example")
+    query.add(UploadUrlAttachmentsParam.title, "The site")
+    data(AttachmentsOperations().upload_url_attachments(record, "Contacts", query), 200)
+    (one,) = data(attached(record), 200)
+    assert (one.get_link_url(), one.get_file_name(), one.get_size()) == ("https://acme.example", "The site", "0")
+
+
+@check
+def attachments_are_deleted_one_by_one_or_several_with_mixed_results(w):
+    record = int(w.seed(1)[0])
+    for n in range(3):
+        attach(w, record, f"{n}.txt", b"text")
+    last, middle, first = [one.get_id() for one in data(attached(record), 200)]
+    data(AttachmentsOperations().delete_attachment(first, record, "Contacts"), 200)
+    query = ParameterMap()
+    query.add(DeleteAttachmentsParam.ids, f"{middle},{first}")
+    # The client reads the refusal in the list as an answer like the others; its code tells them apart.
+    both = data(AttachmentsOperations().delete_attachments(record, "Contacts", query), 207)
+    assert [one.get_code().get_value() for one in both] == ["SUCCESS", "INVALID_DATA"]
+    assert [one.get_id() for one in data(attached(record), 200)] == [last]
+
+
+@check
+def a_file_that_is_too_large_or_a_program_is_refused(w):
+    record = int(w.seed(1)[0])
+    w.control("POST", "settings", attachment_bytes=10)
+    answer = attach(w, record, "a.txt", b"eleven more")
+    assert answer.get_status_code() == 400, answer.get_status_code()
+    assert answer.get_object().get_code().get_value() == "FILE_SIZE_MORE_THAN_ALLOWED_SIZE"
+    assert attach(w, record, "a.exe", b"x").get_object().get_code().get_value() == "INVALID_DATA"
+    assert attached(record).get_status_code() == 204
+
+
+@check
+def attachments_need_a_scope_of_their_own(w):
+    record = int(w.seed(1)[0])
+    w.control("POST", "settings", token_seconds=3600)
+    bare = World.__new__(World)
+    bare.origin, scopes = w.origin, SCOPES[:]
+    SCOPES[:] = ["ZohoCRM.modules.contacts.ALL", "ZohoCRM.users.READ", "ZohoCRM.org.READ"]
+    try:
+        code = bare.consent()
+    finally:
+        SCOPES[:] = scopes
+    form = urllib.parse.urlencode({"grant_type": "authorization_code", "client_id": CLIENT, "client_secret": SECRET,
+                                   "redirect_uri": BACK, "code": code}).encode()
+    with urllib.request.urlopen(f"{w.origin}/oauth/v2/token", data=form) as answer:
+        token = json.load(answer)["access_token"]
+    request = urllib.request.Request(f"{w.origin}/crm/v8/Contacts/{record}/Attachments?fields=id",
+                                     headers={"Authorization": f"Zoho-oauthtoken {token}"})
+    try:
+        urllib.request.urlopen(request)
+        raise AssertionError("a refusal was expected")
+    except urllib.error.HTTPError as refusal:
+        assert json.load(refusal)["code"] == "OAUTH_SCOPE_MISMATCH"
 
 
 class Ear:

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::fingerprint::FingerprintKey;
-use tandem_core::record::{ConnectionId, Side, SyncId, UserId};
+use tandem_core::record::{ConnectionId, SyncId, UserId};
 use tandem_dropbox::fake::{FakeDropbox, UserFile as DropboxFile};
 use tandem_dropbox::{DropboxConfig, DropboxFiles};
 use tandem_engine::{Budget, Connectors, Engine, EngineConfig, Opening, RecordQuery, RecordView};
@@ -16,6 +16,8 @@ use tandem_ports::connector::Connector;
 use tandem_ports::error::{ConnectorError, ErrorKind};
 use tandem_ports::files::FileSide;
 use tandem_ports::infra::{Clock, Kind};
+use tandem_sell::fake::FakeSell;
+use tandem_sell::{SellConfig, SellDocuments};
 use tandem_store::Store;
 use tandem_store::connection::{Account, Connection, ConnectionState};
 use tandem_store::run::{Run, RunState};
@@ -27,6 +29,8 @@ use tandem_testkit::fault::Faults;
 use tandem_testkit::memory::MemoryTable;
 use tandem_testkit::queue::MemoryQueue;
 use tandem_testkit::secrets::MemorySecrets;
+use tandem_zoho::ZohoFiles;
+use tandem_zoho::fake::FakeZoho;
 
 /// The account at the remote.
 pub const REMOTE: &str = "jan@example.com";
@@ -36,6 +40,8 @@ const CRM: &str = crate::VENDOR;
 struct Opened {
     clock: Arc<ManualClock>,
     teamleader: Arc<FakeTeamleader>,
+    zoho: Arc<FakeZoho>,
+    sell: Arc<FakeSell>,
     dropbox: Arc<FakeDropbox>,
     google: Arc<FakePeople>,
 }
@@ -46,27 +52,75 @@ impl Connectors for Opened {
         Err(ConnectorError::new("story", "open", ErrorKind::Forbidden, "there are only files here"))
     }
     async fn open_files(&self, ask: Opening<'_>) -> Result<Arc<dyn FileSide>, ConnectorError> {
-        if ask.side == Side::Left {
+        let chosen = || {
             let files = ask.settings.files.as_ref().unwrap();
-            let options = FileOptions { modules: files.modules.clone(), records: files.records.clone() };
-            let (transport, bare, clock) =
-                (self.teamleader.authorised(CRM), self.teamleader.clone(), self.clock.clone());
-            let side = TeamleaderFiles::new(transport, bare, clock, TeamleaderConfig::default(), options);
-            return Ok(Arc::new(side));
-        }
+            (files.modules.clone(), files.records.clone())
+        };
+        let clock = self.clock.clone();
         Ok(match ask.connection.provider.as_str() {
+            "teamleader" => {
+                let (modules, records) = chosen();
+                let options = FileOptions { modules, records };
+                let (transport, bare) = (self.teamleader.authorised(CRM), self.teamleader.clone());
+                Arc::new(TeamleaderFiles::new(transport, bare, clock, TeamleaderConfig::default(), options))
+            }
+            "sell" => {
+                let (modules, records) = chosen();
+                let options = tandem_sell::FileOptions { modules, records };
+                let (transport, bare) = (self.sell.authorised(CRM), self.sell.clone());
+                Arc::new(SellDocuments::new(transport, bare, clock, SellConfig::default(), options))
+            }
+            "zoho" => {
+                let (modules, records) = chosen();
+                let options = tandem_zoho::FileOptions { modules, records };
+                let origin = "https://www.zohoapis.eu".to_owned();
+                Arc::new(ZohoFiles::new(self.zoho.authorised(CRM), clock, origin, options))
+            }
             "dropbox" => Arc::new(DropboxFiles::new(self.dropbox.authorised(REMOTE), DropboxConfig::default())),
             _ => Arc::new(GoogleDrive::new(self.google.authorised(REMOTE), GoogleConfig::default())),
         })
     }
 }
 
-/// A user with Teamleader and Drive or Dropbox, and one sync between them.
+/// The vendor whose CRM it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// Teamleader Focus.
+    Teamleader,
+    /// Zoho CRM.
+    Zoho,
+    /// Zendesk Sell.
+    Sell,
+}
+
+impl Vendor {
+    fn word(self) -> &'static str {
+        match self {
+            Vendor::Teamleader => "teamleader",
+            Vendor::Zoho => "zoho",
+            Vendor::Sell => "sell",
+        }
+    }
+    /// The root at Drive.
+    fn root(self) -> &'static str {
+        match self {
+            Vendor::Teamleader => "Teamleader",
+            Vendor::Zoho => "Zoho CRM",
+            Vendor::Sell => "Zendesk Sell",
+        }
+    }
+}
+
+/// A user with a vendor's CRM and Drive or Dropbox, and one sync between them.
 pub struct FileStory {
     /// The time.
     pub clock: Arc<ManualClock>,
-    /// Teamleader.
+    /// Teamleader, where it is the CRM.
     pub teamleader: Arc<FakeTeamleader>,
+    /// Zoho, where it is the CRM.
+    pub zoho: Arc<FakeZoho>,
+    /// Sell, where it is the CRM.
+    pub sell: Arc<FakeSell>,
     /// Dropbox, where it is the remote.
     pub dropbox: Arc<FakeDropbox>,
     /// Google, where it is the remote.
@@ -78,35 +132,53 @@ pub struct FileStory {
     /// The company that the stories are about: `Acme`.
     pub company: String,
     queue: Arc<MemoryQueue>,
+    vendor: Vendor,
     remote: &'static str,
 }
 
 impl FileStory {
-    /// Connected, the sync switched on, nothing run yet. `remote`: `dropbox` or `google`.
+    /// With Teamleader: connected, the sync switched on, nothing run yet. `remote`: `dropbox` or `google`.
     pub async fn begins(remote: &'static str, settings: Value) -> FileStory {
+        FileStory::begins_at(Vendor::Teamleader, remote, settings).await
+    }
+
+    /// The same with any vendor.
+    pub async fn begins_at(vendor: Vendor, remote: &'static str, settings: Value) -> FileStory {
         let clock = Arc::new(ManualClock::default());
         let teamleader = FakeTeamleader::new(clock.clone()).shared();
         let dropbox = FakeDropbox::new(clock.clone()).shared();
         let google = FakePeople::new(clock.clone()).shared();
-        let company = teamleader.user_creates_company(CRM, &crate::object(json!({"name": "Acme"})));
+        let zoho = FakeZoho::new(clock.clone()).shared();
+        let sell = FakeSell::new(clock.clone()).shared();
+        let company = match vendor {
+            Vendor::Sell => {
+                let data = json!({"name": "Acme", "is_organization": true});
+                sell.order("POST", "contacts", &json!({"account": CRM, "data": data}))["data"]["id"].to_string()
+            }
+            Vendor::Teamleader => teamleader.user_creates_company(CRM, &crate::object(json!({"name": "Acme"}))),
+            Vendor::Zoho => zoho.user_creates(CRM, "Accounts", json!({"Account_Name": "Acme"})),
+        };
         let queue = Arc::new(MemoryQueue::new(clock.clone(), Arc::new(Faults::default())));
         let store = Store::new(Arc::new(MemoryTable::default()));
         let opened = Opened {
             clock: clock.clone(),
             teamleader: teamleader.clone(),
+            zoho: zoho.clone(),
+            sell: sell.clone(),
             dropbox: dropbox.clone(),
             google: google.clone(),
         };
         let (secrets, config) = (Arc::new(MemorySecrets), EngineConfig::default());
         let engine = Engine::new(store.clone(), queue.clone(), clock.clone(), secrets, Arc::new(opened), config);
-        let story = FileStory { clock, teamleader, dropbox, google, store, engine, company, queue, remote };
+        let story =
+            FileStory { clock, teamleader, zoho, sell, dropbox, google, store, engine, company, queue, vendor, remote };
         story.connects(settings).await;
         story
     }
 
     async fn connects(&self, settings: Value) {
         let (user, now) = (UserId::new("an"), self.clock.now());
-        for (id, provider, account) in [("crm", "teamleader", CRM), ("remote", self.remote, REMOTE)] {
+        for (id, provider, account) in [("crm", self.vendor.word(), CRM), ("remote", self.remote, REMOTE)] {
             let connection = Connection {
                 account: Account { id: account.to_owned(), name: String::new(), email: String::new() },
                 state: ConnectionState::Connected,
@@ -114,11 +186,11 @@ impl FileStory {
             };
             self.store.create_connection(&connection).await.unwrap();
         }
-        let profile = if self.remote == "dropbox" { "teamleader-dropbox" } else { "teamleader-google-drive" };
+        let remote = if self.remote == "dropbox" { "dropbox" } else { "google-drive" };
         let sync = Sync {
             id: SyncId::new("sync-1"),
             user,
-            profile: profile.to_owned(),
+            profile: format!("{}-{remote}", self.vendor.word()),
             kind: Kind::Files,
             crm: ConnectionId::new("crm"),
             remote: ConnectionId::new("remote"),
@@ -210,6 +282,37 @@ impl FileStory {
         assert!(self.teamleader.user_deletes_file(CRM, id));
     }
 
+    /// A colleague attaches a file to the company in Zoho, beside those of its name; its id.
+    pub fn attaches(&self, name: &str, text: &str) -> String {
+        self.zoho.user_attaches(CRM, "Accounts", &self.company, name, text.as_bytes())
+    }
+
+    /// What is attached in Zoho as text, by name; a name that is there twice has both texts.
+    pub fn attached(&self) -> BTreeMap<String, String> {
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for one in self.zoho.attachments() {
+            let text = String::from_utf8(one.bytes.to_vec()).unwrap();
+            all.entry(one.name).and_modify(|both| *both = format!("{both} and {text}")).or_insert(text);
+        }
+        all
+    }
+
+    /// Calls to Zoho so far, by method and what is asked for.
+    pub fn asked_zoho(&self) -> BTreeMap<String, usize> {
+        let mut all = BTreeMap::new();
+        for (method, path, _) in self.zoho.calls() {
+            let parts: Vec<&str> = path.trim_start_matches("/crm/v8/").split('/').collect();
+            let what = match parts.as_slice() {
+                [_, _, "Attachments"] => "list",
+                [_, _, "Attachments", _] => "one",
+                [module, ..] => module,
+                [] => "",
+            };
+            *all.entry(format!("{method} {what}")).or_insert(0) += 1;
+        }
+        all
+    }
+
     /// All files in Teamleader, by folder and name.
     pub fn crm_files(&self) -> Vec<FileView> {
         self.teamleader.files_of(CRM)
@@ -229,13 +332,24 @@ impl FileStory {
 
     /// The company's folder at the remote, below the root.
     pub fn folder(&self) -> String {
-        format!("Companies/Acme ({})", &self.company[..8])
+        self.folder_of("Companies", "Acme", &self.company)
+    }
+
+    /// The same of any record.
+    pub fn folder_of(&self, module: &str, title: &str, record: &str) -> String {
+        let number = match self.vendor {
+            Vendor::Teamleader => record[..8].to_owned(),
+            Vendor::Sell => record.to_owned(),
+            // What follows the organisation's part of the id.
+            Vendor::Zoho => (record.parse::<u64>().unwrap() % 1_000_000_000_000).to_string(),
+        };
+        format!("{module}/{title} ({number})")
     }
 
     fn whole(&self, path: &str) -> String {
         match self.remote {
             "dropbox" => format!("/{path}"),
-            _ => format!("Teamleader/{path}"),
+            _ => format!("{}/{path}", self.vendor.root()),
         }
     }
 

@@ -127,6 +127,22 @@ pub(crate) fn read_only(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::Forbidden, "Zendesk Sell lets nobody write appointments")
 }
 
+/// Changed since it was read, as a read showed.
+pub(crate) fn changed(operation: &'static str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Conflict, sentence(ErrorKind::Conflict, 409))
+}
+
+/// What cannot be done for this user or with these settings; `detail` is for people.
+pub(crate) fn forbidden(operation: &'static str, detail: &str) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Forbidden, detail)
+}
+
+/// An address of bytes that is no longer good, whatever its status says: the next try asks for another one.
+pub(crate) fn at_address(operation: &'static str, status: http::StatusCode) -> ConnectorError {
+    let status = status.as_u16();
+    ConnectorError::new(PROVIDER, operation, ErrorKind::Retryable, sentence(ErrorKind::Retryable, status))
+}
+
 /// Gone, as a read showed.
 pub(crate) fn gone(operation: &'static str) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation, ErrorKind::NotFound, sentence(ErrorKind::NotFound, 404))

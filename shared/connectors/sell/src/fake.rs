@@ -2,6 +2,7 @@
 mod check;
 mod control;
 mod core;
+mod documents;
 mod oauth;
 mod others;
 mod state;
@@ -81,6 +82,7 @@ fn json_response(status: u16, body: &Json) -> Response<Bytes> {
 }
 
 /// A request taken apart.
+#[derive(Clone)]
 struct Asked {
     method: Method,
     path: String,
@@ -183,6 +185,9 @@ fn answer(state: &mut State, asked: &Asked, request: &str) -> Option<Response<By
     if let Some(response) = oauth::answer(state, asked) {
         return Some(response);
     }
+    if let Some(response) = documents::bytes(state, asked) {
+        return Some(response);
+    }
     state.log(Call { method: asked.method.to_string(), path: asked.path.clone(), writes: 0 });
     let outcome = match state.take_fault(asked) {
         Some(Fault::LoseRequest) => return None,
@@ -196,7 +201,7 @@ fn answer(state: &mut State, asked: &Asked, request: &str) -> Option<Response<By
         Some(Fault::Throttle { retry_after }) => {
             Err(Refusal { retry_after, ..Refusal::new(429, "rate_limit_exceeded") })
         }
-        None => api(state, asked),
+        Some(Fault::Pass) | None => api(state, asked),
     };
     Some(respond(outcome))
 }
@@ -223,6 +228,8 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
     };
     let who = state.authorise(asked, scope)?;
     match (asked.method.as_str(), parts.as_slice()) {
+        ("GET", ["documents"]) => documents::list(state, &who, asked),
+        ("GET", ["documents", id]) => documents::get(state, &who, asked, id),
         ("GET", ["contacts"]) => core::list(state, &who, asked),
         ("POST", ["contacts"]) => core::create(state, &who, &asked.json()?),
         ("POST", ["contacts", "upsert"]) => core::upsert(state, &who, asked),

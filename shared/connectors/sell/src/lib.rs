@@ -1,5 +1,5 @@
 //! Zendesk Sell: contacts with their organisations, and tasks, by the Core API v2, changes by the Sync API; appointments by
-//! the Firehose API v3.
+//! the Firehose API v3; documents, read only.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -9,6 +9,7 @@ pub mod auth;
 mod client;
 pub mod config;
 mod contacts;
+mod documents;
 mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
@@ -23,4 +24,5 @@ pub use appointments::SellAppointments;
 pub use auth::is_personal_token;
 pub use config::SellConfig;
 pub use contacts::{Options, SellContacts};
+pub use documents::{FileOptions, SellDocuments};
 pub use tasks::SellTasks;

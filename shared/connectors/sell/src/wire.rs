@@ -70,6 +70,22 @@ pub(crate) struct Tag {
     pub(crate) name: String,
 }
 
+/// A document at a record.
+#[derive(Deserialize)]
+pub(crate) struct Document {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) resource_type: String,
+    pub(crate) resource_id: u64,
+    /// In bytes.
+    pub(crate) size: u64,
+    #[serde(default)]
+    pub(crate) updated_at: String,
+    /// Good for 90 minutes.
+    #[serde(default)]
+    pub(crate) download_url: String,
+}
+
 /// A person, an organisation or a task, as Sell shows it. In a queue it may also be of another kind, or nothing: what is no object
 /// is taken as an empty one, so that no item stops those beside it.
 #[derive(Clone, Deserialize)]

@@ -27,7 +27,7 @@ use tandem_ports::files::{
     Listing, Names, NewFolder, NewRoot, Relocation, Removal, SessionStatus, Stored, Upload, UploadSession,
 };
 use tandem_ports::infra::{Clock, HttpTransport};
-use uploads::Open;
+use tandem_ports::pieces::Feed;
 
 /// The id of the root: the account.
 const ROOT: &str = "root";
@@ -59,7 +59,7 @@ pub struct TeamleaderFiles {
     /// Where files that are being read can be had, by id, with the bytes that they have there.
     locations: Mutex<HashMap<String, (Version, u64, Location)>>,
     /// Uploads whose bytes are on their way, by address.
-    open: Mutex<HashMap<String, Open>>,
+    open: Mutex<HashMap<String, Feed>>,
 }
 
 impl TeamleaderFiles {

@@ -7,7 +7,8 @@ import json
 import os
 import sys
 
-FILES = ["record", "coql", "fields", "custom_views", "users", "org", "profiles", "modules", "notifications"]
+FILES = ["record", "coql", "fields", "custom_views", "users", "org", "profiles", "modules", "attachments",
+         "notifications"]
 VERBS = ["get", "post", "put", "delete"]
 
 

@@ -23,6 +23,10 @@ pub const SCOPES_FOR_CONTACTS: [&str; 10] = [
 /// has too.
 pub const SCOPES_FOR_EVENTS: [&str; 1] = ["ZohoCRM.modules.events.ALL"];
 
+/// What a files sync asks for beside what a contacts sync has: attachments of contacts, accounts, leads and deals.
+pub const SCOPES_FOR_FILES: [&str; 3] =
+    ["ZohoCRM.modules.attachments.ALL", "ZohoCRM.modules.leads.READ", "ZohoCRM.modules.deals.READ"];
+
 /// What being told of changes asks for; without it a sync keeps to the schedule.
 pub const SCOPE_FOR_NOTIFICATIONS: &str = "ZohoCRM.notifications.ALL";
 
@@ -52,7 +56,8 @@ pub fn endpoints(config: &ZohoConfig) -> OAuthEndpoints {
         true => API_ORIGIN.to_owned(),
         false => accounts.clone(),
     };
-    let scopes = SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_EVENTS).chain([&SCOPE_FOR_NOTIFICATIONS]);
+    let scopes = SCOPES_FOR_CONTACTS.iter().chain(&SCOPES_FOR_EVENTS).chain(&SCOPES_FOR_FILES);
+    let scopes = scopes.chain([&SCOPE_FOR_NOTIFICATIONS]);
     OAuthEndpoints {
         authorize_url: format!("{accounts}/oauth/v2/auth"),
         token_url: format!("{accounts}/oauth/v2/token"),

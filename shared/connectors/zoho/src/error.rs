@@ -50,6 +50,8 @@ fn kind_of(status: u16, said: &Treated, asked: Option<Duration>) -> ErrorKind {
         "LIMIT_EXCEEDED" | "API_LIMIT_EXCEEDED" if status == 429 || status == 403 => throttled(CREDITS_WAIT),
         "RECORD_MODIFIED" | "ALREADY_MODIFIED" | "DUPLICATE_DATA" | "RECORD_LOCKED" => ErrorKind::Conflict,
         "INVALID_DATA" | "RECORD_NOT_FOUND" | "NOT_FOUND" if is_about_the_id(said) => ErrorKind::NotFound,
+        // An id within the address.
+        "INVALID_DATA" if !said.details["resource_path_index"].is_null() => ErrorKind::NotFound,
         "INVALID_DATA" if is_about_the_view(said) => ErrorKind::Forbidden,
         "INTERNAL_ERROR" => ErrorKind::Retryable,
         // An address of ours that Zoho has not is a fault of ours and says nothing about a record.
@@ -114,6 +116,12 @@ fn sentence(kind: ErrorKind, operation: Operation, status: u16, said: &Treated) 
         (ErrorKind::Forbidden, _) => "the Zoho user may not do this".to_owned(),
         (ErrorKind::Permanent, "MANDATORY_NOT_FOUND") => {
             format!("Zoho demands a value in a field that has none{about}")
+        }
+        (ErrorKind::Permanent, "FILE_SIZE_MORE_THAN_ALLOWED_SIZE") => {
+            "the file is larger than this Zoho organisation takes".to_owned()
+        }
+        (ErrorKind::Permanent, "STORAGE_SPACE_EXCEEDED") => {
+            "the Zoho organisation has no room for more files".to_owned()
         }
         (ErrorKind::Permanent, "RECORD_IN_BLUEPRINT") => "a blueprint at Zoho keeps the record from changes".to_owned(),
         (ErrorKind::Permanent, "INVALID_DATA") => format!("Zoho does not take the value of a field{about}"),
@@ -195,6 +203,21 @@ pub(crate) fn gone(operation: Operation) -> ConnectorError {
     ConnectorError::new(PROVIDER, operation.name, ErrorKind::NotFound, "Zoho does not have it")
 }
 
+/// A body that ended before its end.
+pub(crate) fn short(operation: Operation) -> ConnectorError {
+    ConnectorError::new(PROVIDER, operation.name, ErrorKind::Retryable, "the connection to Zoho broke on the way")
+}
+
+/// Whether a failure says that what it is about is gone.
+pub(crate) fn is_gone(failure: &ConnectorError) -> bool {
+    failure.kind == ErrorKind::NotFound
+}
+
+/// Whether a failure says that the user may not.
+pub(crate) fn is_forbidden(failure: &ConnectorError) -> bool {
+    failure.kind == ErrorKind::Forbidden
+}
+
 /// Changed since it was read, as a read showed.
 pub(crate) fn changed_meanwhile(operation: Operation) -> ConnectorError {
     let detail = "the record was changed at Zoho in the meantime";
@@ -233,6 +256,8 @@ mod tests {
             (400, "INVALID_DATA", json!({"api_name": "Account_Name"}), ErrorKind::Permanent),
             (400, "INVALID_DATA", json!({"param_name": "cvid"}), ErrorKind::Forbidden),
             (400, "MANDATORY_NOT_FOUND", json!({"api_name": "Last_Name"}), ErrorKind::Permanent),
+            (400, "INVALID_DATA", json!({"resource_path_index": 1, "related_status": "invalid"}), ErrorKind::NotFound),
+            (400, "FILE_SIZE_MORE_THAN_ALLOWED_SIZE", json!({}), ErrorKind::Permanent),
             (400, "DUPLICATE_DATA", json!({"api_name": "Email"}), ErrorKind::Conflict),
             (400, "RECORD_LOCKED", json!({}), ErrorKind::Conflict),
             (400, "RECORD_IN_BLUEPRINT", json!({}), ErrorKind::Permanent),

@@ -1,5 +1,6 @@
 //! Zoho CRM's API v8 and its accounts server in memory, over the real HTTP surface: the same requests, answers, pages,
 //! times and refusals. As strict as Zoho or stricter, never kinder. No wall clock, no randomness.
+mod attachments;
 mod control;
 mod events;
 mod filter;
@@ -10,6 +11,7 @@ mod state;
 mod watch;
 mod writes;
 
+pub use attachments::AttachmentView;
 pub use state::{Fault, LockRefusal, Settings, Sharing};
 pub use watch::Notification;
 
@@ -169,8 +171,11 @@ impl FakeZoho {
                 drop(api(&mut state, &asked));
                 return None;
             }
+            Some(Fault::Pass) | None => {}
             Some(fault) => return Some(respond(&state, Err(fault.refusal()))),
-            None => {}
+        }
+        if let Some(answer) = download(&mut state, &asked) {
+            return Some(answer.unwrap_or_else(|refusal| respond(&state, Err(refusal))));
         }
         let answer = api(&mut state, &asked);
         Some(respond(&state, answer))
@@ -214,15 +219,36 @@ fn respond(state: &State, answer: Answer) -> Response<Bytes> {
     builder.body(bytes).expect("fixed header names and a status in range")
 }
 
+/// The one call that answers bytes; `None`: it is another one.
+fn download(state: &mut State, asked: &Asked) -> Option<Result<Response<Bytes>, Refusal>> {
+    let parts: Vec<&str> = asked.path.strip_prefix("/crm/v8/")?.split('/').collect();
+    let [module, record, "Attachments", id] = parts.as_slice() else { return None };
+    (asked.method == Method::GET && RECORDS.contains(module)).then(|| {
+        let user = enter(state, asked, &parts)?;
+        attachments::download(state, &user, (module, record), (id, asked))
+    })
+}
+
+/// Whose token it is, if it may ask this, and the call's credits are there.
+fn enter(state: &mut State, asked: &Asked, parts: &[&str]) -> Result<String, Refusal> {
+    let grant = state.authorise(asked.token())?;
+    for scope in scopes_of(asked.method.as_str(), parts) {
+        state::check_scope(&grant.scopes, &scope)?;
+    }
+    state.spend(cost_of(parts, asked))?;
+    Ok(grant.account)
+}
+
+/// The modules that records are in, as far as they are here.
+const RECORDS: [&str; 5] = settings::MODULES;
+
 /// The CRM API proper.
 fn api(state: &mut State, asked: &Asked) -> Answer {
-    let grant = state.authorise(asked.token())?;
-    let path = asked.path.strip_prefix("/crm/v8/").ok_or_else(Refusal::no_such_address)?;
-    let parts: Vec<&str> = path.split('/').collect();
-    let scope = scope_of(asked.method.as_str(), &parts);
-    state::check_scope(&grant.scopes, &scope)?;
-    state.spend(cost_of(&parts, asked))?;
-    let user = grant.account.as_str();
+    let path = asked.path.strip_prefix("/crm/v8/");
+    state.authorise(asked.token())?;
+    let parts: Vec<&str> = path.ok_or_else(Refusal::no_such_address)?.split('/').collect();
+    let user = enter(state, asked, &parts)?;
+    let user = user.as_str();
     match (asked.method.as_str(), parts.as_slice()) {
         ("GET", ["users"]) => settings::users(state, user, asked),
         ("GET", ["org"]) => Ok((200, settings::org(state))),
@@ -235,26 +261,7 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
         ("GET", ["settings", "profiles", id]) => settings::profiles(state, user, Some(id)),
         (_, ["actions", "watch"]) => watch::answer(state, user, asked),
         ("POST", ["coql"]) => filter::coql(state, user, &asked.json()?),
-        ("GET", [module @ ("Contacts" | "Accounts" | "Events")]) => records::list(state, user, module, asked),
-        ("GET", [module @ ("Contacts" | "Accounts" | "Events"), "deleted"]) => {
-            records::deleted(state, user, module, asked)
-        }
-        ("GET", [module @ ("Contacts" | "Accounts" | "Events"), id]) => records::one(state, user, module, id),
-        ("POST", [module @ ("Contacts" | "Accounts" | "Events")]) => writes::insert(state, user, module, asked),
-        ("POST", [module @ ("Contacts" | "Accounts"), "upsert"]) => writes::upsert(state, user, module, asked),
-        ("PUT", [module @ ("Contacts" | "Accounts" | "Events")]) => writes::update(state, user, module, asked, None),
-        ("PUT", [module @ ("Contacts" | "Accounts" | "Events"), id]) => {
-            writes::update(state, user, module, asked, Some(id))
-        }
-        ("DELETE", [module @ ("Contacts" | "Accounts" | "Events")]) => {
-            let ids = asked.one("ids").map(str::to_owned);
-            let ids = ids.ok_or_else(|| {
-                Refusal::new(400, "REQUIRED_PARAM_MISSING", "One of the expected parameter is missing")
-                    .with(json!({"param_name": "ids"}))
-            })?;
-            writes::delete(state, user, module, &ids)
-        }
-        ("DELETE", [module @ ("Contacts" | "Accounts" | "Events"), id]) => writes::delete(state, user, module, id),
+        (_, [module, ..]) if RECORDS.contains(module) => of_records(state, user, asked, &parts),
         (_, [module]) if module.chars().next().is_some_and(char::is_uppercase) => {
             Err(Refusal::new(400, "INVALID_MODULE", "The module name given seems to be invalid"))
         }
@@ -262,7 +269,41 @@ fn api(state: &mut State, asked: &Asked) -> Answer {
     }
 }
 
-/// The scope that Zoho wants for a request.
+/// Records, and what is attached to them.
+fn of_records(state: &mut State, user: &str, asked: &Asked, parts: &[&str]) -> Answer {
+    let method = asked.method.as_str();
+    match (method, parts) {
+        (_, [module, record, "Attachments"]) => attachments::answer(state, user, (module, record), asked),
+        ("DELETE", [module, record, "Attachments", id]) => attachments::delete(state, user, (module, record), id),
+        ("GET", [module]) => records::list(state, user, module, asked),
+        ("GET", [module, "deleted"]) => records::deleted(state, user, module, asked),
+        ("GET", [module, id]) => records::one(state, user, module, id),
+        ("POST", [module]) => writes::insert(state, user, module, asked),
+        // Activities have no field to recognise them by.
+        ("POST", [module, "upsert"]) if *module != "Events" => writes::upsert(state, user, module, asked),
+        ("PUT", [module]) => writes::update(state, user, module, asked, None),
+        ("PUT", [module, id]) => writes::update(state, user, module, asked, Some(id)),
+        ("DELETE", [module]) => {
+            let ids = asked.one("ids").map(str::to_owned);
+            let ids = ids.ok_or_else(|| {
+                Refusal::new(400, "REQUIRED_PARAM_MISSING", "One of the expected parameter is missing")
+                    .with(json!({"param_name": "ids"}))
+            })?;
+            writes::delete(state, user, module, &ids)
+        }
+        ("DELETE", [module, id]) => writes::delete(state, user, module, id),
+        _ => Err(Refusal::no_such_address()),
+    }
+}
+
+/// The scopes that Zoho wants for a request: for attachments the module's, too. Which operation of it is not documented.
+fn scopes_of(method: &str, parts: &[&str]) -> Vec<String> {
+    match parts {
+        [module, _, "Attachments", ..] => vec![scope_of("GET", &[module]), scope_of(method, &["attachments"])],
+        _ => vec![scope_of(method, parts)],
+    }
+}
+
 fn scope_of(method: &str, parts: &[&str]) -> String {
     let operation = match method {
         "GET" => "READ",
@@ -283,6 +324,7 @@ fn scope_of(method: &str, parts: &[&str]) -> String {
 /// Credits of a call: a write costs one for every ten records, a list view three, the deleted two.
 fn cost_of(parts: &[&str], asked: &Asked) -> u64 {
     match (asked.method.as_str(), parts) {
+        (_, [_, _, "Attachments", ..]) => 1,
         ("POST" | "PUT", [module, ..]) if *module != "coql" => {
             let count = asked.json().ok().and_then(|body| body["data"].as_array().map(Vec::len)).unwrap_or(1);
             count.div_ceil(10).max(1) as u64

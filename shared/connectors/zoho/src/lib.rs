@@ -1,4 +1,4 @@
-//! Zoho CRM: contacts with their accounts, and events, by the CRM API v8.
+//! Zoho CRM: contacts with their accounts, events, and attachments, by the CRM API v8.
 //!
 //! Bytes leave only through [`HttpTransport`](tandem_ports::infra::HttpTransport); the transport adds the access token.
 //! README.md beside this crate has the capability table, the scopes, the quotas and the quirks.
@@ -11,6 +11,7 @@ mod error;
 mod events;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod files;
 mod layout;
 mod map;
 pub mod push;
@@ -20,4 +21,5 @@ mod wire;
 pub use config::ZohoConfig;
 pub use contacts::{Options, ZohoContacts};
 pub use events::ZohoEvents;
+pub use files::{FileOptions, ZohoFiles};
 pub use push::ZohoPush;

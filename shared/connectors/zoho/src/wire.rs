@@ -56,6 +56,44 @@ pub(crate) struct Info {
     pub(crate) next_page_token: Option<String>,
 }
 
+/// An answer with attachments.
+#[derive(Default, Deserialize)]
+pub(crate) struct Attachments {
+    #[serde(default)]
+    pub(crate) data: Vec<Attachment>,
+    #[serde(default)]
+    pub(crate) info: Info,
+}
+
+/// A file or a link at a record.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Attachment {
+    pub(crate) id: String,
+    #[serde(rename = "File_Name")]
+    pub(crate) name: Option<String>,
+    /// A number as text.
+    #[serde(rename = "Size")]
+    size: Value,
+    #[serde(rename = "Modified_Time")]
+    pub(crate) modified: String,
+    #[serde(rename = "$link_url")]
+    link: Option<String>,
+}
+
+impl Attachment {
+    /// In bytes; 0 where Zoho says none (a link).
+    pub(crate) fn size(&self) -> u64 {
+        self.size.as_str().and_then(|text| text.parse().ok()).or(self.size.as_u64()).unwrap_or(0)
+    }
+    pub(crate) fn is_link(&self) -> bool {
+        self.link.as_deref().is_some_and(|url| !url.is_empty())
+    }
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
 /// An answer with what was deleted.
 #[derive(Default, Deserialize)]
 pub(crate) struct DeletedRecords {

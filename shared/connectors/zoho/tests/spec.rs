@@ -1,5 +1,7 @@
 //! Every address, parameter, header and body key that the connector sends is in Zoho's own OpenAPI files
 //! (`facts/crm.json`), and every refusal of the fake has a code that is.
+mod files;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -7,15 +9,17 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use tandem_core::contact::{Carry, Contact, Labelled};
+use tandem_core::files::settings::{RecordRef, Records};
 use tandem_core::normalise::Region;
-use tandem_core::record::{ContainerId, Marker};
+use tandem_core::record::{ContainerId, Marker, RemoteId};
 use tandem_ports::connector::{Connector, Deletion, Draft, Fetched, Next, Patch};
+use tandem_ports::files::{EntryRef, FileSide, FolderOrFile, FolderRef, Name, Removal};
 use tandem_ports::infra::{Clock, HttpTransport, TransportError};
 use tandem_ports::push::{Order, Push};
 use tandem_testkit::clock::ManualClock;
 use tandem_zoho::fake::FakeZoho;
 use tandem_zoho::push::OF_CONTACTS;
-use tandem_zoho::{Options, ZohoContacts, ZohoPush};
+use tandem_zoho::{FileOptions, Options, ZohoContacts, ZohoFiles, ZohoPush};
 
 /// Documented on "Update Records" of v2.1 to v8, and missing in the OpenAPI files.
 const BESIDE_THE_SPEC: [&str; 1] = ["if-unmodified-since"];
@@ -107,6 +111,42 @@ async fn everything_asked() -> Vec<Request<Bytes>> {
     std::mem::take(&mut *recorder.seen.lock().expect("not poisoned"))
 }
 
+/// The same of attachments.
+async fn everything_asked_of_files() -> Vec<Request<Bytes>> {
+    let clock = Arc::new(ManualClock::default());
+    let fake = FakeZoho::new(Arc::clone(&clock) as Arc<_>).shared();
+    let recorder = Arc::new(Recorder { inner: fake.authorised("jan@example.com"), seen: Mutex::default() });
+    let view = fake.view("All", json!({}));
+    let company = fake.user_creates("jan@example.com", "Accounts", json!({"Account_Name": "Acme"}));
+    fake.user_creates("jan@example.com", "Contacts", json!({"Last_Name": "Peeters"}));
+    let open = |records| {
+        let modules = ["contacts", "companies", "leads", "deals"].map(str::to_owned).to_vec();
+        let transport = Arc::clone(&recorder) as Arc<_>;
+        let options = FileOptions { modules, records };
+        ZohoFiles::new(transport, Arc::clone(&clock) as Arc<_>, "https://www.zohoapis.eu".to_owned(), options)
+    };
+    let some = vec![RecordRef { kind: "company".to_owned(), id: company.clone() }];
+    for (records, told) in
+        [(Records::All, 2), (Records::Segment(format!("contacts:{view}")), 1), (Records::Some(some), 1)]
+    {
+        assert_eq!(files::round(&open(records)).await.len(), told);
+    }
+    let side = open(Records::All);
+    side.ensure_root(None, &tandem_testkit::files_conformance::new_root()).await.expect("there");
+    side.choices().await.expect("listed");
+    let record = FolderRef { id: RemoteId::new(format!("Accounts:{company}")), path: "Acme".to_owned() };
+    side.records(&[record.id.clone(), RemoteId::new("Deals:1")]).await.expect("asked");
+    let bytes = Bytes::from_static(b"new");
+    let stored = side.put(&[(files::upload(&record, "new.txt", &bytes), bytes)]).await.expect("sent");
+    let entry = stored.into_iter().next().expect("one").expect("stored").entry;
+    let reference = EntryRef { id: entry.id.clone(), parent: record, name: Name(entry.name.clone()) };
+    let read = side.read(&reference, &entry.version, 1..3).await.expect("read");
+    assert_eq!(read.as_ref(), b"ew");
+    let removal = Removal { entry: reference, folder: FolderOrFile::File, expect: entry.version };
+    side.remove(&[removal]).await.expect("asked").remove(0).expect("removed");
+    std::mem::take(&mut *recorder.seen.lock().expect("not poisoned"))
+}
+
 fn facts() -> Json {
     serde_json::from_str(include_str!("../facts/crm.json")).expect("a committed file")
 }
@@ -133,7 +173,7 @@ fn names(list: &Json) -> Vec<String> {
 async fn whatever_we_ask_is_in_zohos_own_list() {
     let facts = facts();
     let mut asked = BTreeSet::new();
-    for request in everything_asked().await {
+    for request in everything_asked().await.into_iter().chain(everything_asked_of_files().await) {
         let (name, method) = method_of(&facts, &request);
         asked.insert(name.clone());
         for (key, _) in url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
@@ -144,7 +184,11 @@ async fn whatever_we_ask_is_in_zohos_own_list() {
             let known = names(&method["header"]).contains(&header.to_owned()) || BESIDE_THE_SPEC.contains(&header);
             assert!(known, "{name} has no header {header}");
         }
-        if !request.body().is_empty() {
+        let form = request.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"multipart"));
+        if form {
+            let text = String::from_utf8_lossy(request.body());
+            assert!(text.contains("form-data; name=\"file\"; filename=\"new.txt\""), "{text}");
+        } else if !request.body().is_empty() {
             let body: Json = serde_json::from_slice(request.body()).expect("JSON");
             if name.contains("watch") {
                 for key in body["watch"][0].as_object().expect("a channel").keys() {
@@ -161,6 +205,7 @@ async fn whatever_we_ask_is_in_zohos_own_list() {
     let wanted = [
         "DELETE /crm/v8/actions/watch",
         "DELETE /crm/v8/{module_api_name}",
+        "DELETE /crm/v8/{module}/{record_id}/Attachments/{id}",
         "GET /crm/v8/settings/custom_views",
         "GET /crm/v8/settings/custom_views/{id}",
         "GET /crm/v8/settings/fields",
@@ -168,9 +213,12 @@ async fn whatever_we_ask_is_in_zohos_own_list() {
         "GET /crm/v8/users",
         "GET /crm/v8/{module_api_name}",
         "GET /crm/v8/{module_api_name}/deleted",
+        "GET /crm/v8/{module}/{record_id}/Attachments",
+        "GET /crm/v8/{module}/{record_id}/Attachments/{id}",
         "POST /crm/v8/actions/watch",
         "POST /crm/v8/coql",
         "POST /crm/v8/{module_api_name}",
+        "POST /crm/v8/{module}/{record_id}/Attachments",
         "PUT /crm/v8/{module_api_name}",
     ];
     assert!(asked.iter().eq(wanted), "{asked:?}");

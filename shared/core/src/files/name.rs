@@ -208,9 +208,10 @@ pub fn content_type(name: &str) -> &'static str {
 }
 
 /// The modules whose records' files are synchronised, and what their folders are called.
-const MODULES: [(&str, [&str; 4]); 6] = [
+const MODULES: [(&str, [&str; 4]); 7] = [
     ("contacts", ["Contacts", "Kontakte", "Contacten", "Contacts"]),
     ("companies", ["Companies", "Firmen", "Bedrijven", "Sociétés"]),
+    ("leads", ["Leads", "Leads", "Leads", "Prospects"]),
     ("deals", ["Deals", "Deals", "Deals", "Affaires"]),
     ("projects", ["Projects", "Projekte", "Projecten", "Projets"]),
     ("meetings", ["Meetings", "Termine", "Afspraken", "Rendez-vous"]),

@@ -109,8 +109,10 @@ impl Planner<'_> {
         if let Some(reason) = self.barred(to, parent).filter(|_| row.role == Role::Item) {
             return self.exclude(row, &reason.code, reason.message);
         }
-        let there = parent.is_none_or(|parent| parent.copy(to).is_some());
-        let name = self.free_name(to, parent, row, &self.name_on(to, copy));
+        let wanted = self.name_on(to, copy);
+        let awaited = self.awaits(to, parent, row, &wanted);
+        let there = parent.is_none_or(|parent| parent.copy(to).is_some()) && !awaited;
+        let name = if awaited { wanted } else { self.free_name(to, parent, row, &wanted) };
         let target = Target { parent: parent.map(|parent| parent.key.clone()), name };
         let why = if row.base.is_some() { Why::Restored } else { Why::NewRecord };
         if copy.is_folder() {
@@ -139,7 +141,8 @@ impl Planner<'_> {
             let Some((_, depth)) = self.record_of(to.other(), row) else {
                 return Some(("outside_records", "Only what is within a record's folder is synchronised.".to_owned()));
             };
-            let deep = self.rules(to).max_depth.is_some_and(|most| depth >= most && copy.is_folder());
+            // Neither a folder too many nor what is in one.
+            let deep = self.rules(to).max_depth.is_some_and(|most| depth + usize::from(copy.is_folder()) > most);
             if deep {
                 return Some(("too_deep", "The other side has no folders as deep as this one.".to_owned()));
             }
@@ -311,15 +314,41 @@ impl Planner<'_> {
         let there = parent.is_some_and(|parent| parent.copy(side).is_some());
         // Not into itself: what stands in the way moves first.
         let open = parent.is_none_or(|parent| !tree.is_within(side, &parent.key, &row.key));
-        let name = self.free_name(side, parent, row, &target.name);
+        let awaited = self.awaits(side, parent, row, &target.name);
+        let name = if awaited { target.name } else { self.free_name(side, parent, row, &target.name) };
         let unchanged = row.copy(side).is_some_and(|own| own.name == name)
             && source.map(|source| &source.key) == parent.map(|parent| &parent.key);
         if unchanged {
             return false;
         }
         let target = Target { parent: target.parent, name };
-        self.step(row, Act::Relocate { on: side, target }, Why::Changed, there && open);
+        self.step(row, Act::Relocate { on: side, target }, Why::Changed, there && open && !awaited);
         true
+    }
+
+    /// Where an entry goes on a side, folder and name, because the other side has it elsewhere; `None` where it stays.
+    pub(super) fn leaves(&self, row: &FileRow, side: Side) -> Option<(Option<RowKey>, String)> {
+        let (left, right, base) = (row.left.as_ref()?, row.right.as_ref()?, row.base.as_ref()?);
+        let own = if side == Side::Left { left } else { right };
+        let copied = side == Side::Left && self.world.policy.on_remote_rename == OnRename::Copy;
+        let stays = row.role != Role::Item
+            || row.let_go.is_some()
+            || copied
+            || self.rules(side).relocates == Relocates::No
+            || !self.world.policy.direction.may_write(side)
+            || matches!(own.kind, EntryKind::Native { .. })
+            || self.is_refused(row);
+        if stays {
+            return None;
+        }
+        let name = match self.name_leads(left, right, base) {
+            Some(lead) if lead != side => self.name_on(side, if lead == Side::Left { left } else { right }),
+            Some(_) | None => own.name.clone(),
+        };
+        let (folder, parent) = (self.placing.of_row(row), self.world.tree.parent(side, row));
+        let moves = name != own.name || folder.as_ref() != parent.map(|parent| &parent.key);
+        let open = || self.barred(side, parent).is_none();
+        (moves && open()).then_some((folder, name))
     }
 
     /// The side whose name is the one; `None` when no name has to change.

@@ -178,7 +178,7 @@ pub(super) struct Held {
     pub replaced: HashSet<String>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     pub(super) fn rules(&self, side: Side) -> &SideRules {
         match side {
             Side::Left => self.world.left,
@@ -194,8 +194,8 @@ impl Planner<'_> {
         self.plan.excluded.insert(row.key.clone(), Reason::new(code, message));
     }
 
-    fn row(&mut self, row: &FileRow) {
-        if self.is_let_go(row) {
+    fn row(&mut self, row: &'a FileRow) {
+        if let Some(reason) = self.let_go(row) {
             let put_back = row.let_go.as_ref().is_some_and(|reason| reason.code == "deleted_remotely")
                 && matches!((&row.left, &row.base), (Some(left), Some(base)) if edited(left, base, Side::Left))
                 && row.right.is_none();
@@ -203,6 +203,10 @@ impl Planner<'_> {
                 self.fresh(row, Side::Left);
             } else if row.left.is_none() && row.right.is_none() {
                 self.step(row, Act::Forget, Why::Deleted, true);
+            } else if row.let_go.is_none() && row.base.is_none() {
+                // It came into a folder that was let go, and is on one side alone: that must not look like being in step.
+                let message = format!("Its folder is no longer kept in step: {}", reason.message);
+                self.exclude(row, &reason.code, message);
             }
             return;
         }
@@ -218,20 +222,19 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether the row, or a folder that it is in, is no longer kept in step.
-    fn is_let_go(&self, row: &FileRow) -> bool {
+    /// Why the row, or a folder that it is in, is no longer kept in step.
+    fn let_go(&self, row: &'a FileRow) -> Option<&'a Reason> {
         let above = |side| {
             let mut at = Some(row);
             for _ in 0..64 {
-                match at {
-                    Some(row) if row.let_go.is_some() => return true,
-                    Some(row) => at = self.world.tree.parent(side, row),
-                    None => return false,
+                match at? {
+                    FileRow { let_go: Some(reason), .. } => return Some(reason),
+                    row => at = self.world.tree.parent(side, row),
                 }
             }
-            false
+            None
         };
-        above(Side::Left) || above(Side::Right)
+        above(Side::Left).or_else(|| above(Side::Right))
     }
 
     /// Whether a provider has refused it as it is too often, or in this run.
@@ -341,6 +344,34 @@ impl Planner<'_> {
         let key = self.key(side, &free);
         self.named.insert((side, folder, key));
         free
+    }
+
+    /// Whether the name is held by an entry that this sync moves away from it: then the name is waited for, and no number
+    /// is taken. Entries that wait for each other in a ring wait for nobody.
+    pub(super) fn awaits(&mut self, side: Side, parent: Option<&FileRow>, row: &FileRow, wanted: &str) -> bool {
+        if self.rules(side).names == NameMatch::Repeatable {
+            return false;
+        }
+        let (mut folder, mut name) = (parent.map(|parent| parent.key.clone()), wanted.to_owned());
+        let mut met = HashSet::from([row.key.clone()]);
+        loop {
+            let tree = self.world.tree;
+            let inside = folder.as_ref().and_then(|key| tree.row(key)?.copy(side)).map(|copy| &copy.id);
+            let key = self.key(side, &name);
+            let gone = folder.is_some() && inside.is_none();
+            if gone || !self.held(side, inside).names.contains_key(&key) {
+                return met.len() > 1;
+            }
+            let named = |other: &&FileRow| other.copy(side).is_some_and(|copy| self.key(side, &copy.name) == key);
+            let Some(holder) = tree.children(side, inside).find(named) else {
+                return met.len() > 1;
+            };
+            let Some((to, next)) = self.leaves(holder, side) else { return false };
+            if !met.insert(holder.key.clone()) {
+                return false;
+            }
+            (folder, name) = (to, next);
+        }
     }
 
     /// Both are there and were never compared.

@@ -83,8 +83,8 @@ pub struct FileRules {
     pub on_remote_rename: OnRename,
     /// How the root folder is called.
     pub root: &'static str,
-    /// The product's largest file in bytes (`limits: vendor`).
-    pub vendor_max_bytes: u64,
+    /// The product's largest file in bytes (`limits: vendor`), where it names one.
+    pub vendor_max_bytes: Option<u64>,
     /// Kinds of remote accounts, in the provider's words, that the product cannot be linked with, each with the sentence
     /// that `limits: vendor` warns with. The sync works all the same.
     pub vendor_lacks: &'static [(&'static str, &'static str)],
@@ -175,7 +175,7 @@ impl FileRules {
         if largest == Some(0) {
             return Err(Invalid::new("settings.max_file_bytes", "Must be at least 1, or null for any size."));
         }
-        let capped = (vendor == VendorRules::Apply).then_some(self.vendor_max_bytes);
+        let capped = self.vendor_max_bytes.filter(|_| vendor == VendorRules::Apply);
         if let (Some(largest), Some(cap)) = (largest, capped)
             && largest > cap
         {
@@ -242,7 +242,7 @@ mod tests {
         modules: &["contacts", "companies"],
         on_remote_rename: OnRename::Rename,
         root: "Teamleader",
-        vendor_max_bytes: 50 * 1024 * 1024,
+        vendor_max_bytes: Some(50 * 1024 * 1024),
         vendor_lacks: &[("pro", "The product lacks this.")],
     };
 

@@ -93,6 +93,22 @@ pub const PROFILES: &[Profile] = &[
         files: Some(FileRules { vendor_lacks: &[NO_PROFESSIONAL], ..FILE_RULES }),
         ..FILES
     },
+    ZOHO_FILES,
+    SELL_FILES,
+    Profile {
+        id: "sell-dropbox",
+        name: "Zendesk Sell → Dropbox",
+        remote: &["dropbox"],
+        frequency_minutes: 60,
+        ..SELL_FILES
+    },
+    Profile {
+        id: "zoho-dropbox",
+        name: "Zoho CRM ↔ Dropbox",
+        remote: &["dropbox"],
+        frequency_minutes: 60,
+        ..ZOHO_FILES
+    },
     Profile {
         id: "teamleader-gmail",
         name: "Gmail → Teamleader Focus",
@@ -164,7 +180,7 @@ const CALENDAR: Profile = Profile {
     files: None,
 };
 
-/// What both files profiles share; Drive's own is the default.
+/// What the files profiles share; that of Teamleader and Drive is the default.
 const FILES: Profile = Profile {
     id: "teamleader-google-drive",
     name: "Teamleader Focus ↔ Google Drive",
@@ -190,12 +206,43 @@ const FILES: Profile = Profile {
     },
     files: Some(FILE_RULES),
 };
+/// Zoho's own extension for Drive keeps the attachments of all records there; it names no caps but that of an attachment.
+const ZOHO_FILES: Profile = Profile {
+    id: "zoho-google-drive",
+    name: "Zoho CRM ↔ Google Drive",
+    crm: &["builtin", "zoho"],
+    group_names: &["Zoho CRM"],
+    vendor: VendorLimits { frequency_minutes: None, ..FILES.vendor },
+    files: Some(FileRules {
+        modules: &["contacts", "companies", "leads", "deals"],
+        root: "Zoho CRM",
+        vendor_max_bytes: Some(20 * 1024 * 1024),
+        ..FILE_RULES
+    }),
+    ..FILES
+};
+/// Sell's API takes no documents; with the built-in CRM it may go both ways.
+const SELL_FILES: Profile = Profile {
+    id: "sell-google-drive",
+    name: "Zendesk Sell → Google Drive",
+    crm: &["builtin", "sell"],
+    directions: &[Direction::CrmToRemote, Direction::Both, Direction::RemoteToCrm],
+    group_names: &["Zendesk Sell"],
+    vendor: VendorLimits { frequency_minutes: None, ..FILES.vendor },
+    files: Some(FileRules {
+        modules: &["contacts", "companies", "leads", "deals"],
+        root: "Zendesk Sell",
+        vendor_max_bytes: None,
+        ..FILE_RULES
+    }),
+    ..FILES
+};
 /// The rules of files; Drive's own are the default.
 const FILE_RULES: FileRules = FileRules {
     modules: &["contacts", "companies", "projects", "meetings", "products"],
     on_remote_rename: OnRename::Rename,
     root: "Teamleader",
-    vendor_max_bytes: 50 * 1024 * 1024,
+    vendor_max_bytes: Some(50 * 1024 * 1024),
     vendor_lacks: &[],
 };
 /// Dropbox tells `pro` of Plus and Family as well as of Professional.

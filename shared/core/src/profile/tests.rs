@@ -95,6 +95,28 @@ fn the_tasks_profile_is_of_the_calendars_kind_and_has_a_list_and_no_calendars() 
 }
 
 #[test]
+fn the_files_profiles_differ_in_modules_root_direction_and_caps() {
+    let judge = |id: &str, settings: Value| profile(id).unwrap().settings(settings.as_object().unwrap());
+    for (id, direction, largest) in [
+        ("teamleader-google-drive", Direction::Both, Some(50 << 20)),
+        ("teamleader-dropbox", Direction::Both, Some(50 << 20)),
+        ("zoho-google-drive", Direction::Both, Some(20 << 20)),
+        ("zoho-dropbox", Direction::Both, Some(20 << 20)),
+        ("sell-google-drive", Direction::CrmToRemote, None),
+        ("sell-dropbox", Direction::CrmToRemote, None),
+    ] {
+        let (usual, capped) = (judge(id, json!({})).unwrap(), judge(id, json!({"limits": "vendor"})).unwrap());
+        assert_eq!((usual.direction, usual.files.unwrap().max_file_bytes), (direction, None), "{id}");
+        assert_eq!(capped.files.unwrap().max_file_bytes, largest, "{id}");
+        let deals = judge(id, json!({"modules": ["deals"]}));
+        assert_eq!(deals.is_ok(), !id.starts_with("teamleader"), "{id}");
+        let rules = profile(id).unwrap();
+        assert_eq!(rules.remote, if id.ends_with("dropbox") { ["dropbox"] } else { ["google"] }, "{id}");
+        assert_eq!(rules.crm, ["builtin", id.split('-').next().unwrap()], "{id}");
+    }
+}
+
+#[test]
 fn settings_are_shown_under_the_names_of_the_schema_and_no_others() {
     for profile in PROFILES {
         let shown = profile.shown(&profile.settings(&Map::new()).unwrap());

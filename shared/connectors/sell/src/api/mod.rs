@@ -72,6 +72,29 @@ impl Call {
     pub(crate) fn leads(query: Vec<(&'static str, String)>) -> Self {
         Self { query, ..Self::new("leads.list", Method::GET, "/v2/leads") }
     }
+    /// Lists the documents of some records of one type; both lists are parted by commas.
+    pub(crate) fn documents(resource_type: &str, ids: &[u64], page: usize) -> Self {
+        let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+        let query = vec![
+            ("resource_type", resource_type.to_owned()),
+            ("resource_id", ids.join(",")),
+            ("page", page.to_string()),
+            ("per_page", PAGE.to_string()),
+            ("sort_by", "id".to_owned()),
+        ];
+        Self { query, ..Self::new("documents.list", Method::GET, "/v2/documents") }
+    }
+    pub(crate) fn document(id: u64) -> Self {
+        Self::new("documents.get", Method::GET, format!("/v2/documents/{id}"))
+    }
+    /// Lists records that documents are at, by these filters.
+    pub(crate) fn holders(path: &str, query: Vec<(&'static str, String)>) -> Self {
+        Self { query, ..Self::new("records.list", Method::GET, path) }
+    }
+    /// One of them.
+    pub(crate) fn holder(path: &str, id: u64) -> Self {
+        Self::new("records.get", Method::GET, format!("{path}/{id}"))
+    }
     pub(crate) fn custom_fields() -> Self {
         Self::new("custom_fields.list", Method::GET, "/v2/contact/custom_fields")
     }

@@ -1,6 +1,6 @@
 //! What a test or a person does behind the connector's back: under `/_sim/sell/`, and as methods of [`FakeSell`].
 use super::state::{Fault, Sees, Settings, State, Who};
-use super::{Answer, Asked, FakeSell, Refusal, core, others, stream};
+use super::{Answer, Asked, FakeSell, Refusal, core, documents, others, stream};
 use serde_json::{Value as Json, json};
 
 pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
@@ -40,6 +40,11 @@ fn of_account(state: &mut State, asked: &Asked, rest: &str, body: &Json) -> Answ
         ("DELETE", "contacts") => return core::delete(state, &who, &id).map(|_| (200, json!({}))),
         (method @ ("POST" | "PATCH" | "DELETE"), "appointments") => {
             let done = stream::order(state, &who, method, body)?;
+            state.next();
+            return Ok(done);
+        }
+        (method @ ("POST" | "PATCH" | "DELETE"), "documents") => {
+            let done = documents::order(state, &who, method, body)?;
             state.next();
             return Ok(done);
         }

@@ -45,6 +45,10 @@ pub struct Settings {
     pub forgotten: Forgotten,
     /// Whether the event of a deletion still shows what the record was. Sell does not say.
     pub deleted_shown: Shown,
+    /// Life of an address of a document's bytes.
+    pub address_seconds: i64,
+    /// Whether such an address serves parts. Sell does not say.
+    pub ranges: bool,
     /// The one registered client; without it any client is one.
     pub client: Option<Client>,
 }
@@ -68,6 +72,8 @@ impl Default for Settings {
             stream_repeats: 0,
             forgotten: Forgotten::Refused,
             deleted_shown: Shown::Id,
+            address_seconds: 90 * 60,
+            ranges: false,
             client: None,
         }
     }
@@ -132,6 +138,8 @@ pub enum Fault {
     LoseAnswer,
     /// The request is lost before anything is done.
     LoseRequest,
+    /// Nothing: this call goes well, and the next one meets the next fault.
+    Pass,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -217,6 +225,7 @@ pub(super) struct Account {
     pub(super) appointments: BTreeMap<u64, Appointment>,
     /// What happened to them, oldest first.
     pub(super) stream: Vec<Event>,
+    pub(super) documents: BTreeMap<u64, super::documents::Document>,
     /// How many events were forgotten: the place of the first one that is left.
     pub(super) forgotten: u64,
 }
@@ -259,6 +268,8 @@ pub(super) struct State {
     pub(super) faults: Vec<Fault>,
     pub(super) calls: Vec<Call>,
     pub(super) used: BTreeMap<String, Used>,
+    /// Addresses of bytes: whose document, and until when.
+    pub(super) addresses: BTreeMap<String, (String, u64, i64)>,
 }
 
 impl State {

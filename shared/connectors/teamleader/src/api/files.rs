@@ -5,8 +5,6 @@ use super::{Answer, Api, Call};
 use crate::error;
 use crate::wire::{Data, Located, StoredFile, time};
 use bytes::Bytes;
-use futures::channel::mpsc;
-use futures::future::BoxFuture;
 use http::{Method, Request, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,7 +14,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_ports::error::Result;
-use tandem_ports::infra::{HttpTransport, Pieces};
+use tandem_ports::infra::{HttpTransport, TransportError};
+use tandem_ports::pieces::Feed;
 
 /// Rows a page of `files.list`: the specification names no maximum, three clients in use take 100.
 pub(crate) const PAGE: u64 = 100;
@@ -67,12 +66,6 @@ pub(crate) type Known = BTreeSet<(String, String)>;
 /// The rows' ids and times.
 pub(crate) fn known(rows: &[StoredFile]) -> Known {
     rows.iter().map(|row| (row.id.clone(), row.updated_at.clone())).collect()
-}
-
-/// A body that is fed piece by piece, and the request that carries it.
-pub(crate) struct Sending {
-    pub(crate) pieces: mpsc::Sender<Bytes>,
-    pub(crate) answer: BoxFuture<'static, Result<()>>,
 }
 
 /// The calls about files, of one account.
@@ -183,21 +176,12 @@ impl FileCalls<'_> {
     /// Sends all of a file's bytes.
     pub(crate) async fn send(&self, to: &Location, bytes: Bytes) -> Result<()> {
         let request = upload(to, bytes.len() as u64, bytes)?;
-        let answer = self.bare.send(request).await.map_err(|lost| error::from_transport(UPLOAD, lost))?;
-        taken(&answer)
+        taken(self.bare.send(request).await)
     }
 
-    /// Begins to send a file's bytes; nothing goes before the first piece is fed and the answer asked for.
-    pub(crate) fn begin(&self, to: &Location, size: u64) -> Result<Sending> {
-        let (pieces, fed) = mpsc::channel::<Bytes>(0);
-        let fed: Pieces = Box::pin(fed);
-        let request = upload(to, size, fed)?;
-        let bare = Arc::clone(self.bare);
-        let answer = async move {
-            let answer = bare.send_pieces(request).await.map_err(|lost| error::from_transport(UPLOAD, lost))?;
-            taken(&answer)
-        };
-        Ok(Sending { pieces, answer: Box::pin(answer) })
+    /// Begins to send a file's bytes.
+    pub(crate) fn begin(&self, to: &Location, size: u64) -> Result<Feed> {
+        Ok(Feed::begin(Arc::clone(self.bare), upload(to, size, ())?, Bytes::new()))
     }
 
     /// The file that an upload made: the newest of that name, folder and size that was not there before. Neither the
@@ -242,6 +226,7 @@ fn upload<B>(to: &Location, size: u64, body: B) -> Result<Request<B>> {
 }
 
 /// What is in the answer is documented nowhere; its status counts.
-fn taken(answer: &http::Response<Bytes>) -> Result<()> {
+pub(crate) fn taken(answer: std::result::Result<http::Response<Bytes>, TransportError>) -> Result<()> {
+    let answer = answer.map_err(|lost| error::from_transport(UPLOAD, lost))?;
     if answer.status().is_success() { Ok(()) } else { Err(error::at_location(UPLOAD, answer.status())) }
 }

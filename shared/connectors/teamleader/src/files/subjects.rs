@@ -5,8 +5,8 @@ use crate::api::requests::{self, Page};
 use crate::api::{Api, Call};
 use crate::error;
 use crate::wire::{Data, stamp, text, time};
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_core::files::entry::{Access, EntryKind, Place};
@@ -14,7 +14,8 @@ use tandem_core::files::settings::Records;
 use tandem_core::record::{RemoteId, Version};
 use tandem_ports::connector::Cursor;
 use tandem_ports::error::Result;
-use tandem_ports::files::{Entry, FileChange, FileNext, FilePage};
+use tandem_ports::files::{Entry, FileChange, FilePage};
+use tandem_ports::round::{Modules, Pace, PageAt, RecordPage, Round, Wanted};
 
 /// Records that one call is asked for: the default size of a page, which is what every list gives.
 const BY_ID: usize = 20;
@@ -22,15 +23,10 @@ const BY_ID: usize = 20;
 const PAGE: u64 = 50;
 /// A page with fewer rows is the last one, whatever most Teamleader gives.
 const SMALLEST_PAGE: usize = 20;
-/// Records that one run reads: three minutes of the quota. What is left follows in the next run, after those that were
-/// changed since.
-pub(super) const ROUND: u64 = 600;
-/// Where a round takes several runs, none begins sooner after the one before: pushes from the other side come in bursts.
-const REST: SignedDuration = SignedDuration::from_mins(10);
-/// Changes are asked for from a little before the last time.
-const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
-/// Form of [`Position`].
-const FORM: u8 = 1;
+/// Records that one run reads: three minutes of the quota.
+const PACE: Pace = Pace { records: 600, rest: SignedDuration::from_mins(10) };
+/// A round's note on an account that has the old projects still.
+const LEGACY: &str = "legacy_projects";
 
 /// A sort of records that files can be at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,36 +118,10 @@ const PRODUCTS: Module = Module {
 const ALL: [Module; 6] = [CONTACTS, COMPANIES, PROJECTS, LEGACY_PROJECTS, MEETINGS, PRODUCTS];
 
 /// Which projects an account has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Projects {
     New,
     Legacy,
-}
-
-/// What is inside our cursors.
-#[derive(Clone, Serialize, Deserialize)]
-struct Position {
-    form: u8,
-    /// Which projects the account has, as of the round's beginning; asked where they are among the modules.
-    projects: Option<Projects>,
-    /// Records that were changed since are read first: module and page there. `None`: the round itself.
-    changed: Option<(usize, u64)>,
-    /// Since when, in Teamleader's time.
-    since: Option<Timestamp>,
-    /// When the run under way began, in Teamleader's time.
-    began: Option<Timestamp>,
-    /// Where the round is.
-    module: usize,
-    page: u64,
-    /// Records told in this run.
-    told: u64,
-    /// The round under way has been left for the next run before.
-    paused: bool,
-    /// The last round took several runs, or this one does.
-    long: bool,
-    /// When the last run's reading ended.
-    rested: Option<Timestamp>,
 }
 
 /// A row of a list or an info, as it came.
@@ -260,32 +230,53 @@ struct Rows {
     at: Timestamp,
 }
 
+/// The modules of one turn.
+struct Turn<'a> {
+    files: &'a TeamleaderFiles,
+    modules: Vec<Module>,
+}
+
+#[async_trait]
+impl Modules for Turn<'_> {
+    fn count(&self) -> usize {
+        self.modules.len()
+    }
+
+    async fn page(&self, module: usize, wanted: Wanted, at: &PageAt) -> Result<RecordPage> {
+        let (module, files) = (&self.modules[module], self.files);
+        let rows = match wanted {
+            Wanted::ChangedSince(_) if !module.tells_changes => return Ok(RecordPage::default()),
+            Wanted::ChangedSince(since) => files.changed_since(module, since, at.number).await?,
+            Wanted::All => files.of_round(module, at.number).await?,
+        };
+        let records = rows.rows.iter().filter_map(|row| module.entry(row)).collect();
+        Ok(RecordPage { records, next: (!rows.last).then(|| at.after()), at: Some(rows.at) })
+    }
+}
+
 impl TeamleaderFiles {
     /// One page of a round: records whose files are to be read.
     pub(super) async fn round(&self, from: Option<&Cursor>) -> Result<FilePage> {
-        let mut at = match from {
-            None => Position::first(),
-            Some(cursor) => Position::read(cursor)?,
-        };
+        let mut round = Round::at(from).ok_or_else(|| error::cursor_of_another_release("files.list"))?;
         if let Records::Segment(segment) = &self.options.records
             && tag_of(segment).is_none()
         {
             return Err(error::forbidden("files.list", "Teamleader's API has no such segment; choose a tag"));
         }
         let now = self.api.now();
-        if at.told == 0 && at.rests(now) {
-            return Ok(FilePage { changes: Vec::new(), next: FileNext::Paused(at.cursor()) });
+        if let Some(resting) = round.resting(PACE, now) {
+            return Ok(resting);
         }
         let wants_projects = self.options.modules.iter().any(|module| module == "projects");
-        if at.projects.is_none() && wants_projects {
-            at.projects = Some(self.projects().await?);
-        }
-        let modules = self.options.modules(at.projects);
-        let page = self.next_page(&mut at, &modules).await?;
-        let changes: Vec<FileChange> = page.into_iter().map(|entry| FileChange::Upsert(Box::new(entry))).collect();
-        at.told += changes.len() as u64;
-        let next = at.next(&modules, now);
-        Ok(FilePage { changes, next })
+        let projects = match (&round.note, wants_projects) {
+            (Some(note), true) if note == LEGACY => Some(Projects::Legacy),
+            (Some(_), true) => Some(Projects::New),
+            (None, true) => Some(self.projects().await?),
+            (_, false) => None,
+        };
+        round.note = projects.map(|projects| if projects == Projects::Legacy { LEGACY } else { "projects" }.to_owned());
+        let modules = self.options.modules(projects);
+        round.go_on(&Turn { files: self, modules }, PACE, now).await
     }
 
     /// Which projects the account has. Where that cannot be asked, they are those of today.
@@ -298,32 +289,14 @@ impl TeamleaderFiles {
         }
     }
 
-    async fn next_page(&self, at: &mut Position, modules: &[Module]) -> Result<Vec<Entry>> {
-        if let Some((index, number)) = at.changed {
-            let Some(module) = modules.get(index) else {
-                at.changed = None;
-                return Ok(Vec::new());
-            };
-            let since = at.since.filter(|_| module.tells_changes);
-            let Some(since) = since else {
-                at.changed = Some((index + 1, 1));
-                return Ok(Vec::new());
-            };
-            let mut filter = self.options.filter();
-            let since = since.checked_sub(OVERLAP).unwrap_or(since);
-            filter.insert("updated_since".to_owned(), json!(crate::wire::sent(&since.to_string())));
-            let rows = self.rows(module, filter, Page { size: PAGE, number }).await?;
-            at.began = at.began.or(Some(rows.at));
-            at.changed = Some(if rows.last { (index + 1, 1) } else { (index, number + 1) });
-            let chosen = self.options.ids(module);
-            let is_chosen = |row: &&Row| chosen.as_ref().is_none_or(|ids| ids.contains(&text(row.get("id"))));
-            return Ok(rows.rows.iter().filter(is_chosen).filter_map(|row| module.entry(row)).collect());
-        }
-        let Some(module) = modules.get(at.module) else { return Ok(Vec::new()) };
-        let rows = self.of_round(module, at.page).await?;
-        at.began = at.began.or(Some(rows.at));
-        (at.module, at.page) = if rows.last { (at.module + 1, 1) } else { (at.module, at.page + 1) };
-        Ok(rows.rows.iter().filter_map(|row| module.entry(row)).collect())
+    /// A page of a module's chosen records that were changed since.
+    async fn changed_since(&self, module: &Module, since: Timestamp, number: u64) -> Result<Rows> {
+        let mut filter = self.options.filter();
+        filter.insert("updated_since".to_owned(), json!(crate::wire::sent(&since.to_string())));
+        let mut rows = self.rows(module, filter, Page { size: PAGE, number }).await?;
+        let chosen = self.options.ids(module);
+        rows.rows.retain(|row| chosen.as_ref().is_none_or(|ids| ids.contains(&text(row.get("id")))));
+        Ok(rows)
     }
 
     /// A page of all chosen records of a module.
@@ -436,56 +409,6 @@ impl TeamleaderFiles {
             }
         }
         Ok(())
-    }
-}
-
-impl Position {
-    fn first() -> Position {
-        Position {
-            form: FORM,
-            projects: None,
-            changed: None,
-            since: None,
-            began: None,
-            module: 0,
-            page: 1,
-            told: 0,
-            paused: false,
-            long: false,
-            rested: None,
-        }
-    }
-
-    fn read(cursor: &Cursor) -> Result<Position> {
-        let known = serde_json::from_str::<Position>(&cursor.0).ok().filter(|position| position.form == FORM);
-        known.ok_or_else(|| error::cursor_of_another_release("files.list"))
-    }
-
-    fn cursor(&self) -> Cursor {
-        Cursor(serde_json::to_string(self).expect("numbers and times are JSON"))
-    }
-
-    /// Whether the last run of a long round is too near.
-    fn rests(&self, now: Timestamp) -> bool {
-        self.long && self.rested.is_some_and(|rested| now.duration_since(rested) < REST)
-    }
-
-    /// Where the next page is, and whether this run goes on.
-    fn next(mut self, modules: &[Module], now: Timestamp) -> FileNext {
-        if self.changed.is_none() && self.module >= modules.len() {
-            let (long, since) = (self.paused, self.began.or(self.since));
-            let changed = long.then_some((0, 1));
-            let fresh = Position { changed, since, long, rested: Some(now), ..Position::first() };
-            return FileNext::CaughtUp(fresh.cursor());
-        }
-        if self.told < ROUND {
-            return FileNext::More(self.cursor());
-        }
-        // What is changed until the next run comes first there.
-        self.changed = Some((0, 1));
-        (self.since, self.began) = (self.began.or(self.since), None);
-        (self.told, self.paused, self.long, self.rested) = (0, true, true, Some(now));
-        FileNext::Paused(self.cursor())
     }
 }
 

@@ -1,12 +1,11 @@
 //! Files on their way to Teamleader: an address, the bytes in one request, then the list that shows what came of it. New
 //! bytes for a file are a new one; the old one goes when the new one is seen, never before.
 use super::{AT_ONCE, MAX_BYTES, TeamleaderFiles, file_entry, folders, version};
-use crate::api::files::{FileSubject, Known, Location, NewFile, Sending, is_made, known};
+use crate::api::files::{FileSubject, Known, Location, NewFile, is_made, known, taken};
 use crate::error;
 use crate::wire::StoredFile;
 use bytes::Bytes;
-use futures::future::{Either, select};
-use futures::{SinkExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tandem_core::files::entry::Hashes;
@@ -14,15 +13,9 @@ use tandem_core::files::hash::Digests;
 use tandem_ports::connector::Outcomes;
 use tandem_ports::error::Result;
 use tandem_ports::files::{Attempt, CHUNK, SessionStatus, Stored, Target, Upload, UploadSession};
+use tandem_ports::pieces::Feed;
 
 const OPERATION: &str = "files.upload";
-
-/// A request whose body is being fed.
-pub(super) struct Open {
-    sending: Sending,
-    offset: u64,
-    digests: Digests,
-}
 
 /// What is inside an upload session.
 #[derive(Serialize, Deserialize)]
@@ -215,29 +208,29 @@ impl TeamleaderFiles {
     /// Hands the next bytes to the request under way, which is begun with the first ones.
     pub(super) async fn feed(&self, session: &UploadSession, upload: &Upload, offset: u64, bytes: Bytes) -> Result<()> {
         let session = session_of(session)?;
-        let open = self.opened(&session, upload, offset)?;
-        let open = fed(open, bytes).await?;
-        self.opens().insert(session.location.url, open);
+        let mut feed = self.opened(&session, upload, offset)?;
+        match feed.feed(bytes).await {
+            Ok(()) => drop(self.opens().insert(session.location.url, feed)),
+            // It was answered before its body was at its end.
+            Err(early) => return Err(taken(early).err().unwrap_or_else(|| error::short(OPERATION))),
+        }
         Ok(())
     }
 
-    fn opens(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, Open>> {
+    fn opens(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, Feed>> {
         self.open.lock().expect("no code panics while it holds this lock")
     }
 
     /// The request that waits for the bytes at `offset`, taken out: whatever goes wrong ends it.
-    fn opened(&self, session: &Session, upload: &Upload, offset: u64) -> Result<Open> {
+    fn opened(&self, session: &Session, upload: &Upload, offset: u64) -> Result<Feed> {
         if session.made.is_some() {
             return Err(error::changed(OPERATION));
         }
         let waiting = self.opens().remove(&session.location.url);
         match waiting {
-            Some(open) if open.offset == offset => Ok(open),
+            Some(feed) if feed.digests().len() == offset => Ok(feed),
             _ if offset == 0 && !session.location.is_good(self.api.now()) => Err(error::gone(OPERATION)),
-            _ if offset == 0 => {
-                let sending = self.calls().begin(&session.location, upload.size)?;
-                Ok(Open { sending, offset: 0, digests: Digests::default() })
-            }
+            _ if offset == 0 => self.calls().begin(&session.location, upload.size),
             Some(_) | None => Err(error::changed(OPERATION)),
         }
     }
@@ -251,20 +244,14 @@ impl TeamleaderFiles {
         whole: &Hashes,
     ) -> Result<Stored> {
         let session = session_of(session)?;
-        let open = self.opened(&session, upload, offset)?;
-        let mut digests = open.digests.clone();
+        let feed = self.opened(&session, upload, offset)?;
+        let mut digests = feed.digests().clone();
         digests.update(&last);
         // Before the last piece goes: a request that ends early leaves nothing.
         if digests.len() != upload.size || digests.hashes().same(whole) != Some(true) {
             return Err(other_bytes());
         }
-        let Sending { mut pieces, answer } = open.sending;
-        if !last.is_empty() {
-            // It has room: the piece before has left it.
-            pieces.try_send(last).map_err(|_| error::short(OPERATION))?;
-        }
-        drop(pieces);
-        answer.await?;
+        taken(feed.end(last, Bytes::new()).await)?;
         let mut before = session.before;
         self.settle_new(upload, &mut before).await
     }
@@ -272,8 +259,8 @@ impl TeamleaderFiles {
     /// A request cannot be taken up again: what it made is there, or it is begun anew as long as its address is good.
     pub(super) async fn upload_status(&self, session: &UploadSession, upload: &Upload) -> Result<SessionStatus> {
         let session = session_of(session)?;
-        if let Some(open) = self.opens().get(&session.location.url) {
-            return Ok(SessionStatus::At(open.offset));
+        if let Some(feed) = self.opens().get(&session.location.url) {
+            return Ok(SessionStatus::At(feed.digests().len()));
         }
         let place = Place::of(upload)?;
         let rows = self.calls().newest(&place.subject).await?.body;
@@ -293,20 +280,6 @@ impl TeamleaderFiles {
             self.opens().remove(&session.location.url);
         }
     }
-}
-
-/// Feeds a piece and waits until the request has taken it.
-async fn fed(mut open: Open, bytes: Bytes) -> Result<Open> {
-    open.digests.update(&bytes);
-    open.offset += bytes.len() as u64;
-    let Sending { pieces, answer } = &mut open.sending;
-    let refusal = match select(pieces.send(bytes), answer).await {
-        Either::Left((Ok(()), _)) => None,
-        // It was answered before its body was at its end.
-        Either::Right((Err(refusal), _)) => Some(refusal),
-        Either::Left((Err(_), _)) | Either::Right((Ok(()), _)) => Some(error::short(OPERATION)),
-    };
-    refusal.map_or(Ok(open), Err)
 }
 
 fn session_of(session: &UploadSession) -> Result<Session> {

@@ -1,4 +1,5 @@
 //! Requests and their answers, without I/O: what Zoho's address, method and body are for each thing we ask.
+pub(crate) mod attachments;
 pub(crate) mod events;
 pub(crate) mod records;
 pub(crate) mod settings;

@@ -9,10 +9,8 @@ pub(crate) const VIEWS: Operation =
 pub(crate) const USERS: Operation = Operation { name: "users.get", scope: "ZohoCRM.users.READ" };
 pub(crate) const PROFILE: Operation = Operation { name: "settings.profiles", scope: "ZohoCRM.settings.profiles.READ" };
 
-const CONTACTS: (&str, &str) = ("module", "Contacts");
-
 fn contacts() -> (&'static str, String) {
-    (CONTACTS.0, CONTACTS.1.to_owned())
+    ("module", "Contacts".to_owned())
 }
 
 /// The fields of a contact.
@@ -20,9 +18,9 @@ pub(crate) fn fields(origin: &str) -> Result<Call> {
     get(FIELDS, origin, "settings/fields", &[contacts()])
 }
 
-/// The list views of contacts that this user sees.
-pub(crate) fn views(origin: &str, page: u32) -> Result<Call> {
-    let query = [contacts(), ("page", page.to_string()), ("per_page", "200".to_owned())];
+/// The list views of a module that this user sees.
+pub(crate) fn views(origin: &str, module: &str, page: u32) -> Result<Call> {
+    let query = [("module", module.to_owned()), ("page", page.to_string()), ("per_page", "200".to_owned())];
     get(VIEWS, origin, "settings/custom_views", &query)
 }
 

@@ -12,8 +12,6 @@ use tandem_ports::error::{ErrorKind, Result};
 
 /// A view longer than this is not ours: 100,000 contacts is the most that tokens reach.
 const MOST_PAGES: usize = 500;
-/// Pages of list views; an organisation has a few hundred at most.
-const MOST_VIEW_PAGES: u32 = 20;
 /// A view may speak of "today": what it showed is true for a while only.
 const GOOD_FOR_SECONDS: i64 = 600;
 /// Zoho's times are whole seconds, so a change in the second of the reading may have come after it.
@@ -87,17 +85,6 @@ impl ZohoContacts {
     }
 
     pub(super) async fn view_choices(&self) -> Result<Vec<Choice>> {
-        let mut choices = Vec::new();
-        for page in 1..=MOST_VIEW_PAGES {
-            let answer: Views = self.client.ask(settings::views(&self.client.origin, page)?).await?.unwrap_or_default();
-            choices.extend(answer.custom_views.into_iter().map(|view| Choice {
-                name: view.display_value.filter(|name| !name.is_empty()).unwrap_or(view.name),
-                id: view.id,
-            }));
-            if !answer.info.more_records {
-                break;
-            }
-        }
-        Ok(choices)
+        self.client.views("Contacts").await
     }
 }

@@ -1,7 +1,7 @@
 //! The control plane: what a test or a person does behind the connector's back. Over HTTP under `/_sim/zoho/`, and as
 //! methods of [`FakeZoho`](super::FakeZoho).
 use super::state::{Fault, FieldDef, Profile, Settings, State, View};
-use super::{Answer, Asked, FakeZoho, Refusal, writes};
+use super::{Answer, Asked, FakeZoho, Refusal, attachments, writes};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -25,6 +25,8 @@ struct Order {
     field: Option<FieldDef>,
     criteria: Value,
     denied: BTreeSet<String>,
+    text: String,
+    url: Option<String>,
     faults: Vec<Fault>,
     seconds: i64,
 }
@@ -77,6 +79,7 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
             let kind = if order.kind.is_empty() { "recycle" } else { order.kind.as_str() };
             json!({"deleted": remove(state, &account, order.module(), &order.id, kind)})
         }
+        ("POST" | "DELETE", "attachments") => attach_or_detach(state, asked, &order)?,
         ("POST", "restore") => json!({"restored": restore(state, order.module(), &order.id)}),
         ("POST", "lock") => json!({"locked": lock(state, order.module(), &order.id, &order.lock)}),
         ("POST", "faults") => {
@@ -106,6 +109,15 @@ pub(super) fn answer(state: &mut State, asked: &Asked, rest: &str) -> Answer {
     Ok((200, body))
 }
 
+fn attach_or_detach(state: &mut State, asked: &Asked, order: &Order) -> Result<Value, Refusal> {
+    if asked.method == "DELETE" {
+        let gone = state.attachments.remove(&order.id.parse().unwrap_or_default());
+        return Ok(json!({"deleted": gone.is_some()}));
+    }
+    let file = (order.name.as_str(), order.url.as_deref(), order.text.clone().into());
+    Ok(json!({"id": attachments::attach(state, &order.account, (order.module(), &order.id), file)?}))
+}
+
 /// What changes nothing.
 fn look(state: &State, asked: &Asked, what: &str) -> Answer {
     let body = match what {
@@ -114,6 +126,13 @@ fn look(state: &State, asked: &Asked, what: &str) -> Answer {
         "state" => state_of(state, asked.one("module").unwrap_or("Contacts")),
         "calls" => json!({"calls": state.calls}),
         "mails" => json!({"mails": state.mails}),
+        "attachments" => {
+            let shown = |one: attachments::AttachmentView| {
+                json!({"id": one.id, "module": one.record.0, "record": one.record.1, "name": one.name,
+                       "text": String::from_utf8_lossy(&one.bytes)})
+            };
+            json!({"attachments": attachments::all(state).into_iter().map(shown).collect::<Vec<_>>()})
+        }
         _ => return Err(Refusal::no_such_address()),
     };
     Ok((200, body))
@@ -330,6 +349,12 @@ impl FakeZoho {
         self.now().faults.extend_from_slice(faults);
     }
 
+    /// This fault meets the call after so many further ones, and replaces those that still wait.
+    pub fn inject_after(&self, after: usize, fault: Fault) {
+        let passes = std::iter::repeat_n(Fault::Pass, after);
+        self.now().faults = passes.chain([fault]).collect();
+    }
+
     /// No page token is good any more.
     pub fn expire_tokens(&self) {
         self.now().tokens.clear();
@@ -343,6 +368,11 @@ impl FakeZoho {
     /// Changes how the provider behaves.
     pub fn set(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.now().settings);
+    }
+
+    /// Calls so far are forgotten.
+    pub fn forget_calls(&self) {
+        self.now().calls.clear();
     }
 
     /// Calls so far, as (method, path, number of records written).

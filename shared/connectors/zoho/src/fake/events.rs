@@ -43,8 +43,8 @@ fn participant(state: &State, user: &str, one: &Value) -> Result<(), Value> {
     let known = match one["type"].as_str().unwrap_or_default() {
         "email" => is_email(who),
         "contact" => state.live(user, "Contacts", who).is_some(),
+        "lead" => state.live(user, "Leads", who).is_some(),
         "user" => state.users.values().any(|user| user.id == who),
-        // There are no leads here.
         _ => false,
     };
     if known { Ok(()) } else { Err(json!({"parent_api_name": "Participants", "api_name": "participant"})) }

@@ -23,8 +23,13 @@ fn per_page(asked: &Asked) -> Result<usize, Refusal> {
     }
 }
 
-/// `fields` must be given, names at most fifty, and each must be one of the module's.
-fn fields_of(state: &State, module: &str, asked: &Asked) -> Result<Vec<String>, Refusal> {
+/// The page's size and number, from 1.
+pub(super) fn numbered(asked: &Asked) -> Result<(usize, usize), Refusal> {
+    Ok((per_page(asked)?, number(asked, "page", 1)?))
+}
+
+/// `fields` must be given, with names at most fifty.
+pub(super) fn named_fields(asked: &Asked) -> Result<Vec<String>, Refusal> {
     let Some(names) = asked.one("fields") else {
         return Err(Refusal::new(400, "REQUIRED_PARAM_MISSING", "One of the expected parameter is missing")
             .with(json!({"param_name": "fields"})));
@@ -33,6 +38,12 @@ fn fields_of(state: &State, module: &str, asked: &Asked) -> Result<Vec<String>, 
     if names.len() > MOST_FIELDS {
         return Err(Refusal::new(400, "LIMIT_EXCEEDED", "Max field limit exceeded").with(json!({"limit": MOST_FIELDS})));
     }
+    Ok(names)
+}
+
+/// Each must be one of the module's.
+fn fields_of(state: &State, module: &str, asked: &Asked) -> Result<Vec<String>, Refusal> {
+    let names = named_fields(asked)?;
     let known = |name: &String| name == "id" || state.fields[module].iter().any(|field| field.api_name == *name);
     match names.iter().all(known) {
         true => Ok(names),
@@ -165,7 +176,7 @@ pub(super) fn deleted(state: &State, user: &str, module: &str, asked: &Asked) ->
     if !["all", "recycle", "permanent"].contains(&kind) {
         return Err(Refusal::parameter("type"));
     }
-    let (size, page) = (per_page(asked)?, number(asked, "page", 1)?);
+    let (size, page) = numbered(asked)?;
     let since = asked.time("if-modified-since")?;
     let wanted = |stored: &&Stored| {
         let gone = stored.deleted.as_ref();

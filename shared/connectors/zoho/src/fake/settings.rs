@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 /// Permission name, label, module.
 const GOOGLE: (&str, &str) = ("Crm_Implied_Sync_Google_Contacts", "Sync with Google Contacts");
 const CALENDAR: (&str, &str) = ("Crm_Implied_Sync_Google_Calendar", "Sync with Google Calendar");
+/// The modules that records are in.
+pub(super) const MODULES: [&str; 5] = ["Contacts", "Accounts", "Events", "Leads", "Deals"];
 const RIGHTS: [&str; 4] = ["View", "Create", "Edit", "Delete"];
 
 fn field(api_name: &str, data_type: &str, length: usize) -> FieldDef {
@@ -55,6 +57,11 @@ pub(super) fn default_fields(module: &str) -> Vec<FieldDef> {
             .into_iter()
             .chain(times())
             .collect();
+    }
+    if module == "Deals" {
+        let needed = |name: &str, kind: &str, length| FieldDef { mandatory: true, ..field(name, kind, length) };
+        let own = [needed("Deal_Name", "text", 120), field("Stage", "text", 120), field("Account_Name", "lookup", 120)];
+        return own.into_iter().chain(times()).collect();
     }
     let salutations = ["Mr.", "Mrs.", "Ms.", "Dr.", "Prof."].map(str::to_owned).to_vec();
     let mut all = vec![
@@ -135,17 +142,19 @@ fn module_json(name: &str) -> Value {
     "id": match name {
         "Contacts" => "554023000000002179",
         "Events" => "554023000000002195",
+        "Leads" => "554023000000002175",
+        "Deals" => "554023000000002181",
         _ => "554023000000002177",
     }})
 }
 
 pub(super) fn modules() -> Value {
-    json!({"modules": [module_json("Contacts"), module_json("Accounts"), module_json("Events")]})
+    json!({"modules": MODULES.map(module_json)})
 }
 
 pub(super) fn module(name: &str) -> Answer {
     match name {
-        "Contacts" | "Accounts" | "Events" => Ok((200, json!({"modules": [module_json(name)]}))),
+        name if MODULES.contains(&name) => Ok((200, json!({"modules": [module_json(name)]}))),
         _ => Err(Refusal::new(400, "INVALID_MODULE", "The module name given seems to be invalid")),
     }
 }
@@ -203,7 +212,7 @@ pub(super) fn profiles(state: &State, account: &str, id: Option<&str>) -> Answer
     let permissions = |denied: &std::collections::BTreeSet<String>| -> Vec<Value> {
         let of =
             |module: &'static str| RIGHTS.map(|right| (format!("Crm_Implied_{right}_{module}"), right, Some(module)));
-        let all = of("Contacts").into_iter().chain(of("Accounts")).chain(of("Events"));
+        let all = MODULES.into_iter().flat_map(of);
         let all = all.chain([GOOGLE, CALENDAR].map(|(name, label)| (name.to_owned(), label, None)));
         let one = |(at, (name, label, module)): (usize, (String, &str, Option<&str>))| {
             json!({"id": format!("5540230000000301{at:02}"), "name": name, "display_label": label, "module": module,

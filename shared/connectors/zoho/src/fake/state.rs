@@ -57,6 +57,10 @@ pub struct Settings {
     pub lock_refusal: LockRefusal,
     /// Who sees whose records.
     pub sharing: Sharing,
+    /// The largest attachment that is taken.
+    pub attachment_bytes: u64,
+    /// Downloads begin where they are asked to.
+    pub ranges: bool,
 }
 
 impl Default for Settings {
@@ -74,6 +78,8 @@ impl Default for Settings {
             unique_email: false,
             lock_refusal: LockRefusal::Call,
             sharing: Sharing::Private,
+            attachment_bytes: 100 * 1024 * 1024,
+            ranges: false,
         }
     }
 }
@@ -100,12 +106,14 @@ pub enum Fault {
     LoseWrite,
     /// The request is lost.
     LoseRequest,
+    /// Nothing: this call goes well, and the next one meets the next fault.
+    Pass,
 }
 
 impl Fault {
     pub(super) fn refusal(self) -> Refusal {
         match self {
-            Fault::ServerError | Fault::LoseAnswer | Fault::LoseWrite | Fault::LoseRequest => {
+            Fault::ServerError | Fault::LoseAnswer | Fault::LoseWrite | Fault::LoseRequest | Fault::Pass => {
                 Refusal::new(500, "INTERNAL_ERROR", "Internal server error occurred.")
             }
             Fault::Throttle { retry_after } => Refusal {
@@ -231,12 +239,14 @@ pub(super) struct State {
     /// Invitations and notices sent to participants of events.
     #[serde(default)]
     pub(super) mails: usize,
+    #[serde(default)]
+    pub(super) attachments: BTreeMap<u64, super::attachments::Attachment>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let fields = ["Contacts", "Accounts", "Events"]
-            .map(|module| (module.to_owned(), super::settings::default_fields(module)));
+        let fields =
+            super::settings::MODULES.map(|module| (module.to_owned(), super::settings::default_fields(module)));
         Self {
             now_ms: 0,
             seq: 0,
@@ -262,6 +272,7 @@ impl Default for State {
             channels: BTreeMap::new(),
             outbox: Vec::new(),
             mails: 0,
+            attachments: BTreeMap::new(),
         }
     }
 }

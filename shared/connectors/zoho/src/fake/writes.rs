@@ -31,7 +31,7 @@ fn id_of(record: &Map<String, Value>) -> Option<String> {
 }
 
 /// The status of a call by the results in it.
-fn told(results: Vec<Result<Value, Refusal>>, done: u16) -> Answer {
+pub(super) fn told(results: Vec<Result<Value, Refusal>>, done: u16) -> Answer {
     let failed: Vec<u16> = results.iter().filter_map(|result| result.as_ref().err()).map(|e| e.status).collect();
     let status = match (failed.len(), results.len()) {
         (0, _) => done,
@@ -276,7 +276,11 @@ pub(super) fn upsert(state: &mut State, user: &str, module: &str, asked: &Asked)
     state.permit(user, "Create", module)?;
     state.permit(user, "Edit", module)?;
     let (body, records) = data_of(asked)?;
-    let system = if module == "Contacts" { "Email" } else { "Account_Name" };
+    let system = match module {
+        "Accounts" => "Account_Name",
+        "Deals" => "Deal_Name",
+        _ => "Email",
+    };
     let asked_for = body["duplicate_check_fields"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut by: Vec<String> = asked_for.map(str::to_owned).collect();
     by.sort_by_key(|name| name != system);
@@ -332,6 +336,9 @@ pub(super) fn bury(state: &mut State, user: &str, module: &str, id: u64, kind: &
     let now = state.now_ms;
     if let Some(stored) = state.records.get_mut(module).and_then(|all| all.get_mut(&id)) {
         stored.deleted = Some(Gone { at_ms: now, kind: kind.to_owned(), by: user.to_owned() });
+    }
+    if kind == "permanent" {
+        super::attachments::bury(state, module, id);
     }
     state.next();
     state.count_write();

@@ -1,0 +1,178 @@
+//! Rounds over the records of a side whose feed tells records alone ([`Listing::Polled`](crate::files::Listing::Polled)):
+//! what was changed since the last run comes first, then all of them, module by module and page by page, so many a run.
+use crate::connector::Cursor;
+use crate::error::Result;
+use crate::files::{Entry, FileChange, FileNext, FilePage};
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Form of [`Round`] as it is stored.
+const FORM: u8 = 2;
+/// Changes are asked for from a little before the last time.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
+
+/// How much of a round one run does.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Records that one run reads. What is left follows in the next run, after those that were changed since.
+    pub records: u64,
+    /// Where a round takes several runs, none begins sooner after the one before: pushes from the other side come in bursts.
+    pub rest: SignedDuration,
+}
+
+/// A page of a list of records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageAt {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its token, where the provider goes by tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl PageAt {
+    /// The first one.
+    pub fn first() -> Self {
+        Self { number: 1, token: None }
+    }
+    /// The one after it, by number.
+    pub fn after(&self) -> Self {
+        Self { number: self.number + 1, token: None }
+    }
+}
+
+/// Which records of a module.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted {
+    /// Every one that the settings choose.
+    All,
+    /// Those of them that were changed since.
+    ChangedSince(Timestamp),
+}
+
+/// A page of records.
+#[derive(Clone, Debug, Default)]
+pub struct RecordPage {
+    /// The records.
+    pub records: Vec<Entry>,
+    /// The next page of the same list.
+    pub next: Option<PageAt>,
+    /// When it was answered, by the provider's clock. `None`: nothing was asked (a list that knows no changes).
+    pub at: Option<Timestamp>,
+}
+
+/// The modules of a side, one after the other.
+#[async_trait]
+pub trait Modules: Send + Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// One page of a module's records, in an order that changes do not move, where the provider has one.
+    async fn page(&self, module: usize, wanted: Wanted, at: &PageAt) -> Result<RecordPage>;
+}
+
+/// Where a round is. Our cursor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Round {
+    form: u8,
+    /// What the connector found out at the round's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Records that were changed since are read first: module and page there. `None`: the round itself.
+    changed: Option<(usize, PageAt)>,
+    /// Since when, by the provider's clock.
+    since: Option<Timestamp>,
+    /// When the run under way began, by the provider's clock.
+    began: Option<Timestamp>,
+    /// Where the round itself is.
+    module: usize,
+    page: PageAt,
+    /// Records told in this run.
+    told: u64,
+    /// The round under way has been left for the next run before.
+    paused: bool,
+    /// The last round took several runs, or this one does.
+    long: bool,
+    /// When the last run's reading ended.
+    rested: Option<Timestamp>,
+}
+
+impl Round {
+    fn first() -> Round {
+        Round {
+            form: FORM,
+            note: None,
+            changed: None,
+            since: None,
+            began: None,
+            module: 0,
+            page: PageAt::first(),
+            told: 0,
+            paused: false,
+            long: false,
+            rested: None,
+        }
+    }
+
+    /// What a cursor says; the first round without one. `None`: it is of another release.
+    pub fn at(cursor: Option<&Cursor>) -> Option<Round> {
+        let Some(cursor) = cursor else { return Some(Round::first()) };
+        serde_json::from_str::<Round>(&cursor.0).ok().filter(|round| round.form == FORM)
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor(serde_json::to_string(self).expect("numbers and times are JSON"))
+    }
+
+    /// The page that ends this run at once, as the last one of a long round is too near.
+    pub fn resting(&self, pace: Pace, now: Timestamp) -> Option<FilePage> {
+        let rests =
+            self.told == 0 && self.long && self.rested.is_some_and(|rested| now.duration_since(rested) < pace.rest);
+        rests.then(|| FilePage { changes: Vec::new(), next: FileNext::Paused(self.cursor()) })
+    }
+
+    /// The next page of the round.
+    pub async fn go_on(mut self, modules: &dyn Modules, pace: Pace, now: Timestamp) -> Result<FilePage> {
+        let records = self.next_page(modules).await?;
+        self.told += records.len() as u64;
+        let changes = records.into_iter().map(|entry| FileChange::Upsert(Box::new(entry))).collect();
+        Ok(FilePage { changes, next: self.next(modules.count(), pace, now) })
+    }
+
+    async fn next_page(&mut self, modules: &dyn Modules) -> Result<Vec<Entry>> {
+        if let (Some((module, at)), Some(since)) = (self.changed.clone(), self.since)
+            && module < modules.count()
+        {
+            let since = since.checked_sub(OVERLAP).unwrap_or(since);
+            let page = modules.page(module, Wanted::ChangedSince(since), &at).await?;
+            self.began = self.began.or(page.at);
+            self.changed = Some(page.next.map_or((module + 1, PageAt::first()), |next| (module, next)));
+            return Ok(page.records);
+        }
+        if self.changed.take().is_some() || self.module >= modules.count() {
+            return Ok(Vec::new());
+        }
+        let page = modules.page(self.module, Wanted::All, &self.page).await?;
+        self.began = self.began.or(page.at);
+        (self.module, self.page) = page.next.map_or((self.module + 1, PageAt::first()), |next| (self.module, next));
+        Ok(page.records)
+    }
+
+    /// Where the next page is, and whether this run goes on.
+    fn next(mut self, modules: usize, pace: Pace, now: Timestamp) -> FileNext {
+        if self.changed.is_none() && self.module >= modules {
+            let (long, since) = (self.paused, self.began.or(self.since));
+            let changed = long.then(|| (0, PageAt::first()));
+            let fresh = Round { changed, since, long, rested: Some(now), ..Round::first() };
+            return FileNext::CaughtUp(fresh.cursor());
+        }
+        if self.told < pace.records {
+            return FileNext::More(self.cursor());
+        }
+        // What is changed until the next run comes first there.
+        self.changed = Some((0, PageAt::first()));
+        (self.since, self.began) = (self.began.or(self.since), None);
+        (self.told, self.paused, self.long, self.rested) = (0, true, true, Some(now));
+        FileNext::Paused(self.cursor())
+    }
+}
