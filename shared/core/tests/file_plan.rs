@@ -58,7 +58,7 @@ fn deleted_at_the_remote(tree: &mut Tree, code: &str) {
     for row in tree.rows().filter(|row| row.role != Role::Module).map(|row| row.key.clone()).collect::<Vec<_>>() {
         tree.change(&row, |row| row.right = None);
     }
-    let record = tree.by_id(Side::Left, &RemoteId::new(RECORD)).unwrap().key.clone();
+    let record = tree.by_id(Side::Left, &RemoteId::new(RECORD)).expect("the record").key.clone();
     tree.change(&record, |row| row.let_go = Some(Reason::new(code, "It is gone.")));
 }
 
@@ -94,7 +94,7 @@ fn a_new_file_brings_its_folder_back_that_people_deleted_at_the_remote_and_nothi
     assert_eq!((&first.row, first.ready, &second.row, second.ready), (&old, true, &new, false));
     tree.change(&old, |row| row.let_go = Some(reason.clone()));
     // Then the folder is made, and the file waits for it.
-    let record = tree.by_id(Side::Left, &RemoteId::new(RECORD)).unwrap().key.clone();
+    let record = tree.by_id(Side::Left, &RemoteId::new(RECORD)).expect("the record").key.clone();
     let [folder, file] = ready_first(&tree).try_into().unwrap();
     assert!(matches!(folder.act, Act::CreateFolder { on: Side::Right, .. }), "{folder:?}");
     assert_eq!((&folder.row, folder.ready, &file.row, file.ready), (&record, true, &new, false));
@@ -123,12 +123,12 @@ const RECORD: &str = "record";
 fn in_step(names: &[&str]) -> Tree {
     let mut tree = Tree::new(Vec::new(), (RemoteId::new("crm"), RemoteId::new("root")), Language::default());
     let kind = EntryKind::Record { module: "companies".to_owned(), number: "1".to_owned() };
-    let record = tree.observe(Side::Left, &seen(RECORD, "crm", kind), 1).unwrap();
-    let module = tree.parent(Side::Left, tree.row(&record).unwrap()).unwrap().key.clone();
+    let record = tree.observe(Side::Left, &seen(RECORD, "crm", kind), 1).expect("a row");
+    let module = tree.parent(Side::Left, tree.row(&record).expect("the record")).expect("its module").key.clone();
     tree.change(&module, beside);
     tree.change(&record, beside);
     for name in names {
-        let key = tree.observe(Side::Left, &file(name), 1).unwrap();
+        let key = tree.observe(Side::Left, &file(name), 1).expect("a row");
         tree.change(&key, beside);
     }
     tree
@@ -154,9 +154,9 @@ fn renamed(tree: &mut Tree, id: &str, name: &str) {
 
 /// What is written or renamed: the name it gets, and whether that can be done now.
 fn names(tree: &Tree) -> Vec<(String, bool)> {
-    let named = |step: &Step| match &step.act {
-        Act::Relocate { target, .. } | Act::Write { new: Some(target), .. } => Some((target.name.clone(), step.ready)),
-        _ => None,
+    let named = |step: &Step| {
+        let (Act::Relocate { target, .. } | Act::Write { new: Some(target), .. }) = &step.act else { return None };
+        Some((target.name.clone(), step.ready))
     };
     let mut names: Vec<_> = planned(tree).steps.iter().filter_map(named).collect();
     names.sort();
