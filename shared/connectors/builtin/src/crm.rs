@@ -101,7 +101,8 @@ impl Crm {
         actor.require(kind, Action::Create)?;
         let mut body = validate::new_body(kind, input)?;
         validate::typed(kind, None, input, &body)?;
-        if kind == Kind::Meeting {
+        // Whoever makes one must be able to go on with it: a project's files are its owners' to change.
+        if matches!(kind, Kind::Meeting | Kind::Project) {
             body.entry("owner").or_insert_with(|| json!(actor.id));
         }
         let ledger = self.ledger(actor);
