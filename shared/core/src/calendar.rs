@@ -415,15 +415,13 @@ pub fn judge_names(names: &[(&'static str, &str)], choices: &BTreeMap<&str, BTre
     let has = |setting: &str, id: &str| {
         choices.get(setting).is_some_and(|known| known.iter().any(|known| known.eq_ignore_ascii_case(id)))
     };
-    for (setting, id) in names.iter().filter(|(setting, id)| !has(setting, id)) {
-        let message = if has("source_calendars", id) {
-            format!("The calendar `{id}` may only be read; choose one that the connected account may write to.")
-        } else {
-            format!("The connected account has no calendar `{id}`; choose one of its calendars, or `{PRIMARY}`.")
-        };
-        return Err(Invalid::new(format!("settings.{setting}"), message));
-    }
-    Ok(())
+    let Some((setting, id)) = names.iter().find(|(setting, id)| !has(setting, id)) else { return Ok(()) };
+    let message = if has("source_calendars", id) {
+        format!("The calendar `{id}` may only be read; choose one that the connected account may write to.")
+    } else {
+        format!("The connected account has no calendar `{id}`; choose one of its calendars, or `{PRIMARY}`.")
+    };
+    Err(Invalid::new(format!("settings.{setting}"), message))
 }
 
 /// What may be done with the appointments of a calendar.

@@ -86,9 +86,9 @@ impl Session<'_> {
     /// The log entries of one side's act.
     pub(crate) fn log(&self, item: &Item, side: Side, written: Option<&RemoteId>) -> Vec<Change> {
         let before = item.copy(side).map(|copy| self.mapped(side, &copy.fields)).unwrap_or_default();
-        let named = [side, side.other()].into_iter().filter_map(|side| item.copy(side));
+        let mut named = [side, side.other()].into_iter().filter_map(|side| item.copy(side));
         // A copy that shows no fields (a task made of an appointment) has its name from the other one.
-        let named = named.filter(|copy| !copy.fields.is_empty()).next();
+        let named = named.find(|copy| !copy.fields.is_empty());
         let title = named
             .map(|copy| event::title(&copy.fields).unwrap_or_else(|| contact::title(&copy.fields)))
             .unwrap_or_default();

@@ -231,6 +231,8 @@ impl Session<'_> {
 
     /// What the CRM's feed tells after the first run was done by people just now, unless it waited too long (a sync that was
     /// paused): then it merely catches up. Of a deletion nobody says when it was: after the last look.
+    /// A copy without a time is news: a side that has none tells what has changed since it was last asked, and dates what it
+    /// tells after a long pause early.
     async fn heed_news(&self, items: &mut [Item]) -> Result<(), ReadFailure> {
         let looked_at = match &self.sync.last_run {
             Some(run) if items.iter().any(|item| item.left.is_none()) => {

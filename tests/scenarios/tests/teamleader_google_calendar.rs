@@ -1,6 +1,7 @@
 //! `teamleader-google-calendar` on Teamleader Focus itself: rows S2-15 to S2-22 of the source documents.
 use scenarios::{GOOGLE, Story, VENDOR, object};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tandem_engine::RecordView;
 use tandem_store::run::{Run, RunState};
 use tandem_teamleader::fake::{Edit, Fault};
@@ -361,6 +362,14 @@ async fn e27_a_first_run_invites_nobody_and_a_fresh_edit_tells_the_guests_once()
     let told: u64 = mails.as_object().expect("counts").values().filter_map(Value::as_u64).sum();
     assert_eq!(told, 1, "{mails}");
     quiet(&story).await;
+    // What waited while the sync was off is no news any more, though Teamleader does not say when it was.
+    story.switch_off().await;
+    story.teamleader.user_reschedules(VENDOR, &ids[5], &object(json!({ "title": "Moved long ago" })));
+    story.clock.advance(Duration::from_secs(3 * 86_400));
+    story.switch_on().await;
+    let run = done(&story).await;
+    assert!(run.counts.remote.updated >= 1, "{run:?}");
+    assert_eq!(serde_json::to_value(story.google.mails()).expect("counts"), mails);
 }
 
 /// Google puts the organiser's event into the guest's calendar.

@@ -423,6 +423,74 @@ async fn a_renamed_record_renames_its_folder_and_a_renamed_folder_keeps_its_reco
 }
 
 #[tokio::test]
+async fn a_new_file_in_a_folder_that_was_deleted_at_the_remote_brings_the_folder_back_and_nothing_else() {
+    for remote in REMOTES {
+        for deleted in ["Companies/Acme (17)/Plans", "Companies/Acme (17)", "Companies"] {
+            let (world, _) = in_sync(remote(), json!({})).await;
+            let folder = world.id(&world.remote, deleted);
+            world.at_remote(|remote| remote.delete(&folder));
+            world.run().await;
+            assert!(!world.remote_paths().contains_key(deleted));
+            let plans = world.id(&world.crm, "Acme/Plans");
+            world.in_crm(|crm| drop(crm.file(&plans, "later.txt", b"later")));
+            for _ in 0..2 {
+                world.run().await;
+                has(&world.remote_paths(), "Companies/Acme (17)/Plans/later.txt", "later");
+                assert!(!world.remote_paths().contains_key("Companies/Acme (17)/Plans/plan.txt"), "after {deleted}");
+                has(&world.crm_paths(), "Acme/Plans/plan.txt", "plan");
+            }
+            let run = world.run().await;
+            let written = [run.counts.crm, run.counts.remote].map(|side| side.created + side.updated + side.deleted);
+            assert_eq!(written, [0, 0]);
+            let plan = world.id(&world.crm, "Acme/Plans/plan.txt");
+            world.in_crm(|crm| crm.edit(&plan, b"plan 2"));
+            world.run().await;
+            has(&world.remote_paths(), "Companies/Acme (17)/Plans/plan.txt", "plan 2");
+            assert_eq!(world.remote_paths().contains_key("Companies/Acme (17)/offer.txt"), deleted.ends_with("Plans"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_change_hands_at_the_remote_do_so_in_the_crm_and_no_number_is_left() {
+    for remote in REMOTES {
+        let (world, acme) = in_sync(remote(), json!({})).await;
+        world.in_crm(|crm| ["a", "b", "c"].map(|name| drop(crm.file(&acme, &format!("{name}.txt"), name.as_bytes()))));
+        world.run().await;
+        let [a, b, c] = ["a", "b", "c"].map(|name| world.id(&world.remote, &format!("Companies/Acme (17)/{name}.txt")));
+        let name = |id: &_, name: &str| world.at_remote(|remote| assert!(remote.rename(id, name)));
+        // Two swap, with a third name in between that nobody sees.
+        name(&a, "tmp");
+        name(&b, "a.txt");
+        name(&a, "b.txt");
+        for _ in 0..2 {
+            world.run().await;
+            for paths in [world.crm_paths(), world.remote_paths()] {
+                let bytes =
+                    |name: &str| paths.iter().find(|(path, _)| path.ends_with(name)).map(|(_, bytes)| bytes.as_str());
+                assert_eq!(["/a.txt", "/b.txt", "/c.txt"].map(bytes), [Some("b"), Some("a"), Some("c")], "{paths:?}");
+                assert!(!paths.keys().any(|path| path.contains("(2)")), "{paths:?}");
+            }
+        }
+        // All three go round, and a new one is saved under the name of one that was put aside.
+        name(&a, "tmp");
+        name(&b, "b.txt");
+        name(&c, "a.txt");
+        name(&a, "c.txt");
+        world.run().await;
+        let paths = world.crm_paths();
+        let bytes = |name: &str| paths.get(&format!("Acme/{name}.txt")).map(String::as_str);
+        assert_eq!(["a", "b", "c"].map(bytes), [Some("c"), Some("b"), Some("a")], "{paths:?}");
+        name(&a, "c old.txt");
+        let folder = world.id(&world.remote, "Companies/Acme (17)");
+        world.at_remote(|remote| drop(remote.file(&folder, "c.txt", b"new")));
+        world.run().await;
+        has(&world.crm_paths(), "Acme/c old.txt", "a");
+        has(&world.crm_paths(), "Acme/c.txt", "new");
+    }
+}
+
+#[tokio::test]
 async fn an_edited_file_is_never_deleted() {
     for remote in REMOTES {
         let (world, _) = in_sync(remote(), json!({"on_remote_delete": "propagate"})).await;

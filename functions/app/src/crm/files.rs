@@ -1,5 +1,6 @@
 //! Files and folders of records. Their bytes never pass through here: callers put and get them by addresses of the object store.
 use super::answer::{self, Body, Failure};
+use super::records::{moment, said};
 use super::schemas::{self, BegunUpload, NewFile, NewFolder, Place, RecordList, UploadAddress};
 use crate::input::Params;
 use axum::Json;
@@ -10,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use tandem_builtin::users::User;
-use tandem_builtin::{CrmError, Files};
+use tandem_builtin::{CrmError, Files, Query};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -40,10 +41,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Desk {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct FileParameters {
-    /// Id of the record.
+    /// Id of the record. Without it: the files of all records that you may view, by number.
     subject: Option<String>,
-    /// Path of a folder, "" for the top: only what is directly in it. Without it: everything.
+    /// Path of a folder of the record, "" for the top: only what is directly in it. Without it: everything.
     folder: Option<String>,
+    /// Of all files those in which every word occurs.
+    q: Option<String>,
+    /// Of all files those changed at or after this moment.
+    updated_since: Option<String>,
     /// `next` of the page before.
     next: Option<String>,
 }
@@ -61,20 +66,28 @@ fn shown(status: StatusCode, entry: Value) -> Response {
     (status, [(header::ETAG, tag)], Json(entry)).into_response()
 }
 
-/// Files and folders of a record.
+/// Files and folders of a record, or the files of all.
 #[utoipa::path(get, path = "/files", operation_id = "crm_list_file", tag = "crm", params(FileParameters),
     responses((status = 200, body = RecordList)))]
 async fn list(desk: Desk, Params(parameters): Params<FileParameters>) -> Result<Response, Failure> {
-    let FileParameters { subject, folder, next } = parameters;
-    let missing = || CrmError::Invalid {
-        field: "subject".to_owned(),
-        message: "name the record whose files are wanted, by its id".to_owned(),
-    };
-    let subject = subject.filter(|subject| !subject.is_empty()).ok_or_else(missing)?;
-    let next = next.filter(|next| !next.is_empty());
-    let (items, next) = match folder {
-        None => desk.files.list(&desk.actor, &subject, next.as_deref()).await?,
-        Some(folder) => desk.files.list_folder(&desk.actor, &subject, &folder, next.as_deref()).await?,
+    let FileParameters { subject, folder, q, updated_since, next } = parameters;
+    let (q, updated_since, next) = (said(q), moment(updated_since)?, said(next));
+    let misplaced =
+        |field: &str, message: &str| CrmError::Invalid { field: field.to_owned(), message: message.to_owned() };
+    let (items, next) = match (said(subject), folder) {
+        (None, None) => {
+            let query = Query { q, updated_since, next, ..Query::default() };
+            desk.files.list_all(&desk.actor, &query).await?
+        }
+        (None, Some(_)) => Err(misplaced("subject", "name the record whose folder it is, by its id"))?,
+        (Some(_), _) if q.is_some() => Err(misplaced("q", "it looks through all files: leave `subject` out"))?,
+        (Some(_), _) if updated_since.is_some() => {
+            Err(misplaced("updated_since", "it is for the list of all files: leave `subject` out"))?
+        }
+        (Some(subject), None) => desk.files.list(&desk.actor, &subject, next.as_deref()).await?,
+        (Some(subject), Some(folder)) => {
+            desk.files.list_folder(&desk.actor, &subject, &folder, next.as_deref()).await?
+        }
     };
     Ok(Json(RecordList { items, next }).into_response())
 }

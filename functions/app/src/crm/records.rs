@@ -49,15 +49,9 @@ async fn list(
     kind: Kind,
     parameters: ListParameters,
 ) -> Result<Response, Failure> {
-    let since = parameters.updated_since.filter(|text| !text.is_empty());
-    let since = since.map(|text| text.parse::<jiff::Timestamp>()).transpose().map_err(|_| CrmError::Invalid {
-        field: "updated_since".to_owned(),
-        message: "a moment looks like 2026-01-31T08:00:00Z".to_owned(),
-    })?;
-    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
     let query = Query {
         q: said(parameters.q),
-        updated_since: since,
+        updated_since: moment(parameters.updated_since)?,
         segment: said(parameters.segment),
         list_view: said(parameters.list_view),
         link: said(parameters.link),
@@ -66,6 +60,19 @@ async fn list(
     let page = crm.list(&actor, kind, &query).await?;
     let items = page.items.iter().map(Record::to_json).collect();
     Ok(Json(RecordList { items, next: page.next }).into_response())
+}
+
+/// A parameter that says something.
+pub(super) fn said(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// The moment that `updated_since` names.
+pub(super) fn moment(text: Option<String>) -> Result<Option<jiff::Timestamp>, CrmError> {
+    said(text).map(|text| text.parse()).transpose().map_err(|_| CrmError::Invalid {
+        field: "updated_since".to_owned(),
+        message: "a moment looks like 2026-01-31T08:00:00Z".to_owned(),
+    })
 }
 
 async fn create((Extension(crm), Extension(actor)): Parts, kind: Kind, body: Body) -> Result<Response, Failure> {

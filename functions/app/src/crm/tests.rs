@@ -279,12 +279,9 @@ async fn a_task_of_an_email_needs_no_body() {
 #[tokio::test]
 async fn a_parameter_that_is_not_known_is_named() {
     let app = app().await;
-    for (path, name) in [
-        ("/contacts?q=a&colour=red", "colour"),
-        ("/changes?since=1", "since"),
-        ("/files?subjekt=1", "subjekt"),
-        ("/import?offset=many", "offset"),
-    ] {
+    for (path, name) in
+        [("/contacts?q=a&colour=red", "colour"), ("/changes?since=1", "since"), ("/import?offset=many", "offset")]
+    {
         let method = if path.starts_with("/import") { "POST" } else { "GET" };
         let (status, said) = call(&app, method, path, None, Value::Null).await;
         let error = &said["error"];

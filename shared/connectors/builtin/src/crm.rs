@@ -100,8 +100,9 @@ impl Crm {
         by_hand(kind)?;
         actor.require(kind, Action::Create)?;
         let mut body = validate::new_body(kind, input)?;
-        validate::typed(kind, None, &body)?;
-        if kind == Kind::Meeting {
+        validate::typed(kind, None, input, &body)?;
+        // Whoever makes one must be able to go on with it: a project's files are its owners' to change.
+        if matches!(kind, Kind::Meeting | Kind::Project) {
             body.entry("owner").or_insert_with(|| json!(actor.id));
         }
         let ledger = self.ledger(actor);
@@ -149,10 +150,10 @@ impl Crm {
             } else {
                 validate::changed_body(&before, merged.as_ref().unwrap_or(input))?
             };
+            validate::typed(kind, Some(&before.body), input, &body)?;
             if body == before.body {
                 return show_one(&ledger, actor, before).await;
             }
-            validate::typed(kind, Some(&before.body), &body)?;
             if kind == Kind::User && id == actor.id && body.get("admin") != Some(&json!(true)) {
                 return Err(CrmError::refused("you cannot take the administrator's role from yourself"));
             }

@@ -11,7 +11,7 @@ pub(crate) mod write;
 pub use pending::BegunUpload;
 pub use side::{BuiltinFiles, FileOptions};
 
-use crate::crm::Crm;
+use crate::crm::{Crm, Query};
 use crate::error::CrmError;
 use crate::ledger::{COMMIT_WEIGHT, Edit, Ledger};
 use crate::record::{Body, Record};
@@ -90,6 +90,23 @@ impl Files {
             items.push(self.view(actor, &ledger, record).await?);
         }
         Ok((items, (all.len() > skip + 100).then(|| (skip + 100).to_string())))
+    }
+
+    /// The files of all records that the user may view, by number, and where to go on.
+    pub async fn list_all(&self, actor: &User, query: &Query) -> Result<(Vec<Value>, Option<String>), CrmError> {
+        self.settle(actor).await?;
+        let page = self.crm.list(actor, Kind::File, query).await?;
+        let ledger = self.crm.ledger(actor);
+        let mut items = Vec::new();
+        for record in &page.items {
+            match self.view(actor, &ledger, record).await {
+                Ok(shown) => items.push(shown),
+                // Of a record that the user may not view, or that went with its files meanwhile.
+                Err(CrmError::Forbidden { .. } | CrmError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((items, page.next))
     }
 
     /// What is directly in a folder of a record, by its path ("" for the record itself), and where to go on.

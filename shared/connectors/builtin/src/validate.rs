@@ -70,7 +70,12 @@ const PHONE_TYPES: [&str; 5] = ["work", "mobile", "home", "fax", "company"];
 
 /// What is refused of a person only. A sync keeps what the other side says: another type of phone number, a day without
 /// length; and a person may send back what the record holds already.
-pub(crate) fn typed(kind: Kind, before: Option<&Body>, body: &Body) -> Result<(), CrmError> {
+pub(crate) fn typed(
+    kind: Kind,
+    before: Option<&Body>,
+    input: &Map<String, Value>,
+    body: &Body,
+) -> Result<(), CrmError> {
     let list = |body: &Body| body.get("phones").and_then(Value::as_array).cloned().unwrap_or_default();
     let known: Vec<Value> = before.map(list).unwrap_or_default().iter().map(|phone| phone["type"].clone()).collect();
     for (at, phone) in list(body).iter().enumerate() {
@@ -80,13 +85,10 @@ pub(crate) fn typed(kind: Kind, before: Option<&Body>, body: &Body) -> Result<()
             return Err(CrmError::invalid(format!("phones[{at}].type"), message));
         }
     }
-    let times = |body: &Body| ["start", "end", "all_day"].map(|name| body.get(name).cloned());
-    let is_new = before.is_none_or(|before| times(before) != times(body));
-    if kind == Kind::Meeting
-        && is_new
-        && body.get("all_day") == Some(&json!(true))
-        && body.get("start") == body.get("end")
-    {
+    let said = |name: &str| input.get(name).or_else(|| before?.get(name));
+    let is_typed = ["start", "end", "all_day"].iter().any(|name| input.contains_key(*name));
+    let is_day = kind == Kind::Meeting && body.get("all_day") == Some(&json!(true));
+    if is_day && is_typed && said("start") == said("end") {
         return Err(CrmError::invalid("end", "the first day that is not part of it: the day after, for one of a day"));
     }
     Ok(())

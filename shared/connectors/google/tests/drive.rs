@@ -348,9 +348,9 @@ async fn an_empty_page_is_not_the_end_of_a_list() {
     let transport = Arc::new(EmptyPageFirst(fake.authorised(ACCOUNT)));
     let sparse = GoogleDrive::new(transport, GoogleConfig::default());
     assert_eq!(sparse.ensure_root(None, &new_root()).await.unwrap().id, ours.id);
-    let plans = sparse.children(&[ours.clone()], None).await.unwrap();
+    let plans = sparse.children(std::slice::from_ref(&ours), None).await.unwrap();
     let next = plans.next.expect("there is more");
-    let plans = sparse.children(&[ours.clone()], Some(&next)).await.unwrap().entries.remove(0);
+    let plans = sparse.children(std::slice::from_ref(&ours), Some(&next)).await.unwrap().entries.remove(0);
     let entry = EntryRef { id: plans.id, parent: ours, name: Name("Plans".to_owned()) };
     let removal = Removal { entry, folder: FolderOrFile::Folder, expect: plans.version };
     let removed = sparse.remove(&[removal]).await.unwrap().remove(0);

@@ -91,7 +91,8 @@ impl Push for TeamleaderPush {
         "Teamleader"
     }
     fn targets(&self) -> Vec<Target> {
-        vec![Target { name: "account".to_owned(), route: Route::Channel }]
+        // By their types: a sync that carries other activities from now on needs another webhook.
+        vec![Target { name: self.types.join(","), route: Route::Channel }]
     }
     fn life(&self) -> Duration {
         Duration::MAX

@@ -1,7 +1,9 @@
 //! Where entries belong: new ones, moved and renamed ones, deleted ones.
 use super::entry::EntryKind;
 use super::name;
-use super::plan::{Act, NameMatch, Planner, Relocates, RootOf, Target, World, canonical, edited, number_mark};
+use super::plan::{
+    Act, DELETED_REMOTELY, NameMatch, Planner, Relocates, RootOf, Target, World, canonical, edited, number_mark,
+};
 use super::row::{Copy, FileBase, FileRow, Role};
 use super::settings::OnRename;
 use crate::plan::{Reason, Why};
@@ -373,7 +375,8 @@ impl Planner<'_> {
         let there = gone.other();
         if row.role == Role::Module {
             let inside = row.left.as_ref().map(|left| &left.id);
-            let needed = self.world.tree.children(Side::Left, inside).any(|record| record.let_go.is_none());
+            let needed = |record: &FileRow| record.let_go.is_none() || self.revived.contains(&record.key);
+            let needed = self.world.tree.children(Side::Left, inside).any(needed);
             if needed {
                 self.fresh(row, Side::Left);
             }
@@ -388,7 +391,7 @@ impl Planner<'_> {
         };
         let let_go = || match gone {
             Side::Left => Reason::new("deleted_in_crm", "It was deleted in the CRM; the copy here stays."),
-            Side::Right => Reason::new("deleted_remotely", "It was deleted at the remote; it stays in the CRM."),
+            Side::Right => Reason::new(DELETED_REMOTELY, "It was deleted at the remote; it stays in the CRM."),
         };
         let may = self.world.policy.direction.may_write(there);
         match rule {

@@ -98,6 +98,8 @@ pub struct World<'a> {
     pub run: Option<&'a RunId>,
 }
 
+/// The code of what people deleted at the remote and the CRM keeps.
+pub(super) const DELETED_REMOTELY: &str = "deleted_remotely";
 /// Tries of a thing that a provider refuses.
 pub const MAX_ATTEMPTS: u32 = 3;
 
@@ -111,7 +113,9 @@ pub fn plan(world: &World<'_>) -> Plan {
         merged: HashSet::new(),
         named: HashSet::new(),
         held: HashMap::new(),
+        revived: HashSet::new(),
     };
+    planner.revived = planner.revived();
     for row in world.tree.rows() {
         planner.row(row);
     }
@@ -163,6 +167,8 @@ pub(super) struct Planner<'a> {
     named: HashSet<(Side, Option<RowKey>, String)>,
     /// What folders hold, looked at once a plan: a folder of a thousand files must not be gone through a thousand times.
     held: HashMap<(Side, Option<RemoteId>), Rc<Held>>,
+    /// See [`Planner::revived`].
+    pub revived: HashSet<RowKey>,
 }
 
 /// What a folder holds on a side.
@@ -196,11 +202,14 @@ impl<'a> Planner<'a> {
 
     fn row(&mut self, row: &'a FileRow) {
         if let Some(reason) = self.let_go(row) {
-            let put_back = row.let_go.as_ref().is_some_and(|reason| reason.code == "deleted_remotely")
-                && matches!((&row.left, &row.base), (Some(left), Some(base)) if edited(left, base, Side::Left))
-                && row.right.is_none();
-            if put_back {
-                self.fresh(row, Side::Left);
+            let inside =
+                self.world.tree.parent(Side::Left, row).is_some_and(|folder| self.revived.contains(&folder.key));
+            if self.needs_place(row) || self.revived.contains(&row.key) {
+                self.put_back(row);
+            } else if inside && row.let_go.is_none() && row.left.is_some() && row.right.is_none() && row.base.is_some()
+            {
+                // Its folder comes back and it does not: from now on it is let go by itself.
+                self.step(row, Act::LetGo(reason.clone()), Why::Deleted, true);
             } else if row.left.is_none() && row.right.is_none() {
                 self.step(row, Act::Forget, Why::Deleted, true);
             } else if row.let_go.is_none() && row.base.is_none() {
@@ -219,6 +228,60 @@ impl<'a> Planner<'a> {
             (Some(left), Some(right), Some(base)) => self.reconcile(row, (left, right), base),
             (Some(left), None, Some(base)) => self.deleted(row, Side::Right, left, base),
             (None, Some(right), Some(base)) => self.deleted(row, Side::Left, right, base),
+        }
+    }
+
+    /// Folders that people deleted at the remote, and into which something came in the CRM since: they are made anew there,
+    /// for that alone.
+    fn revived(&self) -> HashSet<RowKey> {
+        let mut all = HashSet::new();
+        let tree = self.world.tree;
+        for row in tree.rows().filter(|row| self.let_go(row).is_some() && self.needs_place(row)) {
+            let mut at = tree.parent(Side::Left, row);
+            while let Some(folder) = at.filter(|folder| folder.right.is_none() && !all.contains(&folder.key)) {
+                all.insert(folder.key.clone());
+                at = tree.parent(Side::Left, folder);
+            }
+        }
+        all
+    }
+
+    /// Whether the CRM has it new, edited or moved since its place at the remote was deleted there.
+    fn needs_place(&self, row: &'a FileRow) -> bool {
+        let Some(left) = row.left.as_ref().filter(|_| row.role == Role::Item) else { return false };
+        if !self.world.policy.direction.may_write(Side::Right) || !self.deleted_by_people(row) {
+            return false;
+        }
+        match (&row.right, &row.base) {
+            (None, None) => row.let_go.is_none(),
+            (None, Some(base)) => edited(left, base, Side::Left),
+            (Some(_), Some(base)) => row.let_go.is_none() && left.parent != base.left.parent,
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether it or folders that it is in were let go for their deletion at the remote, and for nothing else.
+    fn deleted_by_people(&self, row: &'a FileRow) -> bool {
+        let above = std::iter::successors(Some(row), |row| self.world.tree.parent(Side::Left, row)).take(64);
+        let mut reasons = above.filter_map(|row| row.let_go.as_ref()).peekable();
+        reasons.peek().is_some() && reasons.all(|reason| reason.code == DELETED_REMOTELY)
+    }
+
+    /// Puts what people deleted at the remote there again, because the CRM needs it.
+    fn put_back(&mut self, row: &'a FileRow) {
+        if row.right.is_some() {
+            // It is moved once its new folder is there.
+            return;
+        }
+        let tree = self.world.tree;
+        let inside = row.left.as_ref().filter(|left| left.is_folder()).map(|left| &left.id);
+        let undecided = |child: &'a FileRow| {
+            let stays_away = child.let_go.is_none() && child.right.is_none() && child.base.is_some();
+            stays_away && !self.revived.contains(&child.key) && !self.needs_place(child)
+        };
+        // Whoever of the folder's old content does not come back says so first: else it would count as deleted anew.
+        if inside.is_none_or(|id| !tree.children(Side::Left, Some(id)).any(undecided)) {
+            self.fresh(row, Side::Left);
         }
     }
 

@@ -255,6 +255,14 @@ impl Files<'_> {
         };
         let moved = self.move_to(step, on, entry, parent, &target.name, progress).await?;
         if moved {
+            // Where we put it is nobody's wish: a number that it got because its name was taken must not go to the other
+            // side, and the name is tried for again until both agree.
+            self.tree_mut().change(&step.row, |row| {
+                let copy = row.copy(on).cloned();
+                let Some((base, copy)) = row.base.as_mut().zip(copy) else { return };
+                let agreed = if on == Side::Left { &mut base.left } else { &mut base.right };
+                (agreed.name, agreed.parent) = (copy.name, copy.parent);
+            });
             let deed = Deed { side: on, action: "update", before, after: Some(target.name.clone()), why: step.why };
             self.log(vec![(step.row.clone(), deed)], progress).await?;
         }

@@ -319,6 +319,19 @@ async fn a_calendar_sync_is_told_by_both_sides_and_shows_the_worse_of_them() {
 }
 
 #[tokio::test]
+async fn a_calendar_that_carries_other_activities_is_told_of_them_from_its_next_run_on() {
+    let world = World::begins_on("teamleader", "teamleader-google-calendar", json!({})).await;
+    world.start().await;
+    let has = |what: &str| world.teamleader.webhooks(ACCOUNT)[0]["types"].as_array().unwrap().contains(&json!(what));
+    assert!(has("meeting.created") && !has("task.created"));
+    let chosen = json!(["meetings", "tasks"]);
+    world.configures(|sync| drop(sync.settings.insert("activities".to_owned(), chosen))).await;
+    world.start().await;
+    assert!(has("meeting.created") && has("task.created") && !has("call.added"));
+    assert_eq!(world.registered(), 1, "the one before is taken back");
+}
+
+#[tokio::test]
 async fn with_the_vendors_limits_the_crm_is_not_asked_to_tell() {
     let world = World::begins_on("teamleader", "teamleader-google-contacts", json!({"limits": "vendor"})).await;
     world.run().await;

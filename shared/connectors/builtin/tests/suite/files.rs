@@ -3,7 +3,8 @@ use crate::common::object;
 use crate::uploads::{Desk, desk};
 use bytes::Bytes;
 use serde_json::json;
-use tandem_builtin::users::{NewUser, Role};
+use std::time::Duration;
+use tandem_builtin::users::{NewUser, Role, User};
 use tandem_builtin::{BuiltinCalendar, CrmError, Kind, Query};
 use tandem_core::files::entry::{Access, EntryKind};
 use tandem_core::files::hash::Digests;
@@ -15,6 +16,7 @@ use tandem_ports::files::{
     Attempt, CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderOrFile, FolderRef, Name, NewFolder,
     Relocation, Removal, SessionStatus, Target, Upload,
 };
+use tandem_ports::infra::Clock;
 
 fn folder(id: &str) -> FolderRef {
     FolderRef { id: RemoteId::new(id), path: String::new() }
@@ -253,6 +255,46 @@ async fn a_large_file_goes_on_where_its_parts_end_and_is_whole_or_not_there() {
     let stored = side.finish(&session, &upload, 2 * CHUNK, bytes.slice(2 * chunk..), &whole).await.unwrap();
     assert_eq!((stored.entry.id, there().await), (id, 1));
     assert!(matches!(side.status(&session, &upload, 0).await.unwrap(), SessionStatus::Done(_)));
+}
+
+#[tokio::test]
+async fn all_files_are_listed_but_those_of_records_that_one_may_not_view() {
+    let desk = desk().await;
+    let admin = &desk.world.admin;
+    let contact = object(json!({"last_name": "Peeters"}));
+    let contact = desk.world.crm.create(admin, Kind::Contact, &contact).await.unwrap();
+    desk.upload("Plans", "bridge plan.txt", b"1").await.unwrap();
+    desk.upload_to(("contact", &contact.id), "", "letter.txt", b"2").await.unwrap();
+    let new = NewUser { account: &admin.account, email: "bob@acme.test", name: "Bob", role: Role::Member };
+    let bob = desk.world.users.create(new).await.unwrap();
+    let rights = object(json!({"rights": {"modules": {"contacts": {"view": false}}}}));
+    desk.world.crm.update(admin, Kind::User, &bob.id, None, &rights).await.unwrap();
+    let bob = desk.world.users.by_id(&admin.account, &bob.id).await.unwrap().unwrap();
+    let names = async |actor: &User, query: Query| {
+        let (items, next) = desk.files.list_all(actor, &query).await.unwrap();
+        assert_eq!(next, None);
+        items
+            .iter()
+            .map(|file| format!("{}/{}", file["folder"].as_str().unwrap(), file["name"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(admin, Query::default()).await, ["Plans/bridge plan.txt", "/letter.txt"]);
+    assert_eq!(names(&bob, Query::default()).await, ["Plans/bridge plan.txt"]);
+    let q = |text: &str| Query { q: Some(text.to_owned()), ..Query::default() };
+    assert_eq!(names(admin, q("plan BRIDGE")).await, ["Plans/bridge plan.txt"]);
+    let later = Clock::now(desk.world.clock.as_ref()) + Duration::from_secs(1);
+    assert!(names(admin, Query { updated_since: Some(later), ..Query::default() }).await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_makes_a_project_may_file_in_it() {
+    let desk = desk().await;
+    let account = &desk.world.admin.account;
+    let new = NewUser { account, email: "bob@acme.test", name: "Bob", role: Role::Member };
+    let bob = desk.world.users.create(new).await.unwrap();
+    let project = desk.world.crm.create(&bob, Kind::Project, &object(json!({"name": "Bridge"}))).await.unwrap();
+    let subject = json!({"type": "project", "id": project.id});
+    desk.files.begin(&bob, &object(json!({"subject": subject, "folder": "", "name": "a.txt"}))).await.unwrap();
 }
 
 #[tokio::test]
