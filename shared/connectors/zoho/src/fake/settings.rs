@@ -24,6 +24,26 @@ fn read_only(api_name: &str, data_type: &str) -> FieldDef {
     FieldDef { read_only: true, ..field(api_name, data_type, 0) }
 }
 
+fn of_tasks() -> Vec<FieldDef> {
+    let states = ["Not Started", "Deferred", "In Progress", "Completed", "Waiting for input"];
+    let values = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+    vec![
+        FieldDef { mandatory: true, ..field("Subject", "text", 255) },
+        field("Due_Date", "date", 20),
+        FieldDef { values: values(&states), ..field("Status", "picklist", 120) },
+        FieldDef {
+            values: values(&["High", "Highest", "Low", "Lowest", "Normal"]),
+            ..field("Priority", "picklist", 120)
+        },
+        field("Description", "textarea", 32_000),
+        field("Who_Id", "lookup", 120),
+        field("What_Id", "lookup", 120),
+        field("Remind_At", "alarm", 0),
+        field("Recurring_Activity", "recurrence", 0),
+        read_only("Closed_Time", "datetime"),
+    ]
+}
+
 /// What a new organisation has.
 pub(super) fn default_fields(module: &str) -> Vec<FieldDef> {
     let times = || {
@@ -52,24 +72,7 @@ pub(super) fn default_fields(module: &str) -> Vec<FieldDef> {
         return own.into_iter().chain(times()).collect();
     }
     if module == "Tasks" {
-        let states = ["Not Started", "Deferred", "In Progress", "Completed", "Waiting for input"];
-        let values = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
-        let own = [
-            FieldDef { mandatory: true, ..field("Subject", "text", 255) },
-            field("Due_Date", "date", 20),
-            FieldDef { values: values(&states), ..field("Status", "picklist", 120) },
-            FieldDef {
-                values: values(&["High", "Highest", "Low", "Lowest", "Normal"]),
-                ..field("Priority", "picklist", 120)
-            },
-            field("Description", "textarea", 32_000),
-            field("Who_Id", "lookup", 120),
-            field("What_Id", "lookup", 120),
-            field("Remind_At", "alarm", 0),
-            field("Recurring_Activity", "recurrence", 0),
-            read_only("Closed_Time", "datetime"),
-        ];
-        return own.into_iter().chain(times()).collect();
+        return of_tasks().into_iter().chain(times()).collect();
     }
     if module == "Accounts" {
         let name = FieldDef { mandatory: true, ..field("Account_Name", "text", 200) };
