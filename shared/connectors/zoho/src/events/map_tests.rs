@@ -107,3 +107,20 @@ fn reminders_that_are_no_minutes_stay() {
         record(json!({"Start_DateTime": "2026-03-23T09:00:00+01:00", "Remind_At": "2026-03-23T08:45:00+01:00"}));
     assert_eq!(reminder(&older), Some(15));
 }
+
+#[test]
+fn a_task_has_a_day_and_says_of_an_appointment_its_title_its_text_and_that_day() {
+    let said = |due: Value| super::task(&record(json!({"Subject": "Offer", "Due_Date": due})));
+    let task = said(json!("2026-03-28")).unwrap().unwrap();
+    assert_eq!((task.title.as_str(), task.span.is_all_day()), ("Offer", true));
+    assert!(said(Value::Null).unwrap().is_none());
+    assert_eq!(said(json!("soon")).unwrap_err().field, "start");
+    let body = |event: &Event| task_body((&field::ALL, &event.to_fields()), BRUSSELS).unwrap();
+    assert_eq!(Value::Object(body(&task)), json!({"Subject": "Offer", "Description": null, "Due_Date": "2026-03-28"}));
+    // The night of the 24th in Brussels is the evening of the 23rd in London.
+    let late = |at: &str| Moment::parse(at, &TimeZone::UTC).unwrap();
+    let event = Event::at(Span::new(late("2026-03-23T23:30:00Z"), late("2026-03-23T23:45:00Z")).unwrap());
+    assert_eq!(body(&event)["Due_Date"], "2026-03-24");
+    assert!(!is_open(&record(json!({"Status": "Signed off", "Closed_Time": "2026-03-01T10:00:00+01:00"}))));
+    assert!(is_open(&record(json!({"Status": "Deferred", "Closed_Time": null}))));
+}
