@@ -1,5 +1,6 @@
 //! Rounds over the records of a side whose feed tells records alone ([`Listing::Polled`](crate::files::Listing::Polled)):
-//! what was changed since the last run comes first, then all of them, module by module and page by page, so many a run.
+//! what was changed since the last run comes first, in half of what a run reads, then all of them, module by module and page by
+//! page, so many a run.
 use crate::connector::Cursor;
 use crate::error::Result;
 use crate::files::{Entry, FileChange, FileNext, FilePage};
@@ -15,7 +16,8 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
 /// How much of a round one run does.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Records that one run reads. What is left follows in the next run, after those that were changed since.
+    /// Records that one run reads, and at most a page more. From half of them on the round itself has its turn. What is left
+    /// follows in the next run.
     pub records: u64,
     /// Where a round takes several runs, none begins sooner after the one before: pushes from the other side come in bursts.
     pub rest: SignedDuration,
@@ -78,17 +80,21 @@ pub struct Round {
     /// What the connector found out at the round's beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Records that were changed since are read first: module and page there. `None`: the round itself.
+    /// Records that were changed since are read first: module and page there. Those that a run does not get to wait for the
+    /// next one. `None`: the round itself.
     changed: Option<(usize, PageAt)>,
     /// Since when, by the provider's clock.
     since: Option<Timestamp>,
-    /// When the run under way began, by the provider's clock.
+    /// When the reading of what was changed began, or the run, where there is none; by the provider's clock.
     began: Option<Timestamp>,
     /// Where the round itself is.
     module: usize,
     page: PageAt,
     /// Records told in this run.
     told: u64,
+    /// Those of them that came first as they were changed.
+    #[serde(default)]
+    ahead: u64,
     /// The round under way has been left for the next run before.
     paused: bool,
     /// The last round took several runs, or this one does.
@@ -108,6 +114,7 @@ impl Round {
             module: 0,
             page: PageAt::first(),
             told: 0,
+            ahead: 0,
             paused: false,
             long: false,
             rested: None,
@@ -133,23 +140,45 @@ impl Round {
 
     /// The next page of the round.
     pub async fn go_on(mut self, modules: &dyn Modules, pace: Pace, now: Timestamp) -> Result<FilePage> {
-        let records = self.next_page(modules).await?;
+        let records = match self.changed_turn(modules.count(), pace) {
+            Some((since, module, at)) => self.changed_page(modules, since, (module, &at)).await?,
+            None => self.next_page(modules).await?,
+        };
         self.told += records.len() as u64;
         let changes = records.into_iter().map(|entry| FileChange::Upsert(Box::new(entry))).collect();
         Ok(FilePage { changes, next: self.next(modules.count(), pace, now) })
     }
 
-    async fn next_page(&mut self, modules: &dyn Modules) -> Result<Vec<Entry>> {
-        if let (Some((module, at)), Some(since)) = (self.changed.clone(), self.since)
-            && module < modules.count()
-        {
-            let since = since.checked_sub(OVERLAP).unwrap_or(since);
-            let page = modules.page(module, Wanted::ChangedSince(since), &at).await?;
-            self.began = self.began.or(page.at);
-            self.changed = Some(page.next.map_or((module + 1, PageAt::first()), |next| (module, next)));
-            return Ok(page.records);
+    /// Where what was changed is read on, if that is next. It has half of a run, and all of it once the round is through.
+    fn changed_turn(&mut self, modules: usize, pace: Pace) -> Option<(Timestamp, usize, PageAt)> {
+        let (module, at) = self.changed.clone()?;
+        match self.since.filter(|_| module < modules) {
+            Some(since) if self.module >= modules || self.ahead < pace.records.div_ceil(2) => Some((since, module, at)),
+            Some(_) => None,
+            None => {
+                self.changed = None;
+                None
+            }
         }
-        if self.changed.take().is_some() || self.module >= modules.count() {
+    }
+
+    async fn changed_page(
+        &mut self,
+        modules: &dyn Modules,
+        since: Timestamp,
+        (module, at): (usize, &PageAt),
+    ) -> Result<Vec<Entry>> {
+        let from = since.checked_sub(OVERLAP).unwrap_or(since);
+        let page = modules.page(module, Wanted::ChangedSince(from), at).await?;
+        self.began = self.began.or(page.at);
+        self.ahead += page.records.len() as u64;
+        let next = page.next.map_or((module + 1, PageAt::first()), |next| (module, next));
+        self.changed = Some(next).filter(|(module, _)| *module < modules.count());
+        Ok(page.records)
+    }
+
+    async fn next_page(&mut self, modules: &dyn Modules) -> Result<Vec<Entry>> {
+        if self.module >= modules.count() {
             return Ok(Vec::new());
         }
         let page = modules.page(self.module, Wanted::All, &self.page).await?;
@@ -160,19 +189,26 @@ impl Round {
 
     /// Where the next page is, and whether this run goes on.
     fn next(mut self, modules: usize, pace: Pace, now: Timestamp) -> FileNext {
-        if self.changed.is_none() && self.module >= modules {
-            let (long, since) = (self.paused, self.began.or(self.since));
-            let changed = long.then(|| (0, PageAt::first()));
-            let fresh = Round { changed, since, long, rested: Some(now), ..Round::first() };
-            return FileNext::CaughtUp(fresh.cursor());
-        }
-        if self.told < pace.records {
+        let through = self.module >= modules;
+        // However much was changed, no run ends without a page of the round itself.
+        let is_full = self.told >= pace.records && (through || self.told > self.ahead);
+        if !is_full && !(through && self.changed.is_none()) {
             return FileNext::More(self.cursor());
         }
-        // What is changed until the next run comes first there.
-        self.changed = Some((0, PageAt::first()));
-        (self.since, self.began) = (self.began.or(self.since), None);
-        (self.told, self.paused, self.long, self.rested) = (0, true, true, Some(now));
-        FileNext::Paused(self.cursor())
+        let long = self.paused || !through;
+        if self.changed.is_none() {
+            // What is changed until the next run comes first there.
+            self.since = self.began.take().or(self.since);
+            self.changed = Some((0, PageAt::first()));
+        }
+        (self.told, self.ahead, self.long, self.rested) = (0, 0, long, Some(now));
+        if !through {
+            self.paused = true;
+            return FileNext::Paused(self.cursor());
+        }
+        // A round within one run has read everything: nothing that was changed is left over.
+        let (changed, began) = if long { (self.changed, self.began) } else { (None, None) };
+        let fresh = Round { changed, began, since: self.since, long, rested: self.rested, ..Round::first() };
+        FileNext::CaughtUp(fresh.cursor())
     }
 }
