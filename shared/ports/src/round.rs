@@ -212,3 +212,169 @@ impl Round {
         FileNext::CaughtUp(fresh.cursor())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+    use tandem_core::files::entry::{Access, EntryKind, Place};
+    use tandem_core::record::{RemoteId, Version};
+
+    const PACE: Pace = Pace { records: 300, rest: SignedDuration::ZERO };
+    const PAGE: u64 = 100;
+
+    /// Modules of records by number, each with the second in which it was last changed.
+    struct Account {
+        modules: Mutex<Vec<Vec<i64>>>,
+        now: Mutex<i64>,
+    }
+
+    fn entry(module: usize, number: usize) -> Entry {
+        Entry {
+            id: RemoteId::new(format!("{module}:{number}")),
+            place: Place::In { parent: RemoteId::new("root") },
+            name: String::new(),
+            kind: EntryKind::Record { module: module.to_string(), number: number.to_string() },
+            version: Version::new("1"),
+            modified_at: None,
+            access: Access::Write,
+            marker: None,
+        }
+    }
+
+    #[async_trait]
+    impl Modules for Account {
+        fn count(&self) -> usize {
+            self.modules.lock().unwrap().len()
+        }
+        async fn page(&self, module: usize, wanted: Wanted, at: &PageAt) -> Result<RecordPage> {
+            let since = match wanted {
+                Wanted::All => i64::MIN,
+                Wanted::ChangedSince(since) => since.as_second(),
+            };
+            let of_module = self.modules.lock().unwrap()[module].clone();
+            let shown = of_module.iter().enumerate().filter(|(_, changed)| **changed >= since);
+            let ids: Vec<usize> = shown.map(|(number, _)| number).collect();
+            let skip = usize::try_from((at.number - 1) * PAGE).unwrap();
+            let some = ids.iter().skip(skip).take(PAGE as usize);
+            let more = ids.len() > skip + PAGE as usize;
+            let at_clock = Timestamp::from_second(*self.now.lock().unwrap()).unwrap();
+            let records = some.map(|number| entry(module, *number)).collect();
+            Ok(RecordPage { records, next: more.then(|| at.after()), at: Some(at_clock) })
+        }
+    }
+
+    impl Account {
+        fn of(sizes: &[usize]) -> Account {
+            let modules = sizes.iter().map(|size| vec![0; *size]).collect();
+            Account { modules: Mutex::new(modules), now: Mutex::new(1_000) }
+        }
+
+        /// These records are changed now.
+        fn changes(&self, module: usize, numbers: impl Iterator<Item = usize>) {
+            let now = *self.now.lock().unwrap();
+            numbers.for_each(|number| self.modules.lock().unwrap()[module][number] = now);
+        }
+
+        /// One run, half an hour after the last: what it told, and whether that was the end of a round.
+        async fn run(&self, cursor: &mut Option<Cursor>) -> (Vec<String>, bool) {
+            *self.now.lock().unwrap() += 1_800;
+            let now = Timestamp::from_second(*self.now.lock().unwrap()).unwrap();
+            let mut told = Vec::new();
+            loop {
+                let page = Round::at(cursor.as_ref()).unwrap().go_on(self, PACE, now).await.unwrap();
+                told.extend(page.changes.iter().map(|change| match change {
+                    FileChange::Upsert(entry) => entry.id.to_string(),
+                    other => panic!("{other:?}"),
+                }));
+                let (next, over) = match page.next {
+                    FileNext::More(next) => (next, None),
+                    FileNext::Paused(next) => (next, Some(false)),
+                    FileNext::CaughtUp(next) => (next, Some(true)),
+                };
+                *cursor = Some(next);
+                if let Some(over) = over {
+                    return (told, over);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_within_one_run_tells_everything_once() {
+        let (account, mut cursor) = (Account::of(&[120, 0, 30]), None);
+        for _ in 0..3 {
+            account.changes(0, 0..120);
+            let (told, over) = account.run(&mut cursor).await;
+            assert!(over);
+            assert_eq!((told.len(), told.iter().collect::<BTreeSet<_>>().len()), (150, 150));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_changed_has_half_of_a_run_and_the_round_goes_on() {
+        let (account, mut cursor) = (Account::of(&[600, 600]), None);
+        account.run(&mut cursor).await;
+        let mut rounds = 0;
+        for run in 1..=40 {
+            account.changes(0, 0..400);
+            let (told, over) = account.run(&mut cursor).await;
+            assert!(told.len() < 400 && (over || told.len() >= 300), "run {run}: {}", told.len());
+            rounds += usize::from(over);
+        }
+        // 100 of each run are the round's at least: 1,200 take twelve runs at the most.
+        assert!(rounds >= 3, "{rounds}");
+    }
+
+    #[tokio::test]
+    async fn changes_that_a_run_does_not_get_to_are_told_in_the_next_ones() {
+        let (account, mut cursor) = (Account::of(&[5_000, 500]), None);
+        account.run(&mut cursor).await;
+        account.changes(0, 3_000..3_350);
+        account.changes(1, 0..350);
+        let mut told = BTreeSet::new();
+        for _ in 0..4 {
+            told.extend(account.run(&mut cursor).await.0);
+        }
+        let missing: Vec<String> = (3_000..3_350)
+            .map(|n| format!("0:{n}"))
+            .chain((0..350).map(|n| format!("1:{n}")))
+            .filter(|id| !told.contains(id))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        // What is changed while that is read comes after it.
+        account.changes(0, 4_000..4_001);
+        account.run(&mut cursor).await;
+        assert!(account.run(&mut cursor).await.0.len() >= 300);
+    }
+
+    #[tokio::test]
+    async fn a_change_before_the_place_that_was_read_to_is_told_by_the_next_reading() {
+        let (account, mut cursor) = (Account::of(&[5_000]), None);
+        account.run(&mut cursor).await;
+        account.changes(0, 3_000..3_350);
+        account.run(&mut cursor).await;
+        account.changes(0, 2_999..3_000);
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            told.extend(account.run(&mut cursor).await.0);
+        }
+        assert!(told.contains(&"0:2999".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn changes_are_kept_over_the_end_of_a_round() {
+        let (account, mut cursor) = (Account::of(&[650]), None);
+        account.run(&mut cursor).await;
+        assert!(!account.run(&mut cursor).await.1);
+        account.changes(0, 0..650);
+        let (told, over) = account.run(&mut cursor).await;
+        assert!(over, "50 are left of the round");
+        let mut told: BTreeSet<String> = told.into_iter().collect();
+        for _ in 0..2 {
+            told.extend(account.run(&mut cursor).await.0);
+        }
+        assert!((300..650).all(|n| told.contains(&format!("0:{n}"))), "{}", told.len());
+    }
+}
