@@ -349,7 +349,9 @@ impl Planner<'_> {
         };
         let (folder, parent) = (self.placing.of_row(row), self.world.tree.parent(side, row));
         let moves = name != own.name || folder.as_ref() != parent.map(|parent| &parent.key);
-        let open = || self.barred(side, parent).is_none();
+        // Nor where it is going nothing can be put.
+        let target = folder.as_ref().and_then(|key| self.world.tree.row(key));
+        let open = || [parent, target].into_iter().all(|folder| self.barred(side, folder).is_none());
         (moves && open()).then_some((folder, name))
     }
 
