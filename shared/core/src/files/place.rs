@@ -1,10 +1,8 @@
 //! Where entries belong: new ones, moved and renamed ones, deleted ones.
 use super::entry::EntryKind;
 use super::name;
-use super::plan::{
-    Act, DELETED_REMOTELY, NameMatch, Planner, Relocates, RootOf, Target, World, canonical, edited, number_mark,
-};
-use super::row::{Copy, FileBase, FileRow, Role};
+use super::plan::{Act, NameMatch, Planner, Relocates, RootOf, Target, World, canonical, edited, number_mark};
+use super::row::{Copy, DELETED_REMOTELY, FileBase, FileRow, Role};
 use super::settings::OnRename;
 use crate::plan::{Reason, Why};
 use crate::policy::{Conflict, OnDelete};
