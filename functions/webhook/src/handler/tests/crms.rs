@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use tandem_core::record::Side;
+use tandem_core::record::{Side, SyncId};
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::channel::PushState;
 use tandem_store::run::RunState;
@@ -287,6 +287,57 @@ async fn the_webhook_of_a_sync_is_another_one_each_day_and_goes_with_it_and_thos
     world.engine.stop_push(&world.sync().await).await.unwrap();
     assert_eq!(world.teamleader.webhooks(ACCOUNT), json!([theirs]));
     assert_eq!(world.push().await.unwrap().state, PushState::Off);
+}
+
+#[tokio::test]
+async fn a_registration_whose_answer_is_lost_leaves_no_webhook_behind() {
+    let world = World::begins_on("teamleader", "teamleader-google-contacts", json!({})).await;
+    world.teamleader.inject_on(Fault::LoseAnswer, &["webhooks.register"]);
+    world.run().await;
+    assert_eq!((world.push().await.unwrap().state, world.registered()), (PushState::Lapsed, 0), "taken back at once");
+    world.clock.advance(Duration::from_secs(6 * 3_600));
+    // The taking back fails, too.
+    world.teamleader.inject_on(Fault::LoseAnswer, &["webhooks.register"]);
+    world.teamleader.inject_on(Fault::Unavailable, &["webhooks.list"]);
+    world.run().await;
+    assert_eq!((world.push().await.unwrap().state, world.registered()), (PushState::Lapsed, 1));
+    world.clock.advance(Duration::from_secs(6 * 3_600));
+    world.run().await;
+    assert_eq!((world.push().await.unwrap().state, world.registered()), (PushState::On, 1), "ours, and no other");
+    let (_, letter) = world.crm_makes("Peeters");
+    assert_eq!((world.send(&letter).await, world.queue.len()), (200, 1), "the one that is left is the one that tells");
+}
+
+#[tokio::test]
+async fn a_webhook_that_could_not_be_taken_back_goes_with_the_next_days_look_of_another_sync_and_those_of_others_stay() {
+    let world = contacts().await;
+    let others = ["https://other.example/hook", "https://tandem.example/webhooks/teamleader/of-somebody"];
+    for url in others {
+        let theirs = json!({"url": url, "types": ["contact.added"]}).to_string();
+        let ask = Request::post("https://api.focus.teamleader.eu/webhooks.register").body(theirs.into()).unwrap();
+        assert_eq!(world.teamleader.authorised(ACCOUNT).send(ask).await.unwrap().status().as_u16(), 204);
+    }
+    world.adds_sync("other", "teamleader-google-contacts", json!({})).await;
+    world.run().await;
+    assert_eq!(world.registered(), 4, "one for each sync, and those of others");
+    world.teamleader.inject_on(Fault::Throttle { seconds: 600 }, &["webhooks.list"]);
+    let mut other = world.store.sync(&SyncId::new("other")).await.unwrap().unwrap();
+    other.enabled = false;
+    world.store.configure_sync(&other, None).await.unwrap();
+    world.engine.stop_push(&other).await.unwrap();
+    assert_eq!(world.registered(), 4, "Teamleader had no time");
+    world.run().await;
+    assert_eq!(world.registered(), 4, "no look before its day");
+    world.clock.advance(Duration::from_secs(86_400));
+    world.run().await;
+    let left = world.teamleader.webhooks(ACCOUNT);
+    let left: Vec<&str> = left.as_array().unwrap().iter().map(|one| one["url"].as_str().unwrap()).collect();
+    assert!(left.len() == 3 && others.iter().all(|url| left.contains(url)), "{left:?}");
+    world.teamleader.user_creates(ACCOUNT, person("Peeters"));
+    for letter in world.letters().into_iter().filter(|letter| letter.path.starts_with("/webhooks/")) {
+        world.send(&letter).await;
+    }
+    assert_eq!(world.queue.len(), 1, "and the first sync's own, which tells");
 }
 
 #[tokio::test]
