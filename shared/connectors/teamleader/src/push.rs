@@ -27,13 +27,14 @@ pub const OF_CONTACTS: &[&str] = &[
     "contact.updatedLinkToCompany",
     "company.updated",
 ];
-/// What changes a sync's calendar that carries these. Of events of the older calendar nothing is told.
+/// What changes a sync's calendar that carries these. Of events of the older calendar nothing is told. Calls are told of
+/// account-wide, and can only be listed for everybody: each call of a colleague would list them all for every sync, so the
+/// schedule finds them.
 pub fn of_calendar(activities: &[Activity]) -> Vec<&'static str> {
     let of = |activity: &Activity| match activity {
         Activity::Meetings => &["meeting.created", "meeting.updated", "meeting.completed", "meeting.deleted"][..],
-        Activity::Calls => &["call.added", "call.updated", "call.completed", "call.deleted"],
         Activity::Tasks => &["task.created", "task.updated", "task.completed", "task.deleted"],
-        Activity::Events => &[],
+        Activity::Calls | Activity::Events => &[],
     };
     activities.iter().flat_map(of).copied().collect()
 }

@@ -375,7 +375,7 @@ async fn a_calendar_that_carries_other_activities_is_told_of_them_from_its_next_
     world.start().await;
     let has = |what: &str| world.teamleader.webhooks(ACCOUNT)[0]["types"].as_array().unwrap().contains(&json!(what));
     assert!(has("meeting.created") && !has("task.created"));
-    let chosen = json!(["meetings", "tasks"]);
+    let chosen = json!(["meetings", "calls", "tasks"]);
     world.configures(|sync| drop(sync.settings.insert("activities".to_owned(), chosen))).await;
     world.start().await;
     assert!(has("meeting.created") && has("task.created") && !has("call.added"));
