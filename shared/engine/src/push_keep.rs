@@ -25,6 +25,9 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 const MUTE_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Closed channels that are kept in mind, should they go on telling.
 const MOST_CLOSED: usize = 20;
+/// A channel without end that was closed is not looked at any more so long after it was opened: where there is such, the
+/// daily look at what the account has finds it.
+const HAUNTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Channels that nobody listens to are closed so many at a time.
 const MOST_ORPHANS: usize = 20;
 
@@ -48,6 +51,7 @@ impl Engine {
         let mut book = before.clone();
         let failed = keeping.open_what_is_due(&mut book, &targets).await?;
         let old = retire(&mut book, &targets);
+        book.closed.retain(|channel| keeping.might_haunt(channel));
         keeping.judge(&mut book, &targets, limits, failed);
         if book != before {
             book = match self.store.save_push_book(&sync.id, side, &book).await {
@@ -321,13 +325,24 @@ impl Keeping<'_> {
 
     /// Channels that go on telling after they were closed are closed once more.
     async fn lay_ghosts(&self, book: &PushBook) -> Result<(), EngineError> {
-        for channel in book.closed.iter().filter(|channel| channel.lives(self.now) && channel.account.is_none()) {
-            let row = self.engine.store.channel(&channel.id).await?;
+        let might = |channel: &&Channel| self.might_haunt(channel) && channel.account.is_none();
+        let closed: Vec<&Channel> = book.closed.iter().filter(might).collect();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = closed.iter().map(|channel| channel.id.as_str()).collect();
+        let rows = self.engine.store.channels(&ids).await?;
+        for (channel, row) in closed.into_iter().zip(rows) {
             if row.is_some_and(|row| row.state == ChannelState::Haunting) {
                 self.close_all(std::slice::from_ref(channel)).await;
             }
         }
         Ok(())
+    }
+
+    /// Whether a channel that was closed may go on telling.
+    fn might_haunt(&self, channel: &Channel) -> bool {
+        channel.until.map_or(self.now < channel.opened_at + HAUNTS, |until| self.now < until)
     }
 }
 

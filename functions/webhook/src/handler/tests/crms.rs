@@ -309,7 +309,8 @@ async fn a_registration_whose_answer_is_lost_leaves_no_webhook_behind() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_could_not_be_taken_back_goes_with_the_next_days_look_of_another_sync_and_those_of_others_stay() {
+async fn a_webhook_that_could_not_be_taken_back_goes_with_the_next_days_look_of_another_sync_and_those_of_others_stay()
+{
     let world = contacts().await;
     let others = ["https://other.example/hook", "https://tandem.example/webhooks/teamleader/of-somebody"];
     for url in others {
@@ -338,6 +339,32 @@ async fn a_webhook_that_could_not_be_taken_back_goes_with_the_next_days_look_of_
         world.send(&letter).await;
     }
     assert_eq!(world.queue.len(), 1, "and the first sync's own, which tells");
+}
+
+#[tokio::test]
+async fn webhooks_that_were_taken_back_cost_a_job_one_look_and_are_forgotten_after_a_week() {
+    let world = contacts().await;
+    let sync = world.sync().await.id;
+    let quiet = async || {
+        world.run().await;
+        let before = world.table.requests();
+        world.run().await;
+        world.table.requests() - before
+    };
+    let none = quiet().await;
+    for _ in 0..5 {
+        world.clock.advance(Duration::from_secs(86_400));
+        world.run().await;
+    }
+    let book = world.store.push_book(&sync, Side::Left).await.unwrap().unwrap();
+    assert_eq!((book.channels.len(), book.closed.len()), (1, 5));
+    assert_eq!(quiet().await, none + 2, "one look for all five in each of a run's two jobs");
+    for _ in 0..15 {
+        world.clock.advance(Duration::from_secs(86_400));
+        world.run().await;
+    }
+    let closed = world.store.push_book(&sync, Side::Left).await.unwrap().unwrap().closed;
+    assert!((5..=8).contains(&closed.len()), "{}", closed.len());
 }
 
 #[tokio::test]
