@@ -92,6 +92,9 @@ export async function showPreview(sync, start) {
 
 // ---- runs
 
+// What can be undone: a file's earlier bytes and a mail that was filed cannot be had back.
+const UNDONE = ['contacts', 'calendar'];
+
 export function showRuns(sync) {
   const names = sides(sync);
   const row = (run) => {
@@ -101,7 +104,7 @@ export function showRuns(sync) {
       el('td', {}, badge(...(RUN[run.state] ?? [run.state, 'warn'])), run.error ? el('p', { class: 'hint' }, run.error.message) : null),
       el('td', {}, counted(run.counts.crm) || '—'), el('td', {}, counted(run.counts.remote) || '—'),
       el('td', {}, writes ? button('Changes', () => showChanges(sync, run)) : null,
-        writes && over ? button('Undo', () => undo(sync, run), 'danger') : null));
+        writes && over && UNDONE.includes(profileOf(sync)?.kind) ? button('Undo', () => undo(sync, run), 'danger') : null));
   };
   return open({ kind: 'runs', path: `/v1/syncs/${sync.id}/runs`, row }, 'Runs',
     ['Began', 'Started', 'State', names.crm, names.remote, ''], 'There was no run yet.');

@@ -79,13 +79,14 @@ pub(crate) fn rules(profile: &str) -> CalendarRules {
             activities: &[Activity::Meetings],
             own: &["remote_events"],
         },
-        // Items of the calendar appear as grey blocks (S2-18); calls are appointments too (S2-15).
+        // Items of the calendar appear as grey blocks (S2-18). Calls, tasks and older events are carried where a person wants
+        // them (S2-15): a copy that is deleted in the calendar deletes the call in the CRM.
         "teamleader-google-calendar" => CalendarRules {
             others: Others::BothWays,
             default: None,
             imported: ImportedAs::Block,
             known: &Activity::ALL,
-            activities: &[Activity::Meetings, Activity::Calls],
+            activities: &[Activity::Meetings],
             own: &["activities"],
         },
         // Zoho's Events are meetings here; its tasks have a module of their own.
@@ -129,7 +130,7 @@ pub struct CalendarSettings {
     /// What the remote's appointments become in a CRM that takes none.
     pub remote_events: RemoteEvents,
     /// Which of the CRM's activities are carried, where it has more than meetings. Meetings always are: what the calendar
-    /// brings becomes one. A sync of an earlier release, which does not say, carries what it did.
+    /// brings becomes one.
     pub activities: Vec<Activity>,
     #[serde(skip)]
     others_are_for_display: Display,
@@ -584,14 +585,16 @@ mod tests {
         assert_eq!(allowed("zoho-google-calendar"), json!(["meetings", "tasks"]));
         assert_eq!(allowed("teamleader-google-calendar"), json!(["meetings", "calls", "tasks", "events"]));
         let read = |given: Value| read("teamleader-google-calendar", given).unwrap().activities;
-        assert_eq!(read(json!({})), [Activity::Meetings, Activity::Calls]);
+        assert_eq!(
+            read(json!({})),
+            [Activity::Meetings],
+            "nothing new begins to flow by itself, also in a stored sync"
+        );
         let given = json!({"activities": ["events", "meetings", "tasks", "events"]});
         assert_eq!(read(given), [Activity::Meetings, Activity::Tasks, Activity::Events]);
         assert!(names("teamleader-google-calendar").contains(&"activities"));
         assert!(names("zoho-google-calendar").contains(&"activities"));
         assert!(!names("sell-google-calendar").contains(&"activities"));
-        let stored: CalendarSettings = serde_json::from_value(json!({"target_calendar": "primary"})).unwrap();
-        assert_eq!(stored.activities, [Activity::Meetings], "a sync of an earlier release");
     }
 
     #[test]

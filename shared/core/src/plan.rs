@@ -387,7 +387,10 @@ pub fn eligible(rule: Eligibility, fields: &Fields) -> Result<(), Reason> {
 fn not_in_list(container: Container) -> Reason {
     let message = match container {
         Container::Group => "Not in the chosen CRM list or segment, or a colleague's.",
-        Container::Calendars => "A colleague's appointment, in which the connected user does not take part.",
+        Container::Calendars => {
+            "Not of what this sync carries: a colleague's, in which the connected user does not take part, or a task that \
+             is done or has no day."
+        }
         Container::TaskList => "A colleague's task.",
     };
     Reason::new("not_in_list", message)

@@ -381,7 +381,7 @@ impl Profile {
             });
         }
         json!({
-            "first_run": self.vendor.run.first,
+            "first_run": Some(self.vendor.run.first).filter(|first| *first < u64::MAX),
             "later_runs": self.vendor.run.later,
             "manual_start": self.vendor.manual_start,
             "frequency_minutes": self.vendor.frequency_minutes,

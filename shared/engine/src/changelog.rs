@@ -13,6 +13,8 @@ use tandem_store::sync::Sync;
 
 /// A part stays well below DynamoDB's 400 KB an item, also sealed and in base64.
 const PART_BYTES: usize = 200 * 1024;
+/// A page of a change log has at least so many, where there are.
+const CHANGES_A_PAGE: usize = 100;
 
 /// One written field (or one whole record, where `field` is `null`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,24 +171,31 @@ impl Engine {
         Ok(())
     }
 
-    /// A part of a run's change log, and where to go on.
+    /// A page of a run's change log, and where to go on.
     pub async fn changes(
         &self,
         sync: &Sync,
         run: &RunId,
         next: Option<&str>,
     ) -> Result<(Vec<ChangeView>, Option<String>), EngineError> {
-        let after = match next {
+        let mut after = match next {
             None => None,
             Some(text) => Some(text.parse::<u64>().map_err(|_| bad_cursor())?),
         };
-        let Some((number, sealed)) = self.store.changes_after(run, after, self.clock.now()).await? else {
-            return Ok((Vec::new(), None));
-        };
-        let plain = self.secrets.open(&owner(&sync.user, sync), &sealed).await;
-        let plain = plain.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
-        let changes = serde_json::from_slice(&plain).map_err(|error| EngineError::Unavailable(Box::new(error)))?;
-        Ok((changes, Some(number.to_string())))
+        let mut page: Vec<ChangeView> = Vec::new();
+        // What was written together is kept together, be it one change or fifty.
+        while page.len() < CHANGES_A_PAGE {
+            let Some((number, sealed)) = self.store.changes_after(run, after, self.clock.now()).await? else {
+                return Ok((page, None));
+            };
+            let plain = self.secrets.open(&owner(&sync.user, sync), &sealed).await;
+            let plain = plain.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+            let changes: Vec<ChangeView> =
+                serde_json::from_slice(&plain).map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+            page.extend(changes);
+            after = Some(number);
+        }
+        Ok((page, after.map(|number| number.to_string())))
     }
 }
 

@@ -7,10 +7,11 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_core::record::{ConnectionId, UserId};
+use tandem_core::record::{ConnectionId, Side, UserId};
 use tandem_ports::infra::SecretError;
 use tandem_ports::oauth::{Holders, Identity};
 use tandem_store::StoreError;
+use tandem_store::channel::PushBook;
 use tandem_store::connection::{Account, Authorisation, Connection, ConnectionState};
 use tandem_store::sync::{SyncChange, SyncState};
 
@@ -348,12 +349,20 @@ impl Connect {
         Ok(())
     }
 
-    /// What waited for this connection is taken up at the schedule's next look.
+    /// What waited for this connection is taken up at the schedule's next look; what could not be watched is asked for again.
     async fn resume_syncs(&self, connection: &Connection) -> Result<(), ConnectError> {
         let store = &self.authority.store;
         for sync in store.syncs_of(&connection.user).await? {
-            let uses = sync.crm == connection.id || sync.remote == connection.id;
-            if uses && sync.enabled && sync.state == SyncState::Paused {
+            let side = match &connection.id {
+                id if *id == sync.crm => Side::Left,
+                id if *id == sync.remote => Side::Right,
+                _ => continue,
+            };
+            if let Some(book) = store.push_book(&sync.id, side).await?.filter(|book| book.retry_at.is_some()) {
+                let fresh = PushBook { failures: 0, retry_at: None, ..book };
+                ignore_gone(store.save_push_book(&sync.id, side, &fresh).await.map(drop))?;
+            }
+            if sync.enabled && sync.state == SyncState::Paused {
                 let due = Some(self.authority.clock.now());
                 let change = SyncChange { state: Some((SyncState::Idle, None)), due, ..SyncChange::default() };
                 ignore_gone(store.change_sync(&sync, &change).await)?;

@@ -423,7 +423,12 @@ impl FileStory {
 
     /// The user deletes at the remote.
     pub fn remote_deletes(&self, path: &str) {
-        let path = self.inside(path);
+        self.remote_deletes_at(&format!("{}/{path}", self.folder()));
+    }
+
+    /// The same anywhere, and a folder with all that is in it.
+    pub fn remote_deletes_at(&self, path: &str) {
+        let path = self.whole(path);
         if self.remote == "dropbox" {
             assert!(self.dropbox.user_deletes(REMOTE, &path));
             return;

@@ -156,10 +156,13 @@ async fn s2_15_calls_tasks_and_events_are_in_google_once_each_as_what_they_are()
 }
 
 #[tokio::test]
-async fn s2_15_by_itself_the_profile_carries_meetings_and_calls() {
+async fn s2_15_by_itself_the_profile_carries_meetings_alone_and_calls_where_they_are_chosen() {
     let story = Story::begins_on("teamleader", PROFILE, json!({})).await;
     call(&story, day(&story, 3));
     task(&story, "Offer", day(&story, 4));
+    done(&story).await;
+    assert!(titles(&story).is_empty());
+    story.set("activities", json!(["meetings", "calls"])).await;
     done(&story).await;
     assert_eq!(titles(&story), [PEETERS]);
     story.teamleader.forget_calls();

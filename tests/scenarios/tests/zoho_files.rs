@@ -280,6 +280,24 @@ async fn a_missing_right_stops_what_goes_to_zoho_with_the_reason_and_not_what_co
 }
 
 #[tokio::test]
+async fn what_comes_after_the_records_folder_was_deleted_at_the_remote_brings_the_folder_back_for_it_alone() {
+    for remote in BOTH {
+        let story = begins(remote, json!({})).await;
+        story.attaches("old.txt", "old");
+        story.runs().await;
+        story.remote_deletes_at(&story.folder());
+        story.runs().await;
+        story.rests().await;
+        assert!(story.remote_names().is_empty(), "{remote}: it stays deleted");
+        story.attaches("new.txt", "new");
+        story.runs().await;
+        assert_eq!((story.remote("new.txt"), story.remote("old.txt")), (text("new"), None), "{remote}");
+        story.rests().await;
+        assert_eq!((story.remote_names().len(), story.attached().len()), (1, 2), "{remote}");
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_record_takes_its_files_along_and_one_that_is_no_longer_shown_loses_nothing() {
     for remote in BOTH {
         let story = begins(remote, json!({"modules": ["companies"]})).await;

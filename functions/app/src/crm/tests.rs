@@ -103,7 +103,13 @@ async fn an_error_of_files_names_the_field() {
             "{body}"
         );
     }
-    assert_eq!(call(&app, "GET", "/files", None, Value::Null).await.1["error"]["field"], "subject");
+    for (query, field) in
+        [("folder=A", "subject"), ("updated_since=yesterday", "updated_since"), ("subject=x&q=a", "q")]
+    {
+        let (status, answer) = call(&app, "GET", &format!("/files?{query}"), None, Value::Null).await;
+        assert_eq!((status, &answer["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(field)));
+    }
+    assert_eq!(call(&app, "GET", "/files", None, Value::Null).await.0, StatusCode::OK);
     let folder = format!("/folders/{}", folder["id"].as_str().unwrap());
     assert_eq!(call(&app, "DELETE", &folder, None, Value::Null).await.0, StatusCode::NO_CONTENT);
     let without = self::app().await;

@@ -242,6 +242,11 @@ async fn a_grant_that_is_gone_is_shown_and_mended_by_connecting_again() {
     let begun = world.call(&an, "POST", "/v1/connections", json!({"provider": "google"})).await;
     world.browse(&world.consent(&begun.text("authorize_url"))).await;
     assert_eq!(world.get(&an, &remote).await.body["state"], "connected", "the same connection");
+    let by_its_new_id = world.get(&an, &format!("/v1/connections/{}", begun.text("id"))).await.body;
+    assert_eq!(
+        (&by_its_new_id["state"], by_its_new_id["id"].as_str()),
+        (&json!("connected"), remote.rsplit('/').next())
+    );
     assert_eq!(world.get(&an, &sync).await.body["state"], "idle");
 }
 

@@ -76,15 +76,14 @@ pub(crate) enum Decision<T> {
     Write(Edit),
 }
 
-/// What has to go before a record goes: as much as fits a commit of the files in it. A record takes its files along,
-/// whoever deletes it.
-pub(crate) async fn before(ledger: &Ledger, edits: &[Edit]) -> std::result::Result<Vec<Edit>, CrmError> {
-    match edits {
-        [Edit::Remove { before }] if Kind::WITH_FILES.contains(&before.kind) => {
-            crate::files::removals_inside(ledger, &before.id).await
-        }
-        _ => Ok(Vec::new()),
+/// A record that has files is not deleted by a sync: they would go with it, nobody at the other side knows of them, and an
+/// undo could not bring them back. A person may.
+pub(crate) async fn keep_files(ledger: &Ledger, record: &Record) -> std::result::Result<(), CrmError> {
+    let has_files = Kind::WITH_FILES.contains(&record.kind) && !ledger.inside(&record.id, None, 1).await?.0.is_empty();
+    if has_files {
+        return Err(CrmError::refused("It has files in the CRM, and they would go with it: delete it there."));
     }
+    Ok(())
 }
 
 /// Decides on the first of these records, as many as fit one transaction, as they are now; `of` answers for what was
@@ -109,23 +108,23 @@ pub(crate) async fn change_some<I: Aimed, T>(
             if !taken.insert(id) {
                 break;
             }
-            match decide(item, record) {
+            let mut decided = decide(item, record);
+            if let Ok(Decision::Write(Edit::Remove { before })) = &decided
+                && let Err(refused) = keep_files(ledger, before).await
+            {
+                decided = Err(refused);
+            }
+            match decided {
                 Ok(Decision::Is(answer)) => plan.done(Ok(answer)),
                 Ok(Decision::Write(edit)) => {
                     let edits = vec![edit];
-                    if !plan.fits(&edits) || plan.waits_for(before(ledger, &edits).await?) {
+                    if !plan.fits(&edits) {
                         break;
                     }
                     plan.write(id.to_owned(), edits);
                 }
                 Err(error) => plan.done(Err(error)),
             }
-        }
-        if let Some(first) = plan.first() {
-            if ledger.commit(&head, first).await?.is_none() {
-                tries.again(ledger.clock.as_ref()).await?;
-            }
-            continue;
         }
         if let Some(records) = ledger.commit(&head, std::mem::take(&mut plan.edits)).await? {
             return Ok(plan.outcomes(&by_id(records), of));
@@ -169,25 +168,14 @@ pub(crate) struct Plan<T> {
     pub(crate) edits: Vec<Edit>,
     weight: usize,
     planned: Vec<Planned<T>>,
-    /// What the next record waits for.
-    first: Vec<Edit>,
 }
 
 impl<T> Plan<T> {
     pub(crate) fn new() -> Self {
-        Self { edits: Vec::new(), weight: 0, planned: Vec::new(), first: Vec::new() }
+        Self { edits: Vec::new(), weight: 0, planned: Vec::new() }
     }
     pub(crate) fn fits(&self, edits: &[Edit]) -> bool {
         self.weight + edits.iter().map(Edit::weight).sum::<usize>() <= COMMIT_WEIGHT
-    }
-    /// Whether this has to go in a transaction of its own before the next record.
-    pub(crate) fn waits_for(&mut self, first: Vec<Edit>) -> bool {
-        self.first = first;
-        !self.first.is_empty()
-    }
-    /// What is to be committed instead, where the first record of the transaction waits for it.
-    pub(crate) fn first(&mut self) -> Option<Vec<Edit>> {
-        (self.planned.is_empty() && !self.first.is_empty()).then(|| std::mem::take(&mut self.first))
     }
     pub(crate) fn write(&mut self, id: String, edits: Vec<Edit>) {
         self.weight += edits.iter().map(Edit::weight).sum::<usize>();

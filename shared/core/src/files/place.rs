@@ -1,10 +1,8 @@
 //! Where entries belong: new ones, moved and renamed ones, deleted ones.
 use super::entry::EntryKind;
 use super::name;
-use super::plan::{
-    Act, DELETED_REMOTELY, NameMatch, Planner, Relocates, RootOf, Target, World, canonical, edited, number_mark,
-};
-use super::row::{Copy, FileBase, FileRow, Role};
+use super::plan::{Act, NameMatch, Planner, Relocates, RootOf, Target, World, canonical, edited, number_mark};
+use super::row::{Copy, DELETED_REMOTELY, FileBase, FileRow, Role};
 use super::settings::OnRename;
 use crate::plan::{Reason, Why};
 use crate::policy::{Conflict, OnDelete};
@@ -349,7 +347,9 @@ impl Planner<'_> {
         };
         let (folder, parent) = (self.placing.of_row(row), self.world.tree.parent(side, row));
         let moves = name != own.name || folder.as_ref() != parent.map(|parent| &parent.key);
-        let open = || self.barred(side, parent).is_none();
+        // Nor where it is going nothing can be put.
+        let target = folder.as_ref().and_then(|key| self.world.tree.row(key));
+        let open = || [parent, target].into_iter().all(|folder| self.barred(side, folder).is_none());
         (moves && open()).then_some((folder, name))
     }
 

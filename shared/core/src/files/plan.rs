@@ -5,7 +5,7 @@
 use super::entry::{Access, EntryKind, Exportable, Hashes};
 use super::name::{self, NameRules};
 use super::place::Placing;
-use super::row::{Agreed, Copy, FileBase, FileRow, Role};
+use super::row::{Agreed, Copy, DELETED_REMOTELY, FileBase, FileRow, Role};
 use super::settings::{NativeDocuments, OnRename};
 pub use super::step::{Act, Plan, Step, Target};
 use super::tree::Tree;
@@ -98,8 +98,6 @@ pub struct World<'a> {
     pub run: Option<&'a RunId>,
 }
 
-/// The code of what people deleted at the remote and the CRM keeps.
-pub(super) const DELETED_REMOTELY: &str = "deleted_remotely";
 /// Tries of a thing that a provider refuses.
 pub const MAX_ATTEMPTS: u32 = 3;
 

@@ -115,6 +115,9 @@ impl fmt::Debug for Agreed {
     }
 }
 
+/// The code of what people deleted at the remote and the CRM keeps.
+pub(super) const DELETED_REMOTELY: &str = "deleted_remotely";
+
 /// What both sides last agreed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileBase {
@@ -276,6 +279,11 @@ impl FileRow {
             Side::Left => &mut self.left,
             Side::Right => &mut self.right,
         }
+    }
+    /// Whether what is in it is looked at: it is in step, or people deleted it at the remote, and what comes into it in the
+    /// CRM after that brings it back.
+    pub fn is_looked_into(&self) -> bool {
+        self.let_go.as_ref().is_none_or(|reason| reason.code == DELETED_REMOTELY)
     }
     /// Its id on a side, also of a copy that is gone.
     pub fn id(&self, side: Side) -> Option<&RemoteId> {

@@ -3,7 +3,7 @@ mod paths;
 
 use super::entry::{Access, EntryKind, Place};
 use super::name;
-use super::row::{Copy, FileRow, Role};
+use super::row::{Copy, DELETED_REMOTELY, FileRow, Role};
 use super::settings::Language;
 use crate::plan::Reason;
 use crate::record::{Marker, RemoteId, RowKey, Side, Version};
@@ -537,6 +537,6 @@ fn keep_hashes(copy: &mut Copy, before: Option<&Copy>) {
 fn taken_back(code: &str, side: Side) -> bool {
     match side {
         Side::Left => ["not_selected", "deleted_in_crm", UNTOLD].contains(&code),
-        Side::Right => ["deleted_remotely", "moved_out", UNTOLD].contains(&code),
+        Side::Right => [DELETED_REMOTELY, "moved_out", UNTOLD].contains(&code),
     }
 }

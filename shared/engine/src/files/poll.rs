@@ -48,7 +48,7 @@ impl Files<'_> {
             let some: Vec<(RowKey, FolderRef)> = some
                 .iter()
                 .filter_map(|key| {
-                    let row = self.tree().row(key).filter(|row| row.let_go.is_none())?;
+                    let row = self.tree().row(key).filter(|row| row.is_looked_into())?;
                     Some((key.clone(), self.folder(side, Some(&row.copy(side)?.id))))
                 })
                 .collect();
@@ -104,7 +104,7 @@ impl Files<'_> {
         let rest: Vec<RemoteId> = self
             .tree()
             .rows()
-            .filter(|row| row.role == Role::Record && row.let_go.is_none())
+            .filter(|row| row.role == Role::Record && row.is_looked_into())
             .filter_map(|row| row.copy(side).map(|copy| copy.id.clone()))
             .filter(|id| !self.told.contains(id))
             .collect();

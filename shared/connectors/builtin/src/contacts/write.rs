@@ -1,6 +1,6 @@
 //! Writing: as many records as fit, one transaction at a time.
 use super::{BuiltinContacts, version};
-use crate::batch::{LOOK_AHEAD, Plan, before, by_id, marked};
+use crate::batch::{LOOK_AHEAD, Plan, by_id, keep_files, marked};
 use crate::companies::Companies;
 use crate::error::CrmError;
 use crate::ledger::{Edit, Tries};
@@ -210,17 +210,15 @@ impl BuiltinContacts {
                     plan.done(Err(CrmError::Stale));
                     continue;
                 }
+                if let Err(refused) = keep_files(&self.ledger, &record).await {
+                    plan.done(Err(refused));
+                    continue;
+                }
                 let edits = vec![Edit::Remove { before: Box::new(record) }];
-                if !plan.fits(&edits) || plan.waits_for(before(&self.ledger, &edits).await?) {
+                if !plan.fits(&edits) {
                     break;
                 }
                 plan.write(deletion.id.as_str().to_owned(), edits);
-            }
-            if let Some(first) = plan.first() {
-                if self.ledger.commit(&head, first).await?.is_none() {
-                    tries.again(self.ledger.clock.as_ref()).await?;
-                }
-                continue;
             }
             if let Some(records) = self.ledger.commit(&head, std::mem::take(&mut plan.edits)).await? {
                 return Ok(plan.outcomes(&by_id(records), |_| ()));
