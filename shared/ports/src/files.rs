@@ -13,6 +13,9 @@ use tandem_core::files::entry::{Access, EntryKind, Hashes, Place};
 use tandem_core::files::settings::Records;
 use tandem_core::record::{Marker, RemoteId, Version};
 
+/// Records of one [`FileSide::records`].
+pub const ASKED: usize = 100;
+
 /// The most bytes that one read answers and one append carries: 8 MiB, a multiple of what every provider asks for
 /// (Drive 256 KiB, Dropbox 4 MiB) and above S3's smallest part (5 MiB).
 pub const CHUNK: u64 = 8 * 1024 * 1024;
@@ -399,7 +402,7 @@ pub trait FileSide: Send + Sync {
     async fn children(&self, folders: &[FolderRef], from: Option<&Cursor>) -> Result<ChildrenPage>;
 
     /// What became of records that a whole round of the feed did not tell: each one's `Upsert` (still among those chosen),
-    /// `Outside` or `Gone`. At most [`FileCapabilities::batch`]. Only sides with [`Listing::Polled`] are asked.
+    /// `Outside` or `Gone`. At most [`ASKED`]. Only sides with [`Listing::Polled`] are asked.
     async fn records(&self, _records: &[RemoteId]) -> Result<Vec<FileChange>> {
         Ok(Vec::new())
     }

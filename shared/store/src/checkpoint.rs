@@ -59,6 +59,9 @@ pub struct SideProgress {
     /// Whether the feed was read to its end in the run under way.
     #[serde(default)]
     pub caught_up: bool,
+    /// Rounds that have ended, where the feed tells records alone; a new listing begins another one.
+    #[serde(default)]
+    pub rounds: u64,
     /// What the listing is for.
     #[serde(default)]
     pub purpose: Purpose,
@@ -76,6 +79,7 @@ impl Default for SideProgress {
             barred: None,
             full: None,
             caught_up: false,
+            rounds: 0,
             purpose: Purpose::Read,
             bounds: String::new(),
         }
@@ -115,6 +119,7 @@ impl SideProgress {
     pub fn list_again(&mut self, purpose: Purpose) {
         self.purpose = purpose;
         self.generation += 1;
+        self.rounds += 1;
         self.seen_parts = 0;
         self.stage = Stage::Listing { page: None };
         self.caught_up = false;
@@ -209,6 +214,10 @@ pub struct FileProgress {
     /// Whether something that was observed is not carried out yet. Otherwise the rows need not be read.
     #[serde(default)]
     pub unfinished: bool,
+    /// What became of the records that a round did not tell is known of some of them only: what follows from it waits, so
+    /// that a mass deletion is seen whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asking: bool,
 }
 
 impl FileProgress {

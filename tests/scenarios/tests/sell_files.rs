@@ -161,3 +161,57 @@ async fn a_thousand_records_cost_a_call_for_a_hundred_and_one_for_the_documents_
     story.rests().await;
     assert_eq!(asked(&story), 3 * (10 + 20), "{:?}", &story.sell.calls()[..5]);
 }
+
+#[tokio::test]
+async fn a_round_of_more_records_than_a_run_reads_comes_to_its_end_and_files_are_carried_meanwhile() {
+    let story = begins("dropbox", json!({"modules": ["companies"]})).await;
+    let all: Vec<u64> = (1..5_100)
+        .map(|n| makes(&story, "contacts", &json!({"name": format!("Company {n}"), "is_organization": true})))
+        .collect();
+    uploads(&story, "first.txt", "first");
+    story.runs().await;
+    assert_eq!(story.remote_names(), ["first.txt"], "before the round is over");
+    let last = *all.last().unwrap();
+    story.sell.user_uploads(VENDOR, ("contact", last), "last.txt", b"last");
+    story.sell.order("DELETE", "contacts", &json!({"account": VENDOR, "id": all[7]}));
+    story.sell.forget_calls();
+    story.runs().await;
+    assert_eq!(story.remote_names(), ["first.txt", "last.txt"]);
+    assert!(asked(&story) < 20, "those of the run before are not asked about again: {}", asked(&story));
+    // The next round: who is not told any more is asked about, once.
+    story.sell.forget_calls();
+    story.runs().await;
+    story.runs().await;
+    let singles = |path: &str| path.trim_start_matches("/v2/contacts/").parse::<u64>().is_ok();
+    let single = story.sell.calls().iter().filter(|(_, path, _)| singles(path)).count();
+    assert_eq!(single, 1, "the one that is gone");
+    assert_eq!(reasons(&story, "excluded").await.iter().filter(|said| said.contains("no longer among")).count(), 1);
+    uploads(&story, "later.txt", "later");
+    story.runs().await;
+    assert_eq!(story.remote_names(), ["first.txt", "last.txt", "later.txt"]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_round_that_is_longer_than_a_job_is_gone_through_in_several_runs() {
+    let story = begins("dropbox", json!({"modules": ["companies"]})).await;
+    let all: Vec<u64> = (1..1_200)
+        .map(|n| makes(&story, "contacts", &json!({"name": format!("Company {n}"), "is_organization": true})))
+        .collect();
+    story.runs().await;
+    // Every one of them is read by itself: 125 ms each, where a job has 50 seconds.
+    for id in &all {
+        story.sell.order("DELETE", "contacts", &json!({"account": VENDOR, "id": id}));
+    }
+    uploads(&story, "offer.txt", "offer");
+    story.sell.forget_calls();
+    story.runs().await;
+    assert_eq!(story.remote_names(), ["offer.txt"], "carried before all of them are asked about");
+    assert!(asked(&story) < 600, "a job's time: {}", asked(&story));
+    for _ in 0..3 {
+        story.runs().await;
+    }
+    assert!((1_199..1_400).contains(&asked(&story)), "each is asked about once: {}", asked(&story));
+    story.sell.forget_calls();
+    story.rests().await;
+    assert_eq!(asked(&story), 3 * 2, "one list, one for the documents");
+}

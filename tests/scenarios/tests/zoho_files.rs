@@ -417,3 +417,33 @@ async fn f26_removing_the_sync_leaves_every_file_on_both_sides() {
         assert!(story.zoho.calls().is_empty(), "{remote}: nothing is asked of anybody");
     }
 }
+
+#[tokio::test]
+async fn more_changes_than_a_run_reads_neither_stop_the_round_nor_are_lost() {
+    let story = begins("dropbox", json!({"modules": ["companies"]})).await;
+    let account = |name: &str| story.zoho.user_creates(VENDOR, "Accounts", json!({"Account_Name": name}));
+    let all: Vec<String> = (1..1_200).map(|n| account(&format!("Company {n}"))).collect();
+    story.runs().await;
+    // Far from its turn, and unchanged; and one that is changed after all the others, once.
+    let (quiet, changed) = (&all[800], &all[1_150]);
+    story.zoho.user_attaches(VENDOR, "Accounts", quiet, "quiet.txt", b"quiet");
+    story.zoho.user_attaches(VENDOR, "Accounts", changed, "changed.txt", b"changed");
+    let edits = |id: &str, n: usize| {
+        story.zoho.user_edits_in(VENDOR, "Accounts", id, json!({"Website": format!("https://x{n}.example")}));
+    };
+    edits(changed, 0);
+    let mut came: Vec<(usize, String)> = Vec::new();
+    for run in 1..=8 {
+        all[..400].iter().for_each(|id| edits(id, run));
+        story.runs().await;
+        for name in story.remote_names() {
+            if !came.iter().any(|(_, known)| *known == name) {
+                came.push((run, name));
+            }
+        }
+    }
+    let when = |name: &str| came.iter().find(|(_, known)| known == name).map(|(run, _)| *run);
+    // 200 changed ones and 100 of the round in each run; it began with 300.
+    assert!(when("changed.txt").is_some_and(|run| run <= 3), "401 changed ones: {came:?}");
+    assert!(when("quiet.txt").is_some_and(|run| run <= 6), "the 802nd of the round: {came:?}");
+}

@@ -47,7 +47,8 @@ pub struct Copy {
     /// The listing that last showed it.
     #[serde(default)]
     pub seen: u64,
-    /// The listing in which what is in it was read (folders).
+    /// The listing in which what is in it was read (folders); of a side that tells records alone the round that met it
+    /// (records, where the round took several jobs).
     #[serde(default)]
     pub listed: u64,
     /// Readings of its record, one after the other, that did not show it (sides without a feed of their files).

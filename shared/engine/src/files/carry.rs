@@ -25,6 +25,9 @@ impl Files<'_> {
         loop {
             let mut plan = self.plan_quietly(progress);
             self.leave_for_room(&mut plan, progress);
+            if progress.checkpoint.files.asking {
+                plan.steps.retain(|step| !matches!(step.act, Act::Remove { .. }));
+            }
             self.note_excluded(&plan, progress);
             self.guard(&plan, progress).await?;
             let ready: Vec<Step> = plan.steps.into_iter().filter(|step| step.ready).collect();
@@ -46,7 +49,7 @@ impl Files<'_> {
             }
             self.keep(progress).await?;
         }
-        progress.checkpoint.files.unfinished = false;
+        progress.checkpoint.files.unfinished = progress.checkpoint.files.asking;
         self.has_room(progress);
         self.keep(progress).await
     }

@@ -46,7 +46,7 @@ pub(crate) struct Files<'a> {
     listed: HashMap<RowKey, RowState>,
     /// The copies that the plan under way was made of.
     planned: HashMap<RowKey, (Option<Version>, Option<Version>)>,
-    /// Records that the feed of a polled side told in this job.
+    /// Records that the feed of a polled side told in this job, while the round goes on.
     told: HashSet<RemoteId>,
     /// Conflicts met by a row in this job.
     met: HashMap<RowKey, u32>,
@@ -109,6 +109,7 @@ impl Engine {
             if let Err(stop) = files.catch_up(side, progress).await {
                 // What was looked at so far need not be looked at again.
                 if !matches!(stop, Stop::Broken(_)) {
+                    files.note_met(side, progress);
                     files.save().await?;
                 }
                 return Err(stop);

@@ -69,8 +69,8 @@ impl Files<'_> {
             self.load(progress).await?;
             self.take_in(side, &page.changes, progress).await?;
         }
-        if polled {
-            self.poll(side, &page, progress).await?;
+        if polled && !self.poll(side, &page, progress).await? {
+            return self.leave_round(side, progress).await;
         }
         let by_folders = port.capabilities().listing == Listing::Folders;
         let unlisted = (told || progress.checkpoint.files.unfinished) && by_folders;
@@ -102,6 +102,17 @@ impl Files<'_> {
             self.keep(progress).await?;
         }
         Ok(())
+    }
+
+    /// The end of a round takes longer than this job: the feed's cursor stays where it is, and what is known already is
+    /// carried out in this run.
+    async fn leave_round(&mut self, side: Side, progress: &mut Progress<'_>) -> Result<(), Stop> {
+        if self.dry {
+            return Err(Stop::OutOfBudget);
+        }
+        progress.checkpoint.side_mut(side).caught_up = true;
+        (progress.checkpoint.files.asking, progress.checkpoint.files.unfinished) = (true, true);
+        self.keep(progress).await
     }
 
     pub(super) async fn take_in(
@@ -266,7 +277,7 @@ impl Files<'_> {
     }
 }
 
-fn set_listed(row: &mut tandem_core::files::row::FileRow, side: Side, generation: u64) {
+pub(super) fn set_listed(row: &mut tandem_core::files::row::FileRow, side: Side, generation: u64) {
     let copy = if side == Side::Left { &mut row.left } else { &mut row.right };
     if let Some(copy) = copy {
         copy.listed = generation;

@@ -1,4 +1,5 @@
 //! Reading a side whose feed tells records alone: what is in them is read record by record.
+use super::observe::set_listed;
 use super::{Files, seen};
 use crate::session::{Progress, Stop, stop_for};
 use std::collections::BTreeSet;
@@ -6,7 +7,7 @@ use tandem_core::files::entry::EntryKind;
 use tandem_core::files::row::Role;
 use tandem_core::record::{RemoteId, RowKey, Side};
 use tandem_ports::connector::Cursor;
-use tandem_ports::files::{FileChange, FileNext, FilePage, FolderRef, Listing};
+use tandem_ports::files::{ASKED, FileChange, FileNext, FilePage, FolderRef, Listing};
 
 impl Files<'_> {
     pub(super) fn is_polled(&self, side: Side) -> bool {
@@ -14,8 +15,13 @@ impl Files<'_> {
     }
 
     /// After a page of the feed: the records that it told are read whole; at the end of a round those that it did not tell
-    /// are asked about.
-    pub(super) async fn poll(&mut self, side: Side, page: &FilePage, progress: &mut Progress<'_>) -> Result<(), Stop> {
+    /// are asked about. Whether there was time for all of them.
+    pub(super) async fn poll(
+        &mut self,
+        side: Side,
+        page: &FilePage,
+        progress: &mut Progress<'_>,
+    ) -> Result<bool, Stop> {
         let record = |change: &FileChange| match change {
             FileChange::Upsert(entry) if matches!(entry.kind, EntryKind::Record { .. }) => Some(entry.id.clone()),
             FileChange::Upsert(_)
@@ -29,8 +35,12 @@ impl Files<'_> {
         self.told.extend(told);
         self.read_records(side, &unread, progress).await?;
         match page.next {
-            FileNext::CaughtUp(_) => self.ask_about_the_rest(side, progress).await,
-            FileNext::More(_) | FileNext::Paused(_) => Ok(()),
+            FileNext::CaughtUp(_) => self.end_round(side, progress).await,
+            FileNext::More(_) => Ok(true),
+            FileNext::Paused(_) => {
+                self.note_met(side, progress);
+                Ok(true)
+            }
         }
     }
 
@@ -98,24 +108,57 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Records that a whole round did not tell: deleted, or no longer among those chosen. Only those that this job has not
-    /// met are asked about; for a round that took several jobs that is more than it needs.
-    async fn ask_about_the_rest(&mut self, side: Side, progress: &mut Progress<'_>) -> Result<(), Stop> {
+    /// Notes the records that this job met in the round under way, for the jobs that go on with it. A round within one job
+    /// needs no such note, and a quiet one then writes no row.
+    pub(super) fn note_met(&mut self, side: Side, progress: &Progress<'_>) {
+        if !self.is_polled(side) {
+            return;
+        }
+        let met: Vec<RemoteId> = self.told.drain().collect();
+        self.note_round(side, &met, progress);
+    }
+
+    fn note_round(&mut self, side: Side, records: &[RemoteId], progress: &Progress<'_>) {
+        let round = round_of(side, progress);
+        for id in records {
+            if let Some(key) = self.tree().by_id(side, id).map(|row| row.key.clone()) {
+                self.tree_mut().change(&key, |row| set_listed(row, side, round));
+            }
+        }
+    }
+
+    /// The end of a round: records that it did not tell are deleted, or no longer among those chosen. They are asked about
+    /// as far as there is time, and each answer is kept: the next run goes on where this one ends.
+    async fn end_round(&mut self, side: Side, progress: &mut Progress<'_>) -> Result<bool, Stop> {
+        let round = round_of(side, progress);
         let rest: Vec<RemoteId> = self
             .tree()
             .rows()
             .filter(|row| row.role == Role::Record && row.is_looked_into())
-            .filter_map(|row| row.copy(side).map(|copy| copy.id.clone()))
+            .filter_map(|row| row.copy(side).filter(|copy| copy.listed < round))
+            .map(|copy| copy.id.clone())
             .filter(|id| !self.told.contains(id))
             .collect();
         let port = self.side(side);
-        for ids in rest.chunks(port.capabilities().batch.max(1)) {
+        for ids in rest.chunks(ASKED) {
             if progress.budget.spent() {
-                return Err(Stop::OutOfBudget);
+                self.note_met(side, progress);
+                return Ok(false);
             }
             let changes = self.patiently(|| port.records(ids)).await.map_err(|error| stop_for(side, &error))?;
             self.take_in(side, &changes, progress).await?;
+            self.note_round(side, ids, progress);
+            self.save().await?;
         }
-        Ok(())
+        self.told.clear();
+        progress.checkpoint.side_mut(side).rounds += 1;
+        // What its losses lead to has waited until all of them are known.
+        progress.checkpoint.files.unfinished |= std::mem::take(&mut progress.checkpoint.files.asking);
+        Ok(true)
     }
+}
+
+/// The number of the round under way.
+fn round_of(side: Side, progress: &Progress<'_>) -> u64 {
+    progress.checkpoint.side(side).rounds + 1
 }

@@ -66,6 +66,11 @@ impl Holder {
     }
 }
 
+/// A module of a resource that a [`Holder`] names; all of them have one path.
+fn module_of(resource: &str) -> &'static Module {
+    ALL.iter().find(|module| module.resource == resource).expect("it was found by it")
+}
+
 pub(super) fn id(resource: &str, id: u64) -> RemoteId {
     RemoteId::new(format!("{resource}:{id}"))
 }
@@ -206,27 +211,49 @@ impl SellDocuments {
     /// What became of records that a round did not tell. One that is not there may be deleted, or not be shown to the user
     /// any more: Sell says no difference, so nothing is deleted for it.
     pub(super) async fn became(&self, ids: &[RemoteId]) -> Result<Vec<FileChange>> {
+        let listed = self.listed_by_id(ids).await?;
         let mut changes = Vec::with_capacity(ids.len());
         for id in ids {
-            let there = match Holder::of(id) {
-                Some(holder) => self.row(&holder).await?,
+            let told = match Holder::of(id) {
+                Some(holder) => match listed.get(&(holder.kind, holder.id)) {
+                    Some(row) => self.chosen(&holder, row),
+                    // Whether a list by ids shows all that can be read is not documented.
+                    None => self.row(&holder).await?.and_then(|row| self.chosen(&holder, &row)),
+                },
                 None => None,
             };
-            let outside = || FileChange::Outside { id: id.clone() };
-            let told = there.and_then(|row| {
-                let resource = Holder::of(id)?.kind;
-                let chosen = self.options.modules();
-                let module =
-                    chosen.into_iter().find(|one| one.resource == resource && self.options.chooses(one, &row))?;
-                Some(FileChange::Upsert(Box::new(module.entry(&row)?)))
-            });
-            changes.push(told.unwrap_or_else(outside));
+            changes.push(told.unwrap_or_else(|| FileChange::Outside { id: id.clone() }));
         }
         Ok(changes)
     }
 
+    /// Those of these records that their lists show, by resource and number.
+    async fn listed_by_id(&self, ids: &[RemoteId]) -> Result<BTreeMap<(&'static str, u64), Contact>> {
+        let mut by_resource: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        for holder in ids.iter().filter_map(Holder::of) {
+            by_resource.entry(holder.kind).or_default().push(holder.id.to_string());
+        }
+        let mut found = BTreeMap::new();
+        for (resource, ids) in by_resource {
+            let module = module_of(resource);
+            for some in ids.chunks(PAGE) {
+                let some: Vec<&str> = some.iter().map(String::as_str).collect();
+                let rows = self.by_id(module, &some).await?;
+                found.extend(rows.into_iter().map(|(id, row)| ((resource, id), row)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A record as one of those chosen, where it is.
+    fn chosen(&self, holder: &Holder, row: &Contact) -> Option<FileChange> {
+        let modules = self.options.modules();
+        let of_it = |one: &&Module| one.resource == holder.kind && self.options.chooses(one, row);
+        Some(FileChange::Upsert(Box::new(modules.into_iter().find(of_it)?.entry(row)?)))
+    }
+
     async fn row(&self, holder: &Holder) -> Result<Option<Contact>> {
-        let module = ALL.iter().find(|module| module.resource == holder.kind).expect("it was found by it");
+        let module = module_of(holder.kind);
         match self.client.send(Call::holder(module.path, holder.id)).await {
             Ok(response) => Ok(Some(api::parse::<One<Contact>>(LIST, &response)?.data)),
             Err(failure) if [ErrorKind::NotFound, ErrorKind::Forbidden].contains(&failure.kind) => Ok(None),
