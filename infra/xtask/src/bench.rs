@@ -7,7 +7,7 @@ use crate::place::Place;
 use crate::stop::Stop;
 use crate::{PlaceOptions, build};
 use serde_json::{Value, json};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Runs of the overlap benchmark; their median is quoted.
 const RUNS: usize = 5;

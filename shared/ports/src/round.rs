@@ -192,7 +192,8 @@ impl Round {
         let through = self.module >= modules;
         // However much was changed, no run ends without a page of the round itself.
         let is_full = self.told >= pace.records && (through || self.told > self.ahead);
-        if !is_full && !(through && self.changed.is_none()) {
+        let is_done = through && self.changed.is_none();
+        if !is_full && !is_done {
             return FileNext::More(self.cursor());
         }
         let long = self.paused || !through;
@@ -284,9 +285,9 @@ mod tests {
             let mut told = Vec::new();
             loop {
                 let page = Round::at(cursor.as_ref()).unwrap().go_on(self, PACE, now).await.unwrap();
-                told.extend(page.changes.iter().map(|change| match change {
-                    FileChange::Upsert(entry) => entry.id.to_string(),
-                    other => panic!("{other:?}"),
+                told.extend(page.changes.iter().map(|change| {
+                    let FileChange::Upsert(entry) = change else { panic!("{change:?}") };
+                    entry.id.to_string()
                 }));
                 let (next, over) = match page.next {
                     FileNext::More(next) => (next, None),
