@@ -7,7 +7,7 @@ use crate::place::Place;
 use crate::stop::Stop;
 use crate::{PlaceOptions, build};
 use serde_json::{Value, json};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Runs of the overlap benchmark; their median is quoted.
 const RUNS: usize = 5;
@@ -75,9 +75,9 @@ fn sizes(place: &Place, stop: &Stop) -> Result<Value> {
 
 /// The demo world's first sync on the emulator, which is slower than DynamoDB.
 fn emulator(place: &Place) -> Result<Value> {
-    let program = std::env::current_exe().or_fault(|| "this program cannot be found".to_owned())?;
-    let mut command = Command::new(program);
-    command.args(["up", "--once", "--json", "--fresh", "--port-base", "4960", "--dir"]).arg(&place.dir);
+    // Not by our own path: what was built on the way may have replaced this program.
+    let mut command = cargo();
+    command.args(["xtask", "up", "--once", "--json", "--fresh", "--port-base", "4960", "--dir"]).arg(&place.dir);
     let output = command.current_dir(&place.root).output().or_fault(|| "the demo world does not start".to_owned())?;
     if !output.status.success() {
         return Err(Fault::new(String::from_utf8_lossy(&output.stderr).into_owned()));

@@ -25,6 +25,11 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 const MUTE_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Closed channels that are kept in mind, should they go on telling.
 const MOST_CLOSED: usize = 20;
+/// A channel without end that was closed is not looked at any more so long after it was opened: where there is such, the
+/// daily look at what the account has finds it.
+const HAUNTS: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Channels that nobody listens to are closed so many at a time.
+const MOST_ORPHANS: usize = 20;
 
 impl Engine {
     /// Looks after a sync's channels: cheap when there is nothing to do, and harmless when it fails.
@@ -46,6 +51,7 @@ impl Engine {
         let mut book = before.clone();
         let failed = keeping.open_what_is_due(&mut book, &targets).await?;
         let old = retire(&mut book, &targets);
+        book.closed.retain(|channel| keeping.might_haunt(channel));
         keeping.judge(&mut book, &targets, limits, failed);
         if book != before {
             book = match self.store.save_push_book(&sync.id, side, &book).await {
@@ -61,11 +67,14 @@ impl Engine {
         }
         // Only now: the new ones tell, and are known.
         keeping.close_all(&old).await;
+        if book.channels.iter().any(|channel| channel.until.is_none() && !before.channels.contains(channel)) {
+            keeping.close_orphans(&book).await?;
+        }
         keeping.lay_ghosts(&book).await
     }
 
     /// Closes a sync's channels, because it is removed or switched off, or its connection is about to go. What cannot be
-    /// closed ends by itself, and its notifications are ignored.
+    /// closed ends by itself, or with the next look of another sync of the account; its notifications are ignored.
     pub async fn stop_push(&self, sync: &Sync) -> Result<(), EngineError> {
         // What one side makes of it must not keep the other one telling.
         let left = self.stop_side(sync, Side::Left, &sync.crm).await;
@@ -208,7 +217,13 @@ impl Keeping<'_> {
         let order = Order { id: &id, token: &token, until: self.now + life };
         let opened = match self.push.open(target, &order).await {
             Ok(opened) => opened,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                // Should it be there all the same, nobody listens to it.
+                if account.is_none() {
+                    store.note_closed(&id).await?;
+                }
+                return Ok(Err(error));
+            }
         };
         let (target, resource, until) = (target.name.clone(), opened.resource, opened.until);
         let channel = Channel { id, target, account, resource, opened_at: self.now, until };
@@ -265,7 +280,7 @@ impl Keeping<'_> {
     async fn close_all(&self, channels: &[Channel]) {
         for channel in channels {
             if let Err(error) = self.close(channel).await {
-                tracing::warn!(error = %error, "a channel was not closed; it ends by itself");
+                tracing::warn!(error = %error, "a channel was not closed; it is ignored from now on");
             }
         }
     }
@@ -285,15 +300,49 @@ impl Keeping<'_> {
         closed.map_err(|error| EngineError::Unavailable(Box::new(error)))
     }
 
+    /// Closes what the account still has of ours and nobody listens to, where channels do not end by themselves: the answer
+    /// to its opening was lost, or it could not be closed. Looked for whenever another one was opened, once a day.
+    async fn close_orphans(&self, book: &PushBook) -> Result<(), EngineError> {
+        let told = self.push.channels().await.map_err(|error| EngineError::Unavailable(Box::new(error)))?;
+        let ids: Vec<&str> = told.iter().map(String::as_str).collect();
+        let rows = self.engine.store.channels(&ids).await?;
+        let is_heard = |(id, row): &(&str, Option<ChannelRow>)| {
+            let Some(row) = row.as_ref().filter(|row| self.now.as_second() < row.expires_at) else { return false };
+            match row.state {
+                ChannelState::Closed | ChannelState::Haunting => false,
+                ChannelState::Opening | ChannelState::Open if row.sync != self.sync.id => true,
+                ChannelState::Opening | ChannelState::Open => book.channels.iter().any(|channel| channel.id == *id),
+            }
+        };
+        let orphans = ids.iter().copied().zip(rows).filter(|one| !is_heard(one));
+        for (id, _) in orphans.take(MOST_ORPHANS) {
+            if let Err(error) = self.push.close("", id, "").await {
+                tracing::warn!(error = %error, "a channel that nobody listens to was not closed; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
     /// Channels that go on telling after they were closed are closed once more.
     async fn lay_ghosts(&self, book: &PushBook) -> Result<(), EngineError> {
-        for channel in book.closed.iter().filter(|channel| channel.lives(self.now) && channel.account.is_none()) {
-            let row = self.engine.store.channel(&channel.id).await?;
+        let might = |channel: &&Channel| self.might_haunt(channel) && channel.account.is_none();
+        let closed: Vec<&Channel> = book.closed.iter().filter(might).collect();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = closed.iter().map(|channel| channel.id.as_str()).collect();
+        let rows = self.engine.store.channels(&ids).await?;
+        for (channel, row) in closed.into_iter().zip(rows) {
             if row.is_some_and(|row| row.state == ChannelState::Haunting) {
                 self.close_all(std::slice::from_ref(channel)).await;
             }
         }
         Ok(())
+    }
+
+    /// Whether a channel that was closed may go on telling.
+    fn might_haunt(&self, channel: &Channel) -> bool {
+        channel.until.map_or(self.now < channel.opened_at + HAUNTS, |until| self.now < until)
     }
 }
 

@@ -20,6 +20,9 @@ const RIGHT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long they wait in all before they say that no answer came.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// A token that a refresh gave no longer ago than this has not ended: a 401 is about what was asked. Longer than the
+/// first waits before bytes are sent again; Zoho takes ten refreshes in so long.
+const NEW: Duration = Duration::from_secs(600);
 /// Transports kept ready in one process; beyond that they are made anew.
 const READY: usize = 500;
 
@@ -122,7 +125,7 @@ impl HttpTransport for Authorised {
         self.add_token(&mut head.headers, &held);
         let host = head.uri.host().unwrap_or_default().to_owned();
         let answer = self.authority.transport.send_pieces(Request::from_parts(head, body)).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
+        if answer.status() != StatusCode::UNAUTHORIZED || self.is_new(&held) {
             return Ok(answer);
         }
         // The body is gone with the request: whoever has it sends it again, with the token that is fresh by then.
@@ -196,6 +199,12 @@ impl Authorised {
         spent.is_none_or(|spent| held.version > spent) && held.tokens.is_fresh(self.authority.clock.now())
     }
 
+    /// Whether a refresh gave this token just now. What is sent by pieces cannot be repeated here, so only this tells its
+    /// second 401 from its first.
+    fn is_new(&self, held: &Held) -> bool {
+        held.tokens.renewed_at.is_some_and(|at| self.authority.clock.now() < at + NEW)
+    }
+
     async fn read(&self) -> Result<(Connection, TokenSet), NoToken> {
         let connection = self.authority.store.connection(&self.connection).await?.ok_or(NoToken::Revoked)?;
         if connection.state != ConnectionState::Connected {
@@ -238,11 +247,12 @@ impl Authorised {
         }
         let saved = match self.provider.refresh(transport, &held.tokens, earlier, clock.now()).await {
             Ok(renewed) => {
-                connection.tokens = Some(renewed.tokens.seal(secrets.as_ref(), &connection).await?);
+                let tokens = TokenSet { renewed_at: Some(clock.now()), ..renewed.tokens };
+                connection.tokens = Some(tokens.seal(secrets.as_ref(), &connection).await?);
                 connection.api_origin = renewed.api_origin.or(connection.api_origin);
                 connection.refresh_in_doubt = false;
                 let saved = store.save_connection(&mut connection).await;
-                saved.map(|()| Some(Held { tokens: renewed.tokens, version: connection.tokens_version }))
+                saved.map(|()| Some(Held { tokens, version: connection.tokens_version }))
             }
             Err(OAuthError::Revoked { .. }) => {
                 // Conditioned on the version that was read: a user who has just connected again is not sent back.

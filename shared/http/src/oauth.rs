@@ -396,6 +396,7 @@ impl OAuthProvider {
             access_token: answer.access_token().secret().clone(),
             refresh_token: renewed.or_else(|| before.refresh_token.clone()),
             expires_at: answer.expires_in().map(|lasts| now + lasts.min(Duration::from_secs(10 * 365 * 86_400))),
+            renewed_at: None,
             // RFC 6749 §5.1: an answer without `scope` grants what was asked for (§6: on refresh, what was granted before).
             scope: granted.unwrap_or_else(|| before.scope.clone()),
             accounts_server: before.accounts_server.clone(),

@@ -20,6 +20,9 @@ pub struct TokenSet {
     /// When the access token ends, where the provider says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// When a refresh gave it; `None` for the first of a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_at: Option<Timestamp>,
     /// What it is good for.
     #[serde(default)]
     pub scope: Vec<String>,
@@ -54,6 +57,7 @@ impl TokenSet {
             access_token: String::new(),
             refresh_token: None,
             expires_at: None,
+            renewed_at: None,
             scope: asked.to_vec(),
             accounts_server: None,
         }

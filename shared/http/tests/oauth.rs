@@ -378,3 +378,25 @@ async fn a_token_that_ended_early_is_renewed_for_bytes_too_and_a_body_that_is_go
     assert_eq!(acting.receive(request).await.unwrap().status(), StatusCode::OK);
     assert_eq!(world.connection(&id).await.state, ConnectionState::Connected);
 }
+
+#[tokio::test]
+async fn bytes_that_are_refused_with_a_new_token_too_are_the_callers_to_judge_and_cost_no_further_refresh() {
+    let world = World::new();
+    let id = world.connected().await;
+    world.clock.advance(Duration::from_secs(1800));
+    let sends = async || {
+        // Each try is another process's.
+        let acting = world.authority().acting_for(&Arc::new(google()), &id);
+        let body: Pieces = Box::pin(futures::stream::iter([Bytes::from_static(b"bytes")]));
+        acting.send_pieces(Request::post("http://provider.test/refuses-all").body(body).unwrap()).await
+    };
+    assert!(matches!(sends().await.unwrap_err(), TransportError::Lost { .. }), "the token may have ended");
+    for _ in 0..20 {
+        world.clock.advance(Duration::from_secs(10));
+        assert_eq!(sends().await.unwrap().status(), StatusCode::UNAUTHORIZED, "it has not");
+    }
+    assert_eq!(world.said().refreshes, 1);
+    world.clock.advance(Duration::from_secs(1800));
+    assert!(matches!(sends().await.unwrap_err(), TransportError::Lost { .. }), "an older token may have ended again");
+    assert_eq!(world.said().refreshes, 2);
+}

@@ -70,6 +70,11 @@ pub trait Push: Send + Sync {
     /// Opens a channel, or prolongs what there is where a target has only one. The first notification may come before
     /// this answers.
     async fn open(&self, target: &Target, order: &Order<'_>) -> Result<Opened>;
+    /// The ids of all channels below our address that the account has, whichever sync they are of; none where the provider
+    /// lists none. Asked where channels have no end of their own, so that none is left behind for good.
+    async fn channels(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
     /// Ends it; one that is gone has ended.
     async fn close(&self, target: &str, id: &str, resource: &str) -> Result<()>;
 }

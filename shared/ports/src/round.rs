@@ -192,8 +192,8 @@ impl Round {
         let through = self.module >= modules;
         // However much was changed, no run ends without a page of the round itself.
         let is_full = self.told >= pace.records && (through || self.told > self.ahead);
-        let is_over = is_full || (through && self.changed.is_none());
-        if !is_over {
+        let is_done = through && self.changed.is_none();
+        if !is_full && !is_done {
             return FileNext::More(self.cursor());
         }
         let long = self.paused || !through;
@@ -223,7 +223,7 @@ mod tests {
     use tandem_core::record::{RemoteId, Version};
 
     const PACE: Pace = Pace { records: 300, rest: SignedDuration::ZERO };
-    const PAGE: usize = 100;
+    const PAGE: u64 = 100;
 
     /// Modules of records by number, each with the second in which it was last changed.
     struct Account {
@@ -257,9 +257,9 @@ mod tests {
             let of_module = self.modules.lock().unwrap()[module].clone();
             let shown = of_module.iter().enumerate().filter(|(_, changed)| **changed >= since);
             let ids: Vec<usize> = shown.map(|(number, _)| number).collect();
-            let skip = usize::try_from(at.number - 1).unwrap() * PAGE;
-            let some = ids.iter().skip(skip).take(PAGE);
-            let more = ids.len() > skip + PAGE;
+            let skip = usize::try_from((at.number - 1) * PAGE).unwrap();
+            let some = ids.iter().skip(skip).take(PAGE as usize);
+            let more = ids.len() > skip + PAGE as usize;
             let at_clock = Timestamp::from_second(*self.now.lock().unwrap()).unwrap();
             let records = some.map(|number| entry(module, *number)).collect();
             Ok(RecordPage { records, next: more.then(|| at.after()), at: Some(at_clock) })

@@ -183,6 +183,13 @@ impl Store {
         found.map(|item| read("channel", item)).transpose()
     }
 
+    /// The same for several, in their order, in one request.
+    pub async fn channels(&self, ids: &[&str]) -> Result<Vec<Option<ChannelRow>>, StoreError> {
+        let keys: Vec<Key> = ids.iter().map(|id| keys::channel(id)).collect();
+        let found = self.get(&keys).await?.into_iter();
+        found.map(|item| item.map(|item| read("channel", item)).transpose()).collect()
+    }
+
     /// Saves a channel before its provider hears of it.
     pub async fn save_channel(&self, id: &str, row: &ChannelRow) -> Result<(), StoreError> {
         Ok(self.transact(&[Op::Put(item(keys::channel(id), row), vec![Condition::Absent])]).await?)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_core::calendar::Activity;
-use tandem_ports::error::Result;
+use tandem_ports::error::{ErrorKind, Result};
 use tandem_ports::infra::{Clock, HttpTransport};
 use tandem_ports::push::{Opened, Order, Push, Route, Target};
 
@@ -27,13 +27,14 @@ pub const OF_CONTACTS: &[&str] = &[
     "contact.updatedLinkToCompany",
     "company.updated",
 ];
-/// What changes a sync's calendar that carries these. Of events of the older calendar nothing is told.
+/// What changes a sync's calendar that carries these. Of events of the older calendar nothing is told. Calls are told of
+/// account-wide, and can only be listed for everybody: each call of a colleague would list them all for every sync, so the
+/// schedule finds them.
 pub fn of_calendar(activities: &[Activity]) -> Vec<&'static str> {
     let of = |activity: &Activity| match activity {
         Activity::Meetings => &["meeting.created", "meeting.updated", "meeting.completed", "meeting.deleted"][..],
-        Activity::Calls => &["call.added", "call.updated", "call.completed", "call.deleted"],
         Activity::Tasks => &["task.created", "task.updated", "task.completed", "task.deleted"],
-        Activity::Events => &[],
+        Activity::Calls | Activity::Events => &[],
     };
     activities.iter().flat_map(of).copied().collect()
 }
@@ -104,8 +105,22 @@ impl Push for TeamleaderPush {
     async fn open(&self, _target: &Target, order: &Order<'_>) -> Result<Opened> {
         let url = format!("{}{}", self.prefix(order.id), order.token);
         let types = self.types.iter().map(|name| (*name).to_owned()).collect();
-        self.api.act(requests::register(&Webhook { url, types })).await?;
-        Ok(Opened { resource: String::new(), until: None })
+        let registered = self.api.act(requests::register(&Webhook { url, types })).await;
+        if registered.as_ref().is_err_and(|failure| failure.kind == ErrorKind::Retryable) {
+            // It may be registered, and nobody would know it: should this fail as well, the next day's look finds it.
+            drop(self.close("", order.id, "").await);
+        }
+        registered.map(|()| Opened { resource: String::new(), until: None })
+    }
+
+    async fn channels(&self) -> Result<Vec<String>> {
+        let all = self.api.read::<Data<Vec<Webhook>>>(requests::webhooks()).await?.body.data;
+        let ours = |url: &str| {
+            let (id, token) = channel(url.strip_prefix(&self.address)?.strip_prefix('/')?)?;
+            let is_ours = id.len() == 18 && id.bytes().all(|digit| digit.is_ascii_digit()) && token.len() == 48;
+            is_ours.then(|| id.to_owned())
+        };
+        Ok(all.iter().filter_map(|webhook| ours(&webhook.url)).collect())
     }
 
     /// The token is kept nowhere: the list says the whole address, of which ours is known by how it begins. What others

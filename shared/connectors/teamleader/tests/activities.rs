@@ -125,8 +125,17 @@ impl<const KIND: usize> Calendar<KIND> {
 }
 
 fn opened(clock: &Arc<ManualClock>, fake: &Arc<FakeTeamleader>, activities: Vec<Activity>) -> TeamleaderCalendar {
+    opened_on(30, clock, fake, activities)
+}
+
+fn opened_on(
+    past_days: u32,
+    clock: &Arc<ManualClock>,
+    fake: &Arc<FakeTeamleader>,
+    activities: Vec<Activity>,
+) -> TeamleaderCalendar {
     let names = Arc::new(Noted::default());
-    let options = CalendarOptions { past_days: 30, future_days: 365, names, activities };
+    let options = CalendarOptions { past_days, future_days: 365, names, activities };
     let (transport, clock) = (fake.authorised(ACCOUNT), Arc::clone(clock) as Arc<_>);
     TeamleaderCalendar::new(transport, clock, TeamleaderConfig::default(), options)
 }
@@ -402,6 +411,52 @@ async fn a_first_listing_says_what_is_missing_and_where_nothing_is_left_it_is_an
     assert_eq!(told.notices.len(), 1);
     calendar.fake.set(|settings| settings.lacks = vec!["meetings.list".into()]);
     assert_eq!(calendar.connector.changes(Some(&told.cursor)).await.expect_err("nothing").kind, ErrorKind::Forbidden);
+}
+
+#[tokio::test]
+async fn calls_that_are_too_many_are_asked_for_again_once_a_day_or_with_fewer_days_and_stop_no_other() {
+    let calendar = Calendar::<CALLS>::of(100);
+    let carried = vec![Activity::Meetings, Activity::Calls];
+    let mine = calendar.call("2026-02-02T09:00:00Z");
+    let told = drain(&calendar.connector, None).await;
+    let bo = json!({"type": "user", "id": calendar.fake.hire(ACCOUNT, "bo@acme.example")});
+    let with = calendar.contact("An", "Peeters");
+    let call = |_| {
+        let call = json!({"due_at": "2026-02-03T09:00:00Z", "participant": with, "assignee": bo});
+        calendar.plans(CALLS, call)
+    };
+    let theirs: Vec<RemoteId> = (0..400).map(call).collect();
+    // Each look is another job's; pages of two make 400 calls too many.
+    let looks = async |connector: TeamleaderCalendar, from: &Cursor| {
+        calendar.asked();
+        let told = drain(&connector.with_page_size(2), Some(from)).await;
+        let lists = calendar.asked().iter().filter(|method| *method == "calls.list").count();
+        (told, lists)
+    };
+    let anew = || opened(&calendar.clock, &calendar.fake, carried.clone());
+    let (told, lists) = looks(anew(), &told.cursor).await;
+    assert!(lists == 200 && told.notices.len() == 1 && told.notices[0].contains("choose fewer days"), "{lists}");
+    let meeting = json!({"title": "Visit", "starts_at": "2026-02-02T09:00:00Z", "ends_at": "2026-02-02T10:00:00Z"});
+    let meeting = RemoteId::new(calendar.fake.user_schedules(ACCOUNT, &object(meeting)));
+    let (told, lists) = looks(anew(), &told.cursor).await;
+    assert!(told.records.keys().eq([&meeting]) && told.notices.is_empty(), "the meetings go on");
+    assert_eq!(lists, 0, "known to be too many");
+    let fewer = opened_on(29, &calendar.clock, &calendar.fake, carried.clone());
+    let (_, lists) = looks(fewer, &told.cursor).await;
+    assert!(lists > 0, "other days are another question");
+    calendar.clock.advance(Duration::from_secs(23 * 3_600));
+    let (told, lists) = looks(anew(), &told.cursor).await;
+    assert_eq!(lists, 0);
+    calendar.clock.advance(Duration::from_secs(3_600));
+    let (told, lists) = looks(anew(), &told.cursor).await;
+    assert_eq!((lists, told.notices.len()), (200, 0), "asked again, and still too many, which was said");
+    for call in &theirs {
+        calendar.changes("DELETE", call, json!({}));
+    }
+    calendar.clock.advance(Duration::from_secs(24 * 3_600));
+    let (told, lists) = looks(anew(), &told.cursor).await;
+    assert_eq!((lists, told.notices), (1, vec!["over: barred:Calls".to_owned()]));
+    assert!(told.records[&mine].is_some());
 }
 
 #[tokio::test]

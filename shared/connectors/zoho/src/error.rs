@@ -4,6 +4,7 @@ use http::Response;
 use serde_json::Value;
 use std::time::Duration;
 use tandem_ports::error::{ConnectorError, ErrorKind};
+use tandem_ports::files::StorageFull;
 use tandem_ports::infra::TransportError;
 
 /// As in errors, logs and settings.
@@ -36,16 +37,22 @@ pub(crate) fn classify_item(operation: Operation, said: &Treated) -> ConnectorEr
     judge(operation, 400, said, None)
 }
 
+/// Said of the whole organisation, and not of one file.
+const NO_ROOM: &str = "STORAGE_SPACE_EXCEEDED";
+
 fn judge(operation: Operation, status: u16, said: &Treated, asked: Option<Duration>) -> ConnectorError {
     let kind = kind_of(status, said, asked);
-    ConnectorError::new(PROVIDER, operation.name, kind, sentence(kind, operation, status, said))
+    let error = ConnectorError::new(PROVIDER, operation.name, kind, sentence(kind, operation, status, said));
+    if said.code == NO_ROOM { StorageFull::because(error) } else { error }
 }
 
 fn kind_of(status: u16, said: &Treated, asked: Option<Duration>) -> ErrorKind {
     let throttled = |wait| ErrorKind::Throttled { retry_after: Some(asked.unwrap_or(wait)) };
     match said.code.as_str() {
         "INVALID_TOKEN" | "AUTHENTICATION_FAILURE" => ErrorKind::AuthRevoked,
-        "OAUTH_SCOPE_MISMATCH" | "NO_PERMISSION" | "API_NOT_SUPPORTED" | "INVALID_MODULE" => ErrorKind::Forbidden,
+        "OAUTH_SCOPE_MISMATCH" | "NO_PERMISSION" | "API_NOT_SUPPORTED" | "INVALID_MODULE" | NO_ROOM => {
+            ErrorKind::Forbidden
+        }
         "TOO_MANY_REQUESTS" => throttled(CONCURRENCY_WAIT),
         "LIMIT_EXCEEDED" | "API_LIMIT_EXCEEDED" if status == 429 || status == 403 => throttled(CREDITS_WAIT),
         "RECORD_MODIFIED" | "ALREADY_MODIFIED" | "DUPLICATE_DATA" | "RECORD_LOCKED" => ErrorKind::Conflict,
@@ -113,15 +120,13 @@ fn sentence(kind: ErrorKind, operation: Operation, status: u16, said: &Treated) 
         (ErrorKind::Forbidden, "API_NOT_SUPPORTED") => "this edition of Zoho CRM has no API".to_owned(),
         (ErrorKind::Forbidden, "INVALID_MODULE") => "the Zoho user does not see the module".to_owned(),
         (ErrorKind::Forbidden, "INVALID_DATA") => VIEW_GONE.to_owned(),
+        (ErrorKind::Forbidden, NO_ROOM) => "the Zoho organisation has no room for more files".to_owned(),
         (ErrorKind::Forbidden, _) => "the Zoho user may not do this".to_owned(),
         (ErrorKind::Permanent, "MANDATORY_NOT_FOUND") => {
             format!("Zoho demands a value in a field that has none{about}")
         }
         (ErrorKind::Permanent, "FILE_SIZE_MORE_THAN_ALLOWED_SIZE") => {
             "the file is larger than this Zoho organisation takes".to_owned()
-        }
-        (ErrorKind::Permanent, "STORAGE_SPACE_EXCEEDED") => {
-            "the Zoho organisation has no room for more files".to_owned()
         }
         (ErrorKind::Permanent, "RECORD_IN_BLUEPRINT") => "a blueprint at Zoho keeps the record from changes".to_owned(),
         (ErrorKind::Permanent, "INVALID_DATA") => format!("Zoho does not take the value of a field{about}"),
@@ -274,6 +279,19 @@ mod tests {
         for (status, code, details, wanted) in cases {
             assert_eq!(kind(status, code, details.clone()), wanted, "{status} {code} {details}");
         }
+    }
+
+    #[test]
+    fn an_organisation_without_room_is_said_of_the_whole_account() {
+        let said = |code: &str| json!({"code": code, "details": {}, "message": "", "status": "error"});
+        for status in [400, 403] {
+            let full = failure(status, &said("STORAGE_SPACE_EXCEEDED"));
+            assert_eq!(full.kind, ErrorKind::Forbidden, "{status}");
+            assert!(StorageFull::is_cause_of(&full) && full.detail.contains("no room"), "{status} {full}");
+        }
+        let item = classify_item(READ, &serde_json::from_value(said("STORAGE_SPACE_EXCEEDED")).unwrap());
+        assert!(StorageFull::is_cause_of(&item));
+        assert!(!StorageFull::is_cause_of(&failure(400, &said("FILE_SIZE_MORE_THAN_ALLOWED_SIZE"))));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use tandem_core::files::entry::{EntryKind, Hashes};
 use tandem_core::files::hash::Digests;
 use tandem_core::files::settings::Records;
 use tandem_core::record::{RemoteId, Version};
+use tandem_ports::connector::Cursor;
 use tandem_ports::error::ErrorKind;
-use tandem_ports::files::{CHUNK, Entry, EntryRef, FileChange, FileNext, FileSide, FolderRef, Name, Upload};
+use tandem_ports::files::{CHUNK, Entry, EntryRef, FileChange, FileNext, FilePage, FileSide, FolderRef, Name, Upload};
 use tandem_ports::infra::{Arriving, HttpTransport, Pieces, TransportError};
 use tandem_testkit::clock::ManualClock;
 use tandem_zoho::fake::FakeZoho;
@@ -209,6 +210,40 @@ async fn a_page_token_that_expired_begins_its_modules_list_anew() {
         world.clock.advance(std::time::Duration::from_secs(700));
     }
     assert_eq!((told.len(), expired), (2_151, 1));
+}
+
+#[tokio::test]
+async fn a_page_token_that_is_refused_though_it_is_new_is_said_and_not_begun_anew_again_and_again() {
+    let world = World::new();
+    for n in 0..2_150 {
+        world.fake.user_creates(ACCOUNT, "Accounts", json!({"Account_Name": format!("Company {n}")}));
+    }
+    let side = world.side();
+    // Zoho takes no page token at all.
+    let goes_on = async |mut from: Option<Cursor>| {
+        let mut told = 0;
+        for _ in 0..200 {
+            world.fake.expire_tokens();
+            match side.changes(from.as_ref()).await {
+                Ok(FilePage { next: FileNext::More(cursor) | FileNext::Paused(cursor), changes }) => {
+                    told += changes.len();
+                    from = Some(cursor);
+                }
+                Ok(_) => panic!("it cannot come to an end"),
+                Err(refusal) => return (refusal, told, from),
+            }
+            world.clock.advance(std::time::Duration::from_secs(700));
+        }
+        panic!("{told} records, and nothing said")
+    };
+    let (refusal, told, at) = goes_on(None).await;
+    assert_eq!(refusal.kind, ErrorKind::Permanent, "{refusal}");
+    assert!((4_000..6_000).contains(&told), "begun anew once: {told}");
+    // A token is good for a day, so a day later it may have been its age.
+    world.clock.advance(std::time::Duration::from_secs(86_400));
+    let (refusal, told, _) = goes_on(at).await;
+    assert_eq!(refusal.kind, ErrorKind::Permanent, "{refusal}");
+    assert!((2_000..4_000).contains(&told), "begun anew once more: {told}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use tandem_core::record::Side;
+use tandem_core::record::{Side, SyncId};
 use tandem_ports::infra::{Job, Trigger};
 use tandem_store::channel::PushState;
 use tandem_store::run::RunState;
@@ -290,6 +290,84 @@ async fn the_webhook_of_a_sync_is_another_one_each_day_and_goes_with_it_and_thos
 }
 
 #[tokio::test]
+async fn a_registration_whose_answer_is_lost_leaves_no_webhook_behind() {
+    let world = World::begins_on("teamleader", "teamleader-google-contacts", json!({})).await;
+    world.teamleader.inject_on(Fault::LoseAnswer, &["webhooks.register"]);
+    world.run().await;
+    assert_eq!((world.push().await.unwrap().state, world.registered()), (PushState::Lapsed, 0), "taken back at once");
+    world.clock.advance(Duration::from_secs(6 * 3_600));
+    // The taking back fails, too.
+    world.teamleader.inject_on(Fault::LoseAnswer, &["webhooks.register"]);
+    world.teamleader.inject_on(Fault::Unavailable, &["webhooks.list"]);
+    world.run().await;
+    assert_eq!((world.push().await.unwrap().state, world.registered()), (PushState::Lapsed, 1));
+    world.clock.advance(Duration::from_secs(6 * 3_600));
+    world.run().await;
+    assert_eq!((world.push().await.unwrap().state, world.registered()), (PushState::On, 1), "ours, and no other");
+    let (_, letter) = world.crm_makes("Peeters");
+    assert_eq!((world.send(&letter).await, world.queue.len()), (200, 1), "the one that is left is the one that tells");
+}
+
+#[tokio::test]
+async fn a_webhook_that_could_not_be_taken_back_goes_with_the_next_days_look_of_another_sync_and_those_of_others_stay()
+{
+    let world = contacts().await;
+    let others = ["https://other.example/hook", "https://tandem.example/webhooks/teamleader/of-somebody"];
+    for url in others {
+        let theirs = json!({"url": url, "types": ["contact.added"]}).to_string();
+        let ask = Request::post("https://api.focus.teamleader.eu/webhooks.register").body(theirs.into()).unwrap();
+        assert_eq!(world.teamleader.authorised(ACCOUNT).send(ask).await.unwrap().status().as_u16(), 204);
+    }
+    world.adds_sync("other", "teamleader-google-contacts", json!({})).await;
+    world.run().await;
+    assert_eq!(world.registered(), 4, "one for each sync, and those of others");
+    world.teamleader.inject_on(Fault::Throttle { seconds: 600 }, &["webhooks.list"]);
+    let mut other = world.store.sync(&SyncId::new("other")).await.unwrap().unwrap();
+    other.enabled = false;
+    world.store.configure_sync(&other, None).await.unwrap();
+    world.engine.stop_push(&other).await.unwrap();
+    assert_eq!(world.registered(), 4, "Teamleader had no time");
+    world.run().await;
+    assert_eq!(world.registered(), 4, "no look before its day");
+    world.clock.advance(Duration::from_secs(86_400));
+    world.run().await;
+    let left = world.teamleader.webhooks(ACCOUNT);
+    let left: Vec<&str> = left.as_array().unwrap().iter().map(|one| one["url"].as_str().unwrap()).collect();
+    assert!(left.len() == 3 && others.iter().all(|url| left.contains(url)), "{left:?}");
+    world.teamleader.user_creates(ACCOUNT, person("Peeters"));
+    for letter in world.letters().into_iter().filter(|letter| letter.path.starts_with("/webhooks/")) {
+        world.send(&letter).await;
+    }
+    assert_eq!(world.queue.len(), 1, "and the first sync's own, which tells");
+}
+
+#[tokio::test]
+async fn webhooks_that_were_taken_back_cost_a_job_one_look_and_are_forgotten_after_a_week() {
+    let world = contacts().await;
+    let sync = world.sync().await.id;
+    let quiet = async || {
+        world.run().await;
+        let before = world.table.requests();
+        world.run().await;
+        world.table.requests() - before
+    };
+    let none = quiet().await;
+    for _ in 0..5 {
+        world.clock.advance(Duration::from_secs(86_400));
+        world.run().await;
+    }
+    let book = world.store.push_book(&sync, Side::Left).await.unwrap().unwrap();
+    assert_eq!((book.channels.len(), book.closed.len()), (1, 5));
+    assert_eq!(quiet().await, none + 2, "one look for all five in each of a run's two jobs");
+    for _ in 0..15 {
+        world.clock.advance(Duration::from_secs(86_400));
+        world.run().await;
+    }
+    let closed = world.store.push_book(&sync, Side::Left).await.unwrap().unwrap().closed;
+    assert!((5..=8).contains(&closed.len()), "{}", closed.len());
+}
+
+#[tokio::test]
 async fn a_webhook_that_cannot_be_registered_is_said_and_the_schedule_covers() {
     let world = World::begins_on("teamleader", "teamleader-google-contacts", json!({})).await;
     world.teamleader.inject_on(Fault::Forbidden, &["webhooks.register"]);
@@ -324,7 +402,7 @@ async fn a_calendar_that_carries_other_activities_is_told_of_them_from_its_next_
     world.start().await;
     let has = |what: &str| world.teamleader.webhooks(ACCOUNT)[0]["types"].as_array().unwrap().contains(&json!(what));
     assert!(has("meeting.created") && !has("task.created"));
-    let chosen = json!(["meetings", "tasks"]);
+    let chosen = json!(["meetings", "calls", "tasks"]);
     world.configures(|sync| drop(sync.settings.insert("activities".to_owned(), chosen))).await;
     world.start().await;
     assert!(has("meeting.created") && has("task.created") && !has("call.added"));

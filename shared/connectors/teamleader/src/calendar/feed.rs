@@ -13,7 +13,7 @@ use crate::error;
 use crate::wire::{Data, text};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +30,8 @@ const MOST_KNOWN: usize = 4_000;
 const MOST_PAGES: u64 = 200;
 /// Most changes of a page: each is read by a call of its own.
 const MOST_TOLD: usize = 40;
+/// An activity of which there were too many is asked for again after this.
+const TOO_MANY_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Rows of a listing's page, for the same reason.
 const LISTED: u64 = 40;
 
@@ -54,9 +56,21 @@ struct Position {
     /// What could not be read.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     barred: BTreeSet<Activity>,
+    /// Of which there were too many.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    crowded: BTreeMap<Activity, Crowd>,
     /// See [`activity::Faces`].
     #[serde(default, skip_serializing_if = "Faces::is_empty")]
     faces: Faces,
+}
+
+/// Finding out that there are too many costs a minute's whole quota, so it is not done at every look.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Crowd {
+    /// When they are asked for again.
+    until: Timestamp,
+    /// On how many days there were too many, back and ahead: of others nothing is known.
+    days: (u32, u32),
 }
 
 /// What a delta found of all activities.
@@ -202,17 +216,26 @@ impl TeamleaderCalendar {
         Ok(())
     }
 
-    /// All rows of all activities, but for those that are missing to the user. Where nothing else is carried, that is an
+    /// All rows of all activities, but for those that are missing to the user or too many. Where nothing else is carried, that is an
     /// error.
-    async fn swept(&self) -> Result<Swept> {
+    async fn swept(&self, crowded: &mut BTreeMap<Activity, Crowd>) -> Result<Swept> {
         let mut swept = Swept::default();
+        let (now, days) = (self.clock.now(), (self.options.past_days, self.options.future_days));
+        crowded.retain(|_, crowd| now < crowd.until && crowd.days == days);
         for activity in Activity::ALL.into_iter().filter(|one| self.carries(*one)) {
             let mut rows = BTreeMap::new();
-            match self.sweep(activity, &mut rows).await {
+            let read = match crowded.contains_key(&activity) {
+                true => Err(too_many()),
+                false => self.sweep(activity, &mut rows).await,
+            };
+            match read {
                 Ok(()) => swept.live.extend(rows),
                 Err(refusal) if !self.bars(&refusal) => return Err(refusal),
                 Err(refusal) if swept.barred.len() + 1 == self.options.activities.len() => return Err(refusal),
                 Err(refusal) => {
+                    if is_too_many(&refusal) {
+                        crowded.entry(activity).or_insert(Crowd { until: now + TOO_MANY_FOR, days });
+                    }
                     self.answers().insert(activity, false);
                     swept.barred.insert(activity, refusal);
                 }
@@ -224,7 +247,7 @@ impl TeamleaderCalendar {
     /// What is not as the cursor has it, some of it at a time.
     async fn delta(&self, mut position: Position) -> Result<ChangePage> {
         *self.edited_since.lock().expect("no code panics while it holds this lock") = position.looked_at;
-        let Swept { live, barred: missing } = self.swept().await?;
+        let Swept { live, barred: missing } = self.swept(&mut position.crowded).await?;
         let mut changes = notices(&position.barred, &missing);
         position.barred = missing.into_keys().collect();
         // What the window has left behind is not looked at any more; it stays linked.
@@ -289,8 +312,13 @@ fn check_size(position: &Position) -> Result<()> {
     if position.known.len() > MOST_KNOWN { Err(too_many()) } else { Ok(()) }
 }
 
+const TOO_MANY: &str =
+    "the window of days holds more than 4,000 appointments of the user, or 20,000 of everybody; choose fewer days";
+
 fn too_many() -> ConnectorError {
-    let detail =
-        "the window of days holds more than 4,000 appointments of the user, or 20,000 of everybody; choose fewer days";
-    error::forbidden(LIST, detail)
+    error::forbidden(LIST, TOO_MANY)
+}
+
+fn is_too_many(refusal: &ConnectorError) -> bool {
+    refusal.detail == TOO_MANY
 }

@@ -8,6 +8,7 @@ use crate::wire::{Attachment, DeletedRecords, Record, Records as RecordRows};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_core::files::entry::{Access, EntryKind, Place};
 use tandem_core::files::settings::Records;
 use tandem_core::record::{RemoteId, Version};
@@ -23,6 +24,8 @@ const PACE: Pace = Pace { records: 300, rest: SignedDuration::from_mins(10) };
 const SPARING: Pace = Pace { records: 60, ..PACE };
 /// Records chosen one by one that one call is asked for.
 const BY_ID: usize = 100;
+/// A page token is good for so long.
+const TOKEN_LIVES: SignedDuration = SignedDuration::from_hours(24);
 /// Pages of deleted records that are looked through for a proof.
 const MOST_DELETED: u32 = 10;
 
@@ -146,6 +149,10 @@ impl FileOptions {
 struct Turn<'a> {
     files: &'a ZohoFiles,
     modules: Vec<&'static Module>,
+    /// The list under way begins anew, as its token was refused.
+    anew: bool,
+    /// Zoho refused a page token.
+    refused: AtomicBool,
 }
 
 #[async_trait]
@@ -156,8 +163,14 @@ impl Modules for Turn<'_> {
 
     async fn page(&self, module: usize, wanted: Wanted, at: &PageAt) -> Result<RecordPage> {
         let module = self.modules[module];
+        let first = PageAt::first();
+        let at = if self.anew { &first } else { at };
         let page = self.files.page(module, wanted, at).await;
         match page {
+            Err(failure) if at.token.is_some() && is_refused(failure.kind) => {
+                self.refused.store(true, Ordering::Relaxed);
+                Err(failure)
+            }
             // A module that the user may not see has no records for us.
             Err(failure) if error::is_forbidden(&failure) && self.modules.len() > 1 => Ok(RecordPage::default()),
             other => other,
@@ -170,7 +183,7 @@ impl ZohoFiles {
     pub(super) async fn round(&self, from: Option<&Cursor>) -> Result<FilePage> {
         let operation = attachments::LIST;
         let round = Round::at(from);
-        let round =
+        let mut round =
             round.ok_or_else(|| error::cursor_expired(operation, "the stored position is of another release"))?;
         let modules = self.options.modules();
         if modules.is_empty() && matches!(self.options.records, Records::Segment(_)) {
@@ -181,7 +194,15 @@ impl ZohoFiles {
         if let Some(resting) = round.resting(pace, now) {
             return Ok(resting);
         }
-        round.go_on(&Turn { files: self, modules }, pace, now).await
+        let turn = Turn { files: self, modules, anew: false, refused: AtomicBool::new(false) };
+        let page = round.clone().go_on(&turn, pace, now).await;
+        if !turn.refused.load(Ordering::Relaxed) || begun_anew(&round).is_some_and(|at| now < at + TOKEN_LIVES) {
+            return page;
+        }
+        // It may have been too old: the module's list begins anew. A token of that list cannot be, so another refusal
+        // within its life is about something else, and goes up.
+        round.note = Some(now.to_string());
+        round.go_on(&Turn { anew: true, ..turn }, pace, now).await
     }
 
     async fn page(&self, module: &Module, wanted: Wanted, at: &PageAt) -> Result<RecordPage> {
@@ -197,14 +218,7 @@ impl ZohoFiles {
         };
         let place = at.token.clone().map_or(At::Page(u32::try_from(at.number).unwrap_or(u32::MAX)), At::Token);
         let call = attachments::records(&self.client.origin, &module.rows, (&place, view), since.as_deref())?;
-        let asked = self.client.ask_dated::<RecordRows>(call).await;
-        let (answer, now) = match asked {
-            // A token is good for a day: this module's list begins anew.
-            Err(refusal) if at.token.is_some() && is_refused(refusal.kind) => {
-                return Ok(RecordPage { next: Some(PageAt::first()), ..RecordPage::default() });
-            }
-            asked => asked?,
-        };
+        let (answer, now) = self.client.ask_dated::<RecordRows>(call).await?;
         let answer = answer.unwrap_or_default();
         let next = attachments::records_after(&place, &answer.info)?.map(|next| match next {
             At::Page(number) => PageAt { number: u64::from(number), token: None },
@@ -356,6 +370,11 @@ impl ZohoFiles {
         }
         Ok(vec![("modules", ALL.iter().map(named).collect()), ("records", views)])
     }
+}
+
+/// When a list of this round last began anew, as its token was refused.
+fn begun_anew(round: &Round) -> Option<Timestamp> {
+    round.note.as_deref()?.parse().ok()
 }
 
 /// Whether Zoho refuses what was asked, and not for now.
