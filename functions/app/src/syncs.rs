@@ -447,10 +447,15 @@ async fn with_runs(state: &AppState, syncs: Vec<Sync>) -> Result<Vec<SyncView>, 
 /// The account is only looked at where a profile has something to say about it.
 async fn caution(state: &AppState, sync: &Sync) -> Result<Option<&'static str>, ApiError> {
     let profile = profile::profile(&sync.profile);
+    let settings = profile.and_then(|profile| profile.settings(&sync.settings).ok());
+    if settings.as_ref().and_then(|settings| settings.calendar.as_ref()).is_some_and(|some| some.target().is_none()) {
+        return Ok(Some(
+            "Nothing is written at the remote while the CRM's own is the default calendar; `default_calendar` chooses another.",
+        ));
+    }
     let Some(rules) = profile.and_then(|profile| profile.files).filter(|rules| !rules.vendor_lacks.is_empty()) else {
         return Ok(None);
     };
-    let settings = profile.and_then(|profile| profile.settings(&sync.settings).ok());
     if settings.is_none_or(|settings| settings.limits != Limits::Vendor) {
         return Ok(None);
     }

@@ -71,6 +71,10 @@ async fn the_calendar_to_write_to_is_changed_by_either_of_its_names() {
     }
     let both = at.change(&sync, json!({"target_calendar": at.team, "default_calendar": "primary"})).await;
     assert_eq!(both.error(), (422, "invalid", "settings.default_calendar"));
+    // That nothing goes out then is said at once.
+    let caution = at.change(&sync, json!({"default_calendar": "crm"})).await.body["caution"].clone();
+    assert!(caution.as_str().unwrap().contains("Nothing is written"), "{caution}");
+    assert_eq!(at.change(&sync, json!({"default_calendar": "primary"})).await.body["caution"], Value::Null);
 }
 
 #[tokio::test]
