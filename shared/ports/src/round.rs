@@ -131,6 +131,14 @@ impl Round {
         Cursor(serde_json::to_string(self).expect("numbers and times are JSON"))
     }
 
+    /// The lists under way, of the round and of what was changed, begin anew: the tokens of their next pages are too old.
+    pub fn begin_lists_anew(&mut self) {
+        self.page = PageAt::first();
+        if let Some((_, page)) = &mut self.changed {
+            *page = PageAt::first();
+        }
+    }
+
     /// The page that ends this run at once, as the last one of a long round is too near.
     pub fn resting(&self, pace: Pace, now: Timestamp) -> Option<FilePage> {
         let rests =

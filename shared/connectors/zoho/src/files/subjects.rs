@@ -149,8 +149,6 @@ impl FileOptions {
 struct Turn<'a> {
     files: &'a ZohoFiles,
     modules: Vec<&'static Module>,
-    /// The list under way begins anew, as its token was refused.
-    anew: bool,
     /// Zoho refused a page token.
     refused: AtomicBool,
 }
@@ -163,8 +161,6 @@ impl Modules for Turn<'_> {
 
     async fn page(&self, module: usize, wanted: Wanted, at: &PageAt) -> Result<RecordPage> {
         let module = self.modules[module];
-        let first = PageAt::first();
-        let at = if self.anew { &first } else { at };
         let page = self.files.page(module, wanted, at).await;
         match page {
             Err(failure) if at.token.is_some() && is_refused(failure.kind) => {
@@ -194,15 +190,16 @@ impl ZohoFiles {
         if let Some(resting) = round.resting(pace, now) {
             return Ok(resting);
         }
-        let turn = Turn { files: self, modules, anew: false, refused: AtomicBool::new(false) };
+        let turn = Turn { files: self, modules, refused: AtomicBool::new(false) };
         let page = round.clone().go_on(&turn, pace, now).await;
         if !turn.refused.load(Ordering::Relaxed) || begun_anew(&round).is_some_and(|at| now < at + TOKEN_LIVES) {
             return page;
         }
-        // It may have been too old: the module's list begins anew. A token of that list cannot be, so another refusal
-        // within its life is about something else, and goes up.
+        // It may have been too old: the lists begin anew. A token of theirs cannot be, so another refusal within its life is
+        // about something else, and goes up.
         round.note = Some(now.to_string());
-        round.go_on(&Turn { anew: true, ..turn }, pace, now).await
+        round.begin_lists_anew();
+        round.go_on(&turn, pace, now).await
     }
 
     async fn page(&self, module: &Module, wanted: Wanted, at: &PageAt) -> Result<RecordPage> {
