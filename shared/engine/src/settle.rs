@@ -144,28 +144,7 @@ impl Session<'_> {
         settled: &mut Settled,
     ) -> Option<Row> {
         match &item.step.outcome {
-            Outcome::Agree => {
-                let first = row.base.is_none() && item.step.why == Why::Paired;
-                // A copy that we made before its answer was lost is a copy that we made, not one that was there.
-                match row.made_on.filter(|_| first) {
-                    Some(side) if !effect.created.contains(&side) => effect.created.push(side),
-                    Some(_) | None => effect.paired = first,
-                }
-                let (left, right) = (self.after(item, Side::Left, done), self.after(item, Side::Right, done));
-                let (before, base) = (row.base.take(), base_of(self, &left, &right));
-                let as_before = |side, field: &Field| {
-                    before.as_ref().is_some_and(|was| was.print(side, field) == base.print(side, field))
-                };
-                row.put_back.retain(|field| as_before(Side::Left, field) && as_before(Side::Right, field));
-                row.base = Some(base);
-                row.state = RowState::InSync;
-                row.reason = None;
-                row.attempts = 0;
-                row.refused = None;
-                row.match_keys.clear();
-                row.right_scope = Scope::Inside;
-                row.synced_at = Some(now);
-            }
+            Outcome::Agree => self.agree(item, &mut row, done, &mut effect, now),
             Outcome::Exclude(reason) => {
                 let counted = if row.left.is_some() { Side::Left } else { Side::Right };
                 // What cannot be read is no candidate: there is nothing to carry over before it changes.
@@ -206,6 +185,29 @@ impl Session<'_> {
             row.effect = Some(effect);
         }
         Some(row)
+    }
+
+    /// Both sides say the same now.
+    fn agree(&self, item: &Item, row: &mut Row, done: &[Done], effect: &mut Effect, now: Timestamp) {
+        let first = row.base.is_none() && item.step.why == Why::Paired;
+        // A copy that we made before its answer was lost is a copy that we made, not one that was there.
+        match row.made_on.filter(|_| first) {
+            Some(side) if !effect.created.contains(&side) => effect.created.push(side),
+            Some(_) | None => effect.paired = first,
+        }
+        let (left, right) = (self.after(item, Side::Left, done), self.after(item, Side::Right, done));
+        let (before, base) = (row.base.take(), base_of(self, &left, &right));
+        let as_before =
+            |side, field: &Field| before.as_ref().is_some_and(|was| was.print(side, field) == base.print(side, field));
+        row.put_back.retain(|field| as_before(Side::Left, field) && as_before(Side::Right, field));
+        row.base = Some(base);
+        row.state = RowState::InSync;
+        row.reason = None;
+        row.attempts = 0;
+        row.refused = None;
+        row.match_keys.clear();
+        row.right_scope = Scope::Inside;
+        row.synced_at = Some(now);
     }
 
     /// What a side shows after the writes, under the CRM's names.
